@@ -1,0 +1,37 @@
+package parley
+
+import (
+	"context"
+)
+
+type correlationKey struct{}
+
+// WithCorrelationID returns a context that carries id. Everything that is published,
+// sent or asked with it carries the id too, and the handlers of all services see it.
+// An id that cannot travel (over 128 bytes, or other than printable ASCII) is ignored.
+func WithCorrelationID(ctx context.Context, id string) context.Context {
+	if !validCorrelationID(id) {
+		return ctx
+	}
+	return context.WithValue(ctx, correlationKey{}, id)
+}
+
+// CorrelationID returns the correlation id that ctx carries, or "".
+func CorrelationID(ctx context.Context) string {
+	id, _ := ctx.Value(correlationKey{}).(string)
+	return id
+}
+
+// validCorrelationID keeps foreign ids out of logs and frames: 256 bytes would close our
+// connection, and control characters forge log lines.
+func validCorrelationID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for i := range len(id) {
+		if id[i] < 0x20 || id[i] > 0x7e {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,177 @@
+package parley
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// An Outbox records messages in a table of the caller's database, within the
+// caller's transaction. A [Relay] moves them to the broker. Tx is the driver's type
+// of transaction: pgx.Tx, *sql.Tx or what wraps it, *memory.Tx.
+type Outbox[Tx any] struct {
+	store OutboxStore[Tx]
+	cfg   OutboxConfig
+}
+
+// OutboxConfig holds the choices for an outbox.
+type OutboxConfig struct {
+	// AppID names this service in every message. Default: none.
+	AppID string
+	// Propagate adds headers from the context, such as the trace context. It is
+	// called once for each message. Default: none.
+	Propagate func(ctx context.Context, set func(name, value string))
+}
+
+// NewOutbox returns an outbox that records into store.
+func NewOutbox[Tx any](store OutboxStore[Tx], cfg *OutboxConfig) (*Outbox[Tx], error) {
+	o := &Outbox[Tx]{store: store}
+	if cfg != nil {
+		o.cfg = *cfg
+	}
+	if err := checkName("OutboxConfig.AppID", o.cfg.AppID); err != nil {
+		return nil, fmt.Errorf("parley: %w", err)
+	}
+	return o, nil
+}
+
+// In returns the outbox within the transaction tx. It does not outlive tx.
+func (o *Outbox[Tx]) In(tx Tx) *TxOutbox {
+	return &TxOutbox{ops: boundTx[Tx]{o.store, tx}, cfg: &o.cfg}
+}
+
+// A TxOutbox is an outbox within one transaction. Publish, Send, Ask and Cancel
+// take it. It is as safe for concurrent use as the transaction is.
+type TxOutbox struct {
+	ops txOps
+	cfg *OutboxConfig
+}
+
+// txOps hides the transaction's type, so that only In has a type parameter.
+type txOps interface {
+	insert(ctx context.Context, records []Record) error
+	cancel(ctx context.Context, s Selection) (int, error)
+	reschedule(ctx context.Context, s Selection, due time.Time) (int, error)
+	scheduled(ctx context.Context, s Selection, limit int) ([]Record, error)
+}
+
+type boundTx[Tx any] struct {
+	store OutboxStore[Tx]
+	tx    Tx
+}
+
+func (b boundTx[Tx]) insert(ctx context.Context, records []Record) error {
+	return b.store.Insert(ctx, b.tx, records)
+}
+
+func (b boundTx[Tx]) cancel(ctx context.Context, s Selection) (int, error) {
+	return b.store.Cancel(ctx, b.tx, s)
+}
+
+func (b boundTx[Tx]) reschedule(ctx context.Context, s Selection, due time.Time) (int, error) {
+	return b.store.Reschedule(ctx, b.tx, s, due)
+}
+
+func (b boundTx[Tx]) scheduled(ctx context.Context, s Selection, limit int) ([]Record, error) {
+	return b.store.Scheduled(ctx, b.tx, s, limit)
+}
+
+// Record writes the records, in their order, with one statement, and returns
+// their ids. An id is 0 where Unless held the record back.
+func (t *TxOutbox) Record(ctx context.Context, records ...Record) ([]int64, error) {
+	if len(records) == 0 {
+		return nil, nil
+	}
+	for i := range records {
+		if err := t.complete(ctx, &records[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.ops.insert(ctx, records); err != nil {
+		return nil, fmt.Errorf("record in outbox: %w", err)
+	}
+	ids := make([]int64, len(records))
+	for i := range records {
+		ids[i] = records[i].ID
+	}
+	return ids, nil
+}
+
+// complete adds what the context and the outbox know.
+func (t *TxOutbox) complete(ctx context.Context, r *Record) error {
+	if r.AppID == "" {
+		r.AppID = t.cfg.AppID
+	}
+	if r.CorrelationID == "" {
+		r.CorrelationID = CorrelationID(ctx)
+	}
+	if t.cfg.Propagate != nil {
+		t.cfg.Propagate(ctx, r.SetHeader)
+	}
+	return checkMessage(&r.Message)
+}
+
+// An Addressed contract says where its messages are published: *EventType,
+// *CommandType, *CallType.
+type Addressed interface {
+	Exchange() string
+	RoutingKey() string
+}
+
+// Cancel deletes the scheduled messages of contract c that carry at least the given
+// tags, and returns how many it prevented: what it counted never arrives. What
+// a relay is publishing at the moment is not counted; Cancel waits for it. The
+// cancellation is undone if the transaction rolls back.
+func Cancel(ctx context.Context, in *TxOutbox, c Addressed, tags Tags) (int, error) {
+	s, err := selection(c, tags)
+	if err == nil {
+		var n int
+		if n, err = in.ops.cancel(ctx, s); err == nil {
+			return n, nil
+		}
+	}
+	return 0, wrap("cancel", c.Exchange(), c.RoutingKey(), err)
+}
+
+// Reschedule moves the scheduled messages of contract c that carry at least the
+// given tags to another time, and returns how many. The time inside an event's
+// body stays as it was.
+func Reschedule(ctx context.Context, in *TxOutbox, c Addressed, tags Tags, to time.Time) (int, error) {
+	s, err := selection(c, tags)
+	if err == nil && to.IsZero() {
+		err = &InvalidError{What: "time", Problem: "must not be zero: to cancel use Cancel"}
+	}
+	if err == nil {
+		var n int
+		if n, err = in.ops.reschedule(ctx, s, to); err == nil {
+			return n, nil
+		}
+	}
+	return 0, wrap("reschedule", c.Exchange(), c.RoutingKey(), err)
+}
+
+// Scheduled lists the scheduled messages of contract c that carry at least the
+// given tags, soonest first. Nil tags match all. limit must be positive.
+func Scheduled(ctx context.Context, in *TxOutbox, c Addressed, tags Tags, limit int) ([]Record, error) {
+	s := Selection{Exchange: c.Exchange(), RoutingKey: c.RoutingKey()}
+	var err error
+	if len(tags) > 0 {
+		s.Tags, err = tags.strings()
+	}
+	if limit <= 0 {
+		err = errors.Join(err, &InvalidError{What: "limit", Problem: "must be positive"})
+	}
+	if err == nil {
+		var records []Record
+		if records, err = in.ops.scheduled(ctx, s, limit); err == nil {
+			return records, nil
+		}
+	}
+	return nil, wrap("list scheduled", c.Exchange(), c.RoutingKey(), err)
+}
+
+func selection(c Addressed, tags Tags) (Selection, error) {
+	t, err := tags.strings()
+	return Selection{Exchange: c.Exchange(), RoutingKey: c.RoutingKey(), Tags: t}, err
+}

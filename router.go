@@ -1,0 +1,265 @@
+package parley
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// AnyExchange is the exchange of routes that take messages from all exchanges.
+const AnyExchange = "*"
+
+// A Router finds the handler for a delivery by its exchange and routing key. The most
+// specific route wins: an exact exchange before [AnyExchange], then an exact
+// routing key, then the pattern with more literal words, then the one with fewer #.
+// Register all routes before the consumer runs; a route registered twice panics, naming both places.
+type Router struct {
+	mu         sync.RWMutex // guards the fields below
+	middleware []Middleware
+	routes     map[string]*exchangeRoutes // by exchange, AnyExchange included
+	fallback   *Route
+	cache      map[routeAddress]*Route
+}
+
+// A Route is one registration: what it takes and how its failures are treated.
+type Route struct {
+	// Exchange is the exchange, or AnyExchange.
+	Exchange string
+	// Pattern is the routing key or pattern; "#" stands for the whole exchange.
+	Pattern string
+	// Exact tells that Pattern is a plain routing key.
+	Exact bool
+	// Place is the file and line of the registration.
+	Place string
+
+	handler Handler
+	options routeOptions
+	words   []string
+}
+
+type routeAddress struct{ exchange, key string }
+
+type exchangeRoutes struct {
+	exact    map[string]*Route
+	patterns []*Route // most specific first
+}
+
+// NewRouter returns a router without routes.
+func NewRouter() *Router {
+	return &Router{routes: map[string]*exchangeRoutes{}, cache: map[routeAddress]*Route{}}
+}
+
+// Use adds middleware around the handlers that are registered after it; the first is the outermost.
+func (r *Router) Use(m ...Middleware) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.middleware = append(r.middleware, m...)
+}
+
+// Handle registers h for the deliveries from exchange whose routing key matches the
+// pattern: * stands for one word, # for any number of words, as in AMQP bindings.
+// An empty pattern is the whole exchange, as "#" is. h sees the body as it came.
+func (r *Router) Handle(exchange, pattern string, h Handler, options ...RouteOption) {
+	r.route(patternSpec(exchange, pattern), h, options)
+}
+
+// HandleFunc is Handle for a function.
+func (r *Router) HandleFunc(exchange, pattern string, h func(ctx context.Context, d *Delivery) error, options ...RouteOption) {
+	r.route(patternSpec(exchange, pattern), HandlerFunc(h), options)
+}
+
+// Default registers h for what no other route takes.
+func (r *Router) Default(h Handler, options ...RouteOption) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	route := r.newRoute(routeSpec{exchange: AnyExchange, key: "#"}, h, options)
+	if r.fallback != nil {
+		panic(fmt.Sprintf("parley: default handler registered twice: at %s and at %s", r.fallback.Place, route.Place))
+	}
+	r.fallback = route
+}
+
+// Routes lists all routes, by exchange and pattern, the default one last.
+func (r *Router) Routes() []Route {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var out []Route
+	for _, ex := range r.routes {
+		for _, route := range ex.exact {
+			out = append(out, *route)
+		}
+		for _, route := range ex.patterns {
+			out = append(out, *route)
+		}
+	}
+	slices.SortFunc(out, func(a, b Route) int {
+		return strings.Compare(a.Exchange+"\x00"+a.Pattern, b.Exchange+"\x00"+b.Pattern)
+	})
+	if r.fallback != nil {
+		out = append(out, *r.fallback)
+	}
+	return out
+}
+
+// routeSpec says what a route takes.
+type routeSpec struct {
+	exchange string
+	key      string
+	exact    bool
+}
+
+func patternSpec(exchange, pattern string) routeSpec {
+	if pattern == "" {
+		pattern = "#"
+	}
+	return routeSpec{exchange: exchange, key: pattern, exact: !strings.ContainsAny(pattern, "*#")}
+}
+
+func (r *Router) route(s routeSpec, h Handler, options []RouteOption) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	route := r.newRoute(s, h, options)
+	ex := r.routes[s.exchange]
+	if ex == nil {
+		ex = &exchangeRoutes{exact: map[string]*Route{}}
+		r.routes[s.exchange] = ex
+	}
+	clear(r.cache)
+	if s.exact {
+		r.refuseTwice(ex.exact[s.key], route)
+		ex.exact[s.key] = route
+		return
+	}
+	for _, old := range ex.patterns {
+		if old.Pattern == s.key {
+			r.refuseTwice(old, route)
+		}
+	}
+	ex.patterns = append(ex.patterns, route)
+	slices.SortStableFunc(ex.patterns, func(a, b *Route) int { return b.specificity() - a.specificity() })
+}
+
+func (r *Router) newRoute(s routeSpec, h Handler, options []RouteOption) *Route {
+	route := &Route{Exchange: s.exchange, Pattern: s.key, Exact: s.exact, Place: callerPlace(), words: strings.Split(s.key, ".")}
+	for _, option := range options {
+		option(&route.options)
+	}
+	if err := route.options.check(); err != nil {
+		panic(fmt.Sprintf("parley: route %q %q: %v", s.exchange, s.key, err))
+	}
+	for _, m := range slices.Backward(r.middleware) {
+		h = m(h)
+	}
+	route.handler = h
+	return route
+}
+
+func (r *Router) refuseTwice(old, added *Route) {
+	if old != nil {
+		panic(fmt.Sprintf("parley: exchange %q, routing key %q has two handlers: at %s and at %s",
+			added.Exchange, added.Pattern, old.Place, added.Place))
+	}
+}
+
+// match returns the route for an address, or nil.
+func (r *Router) match(exchange, key string) *Route {
+	address := routeAddress{exchange, key}
+	r.mu.RLock()
+	route, ok := r.cache[address]
+	r.mu.RUnlock()
+	if ok {
+		return route
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	route = r.find(address)
+	if len(r.cache) >= 4096 {
+		clear(r.cache) // keys come from the network
+	}
+	r.cache[address] = route
+	return route
+}
+
+func (r *Router) find(a routeAddress) *Route {
+	for _, exchange := range [...]string{a.exchange, AnyExchange} {
+		ex := r.routes[exchange]
+		if ex == nil {
+			continue
+		}
+		if route := ex.exact[a.key]; route != nil {
+			return route
+		}
+		words := strings.Split(a.key, ".")
+		for _, route := range ex.patterns {
+			if matchWords(route.words, words) {
+				return route
+			}
+		}
+	}
+	return r.fallback
+}
+
+// empty tells that no route is registered at all.
+func (r *Router) empty() bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.routes) == 0 && r.fallback == nil
+}
+
+// specificity orders patterns: more literal words first, then fewer #, then longer.
+func (r *Route) specificity() int {
+	score := 0
+	for _, w := range r.words {
+		switch w {
+		case "#":
+			score--
+		case "*":
+			score += 100
+		default:
+			score += 10_000
+		}
+	}
+	return score
+}
+
+// matchWords matches a routing key against a topic pattern, both split at dots
+// (AMQP 0-9-1, 3.1.3.3).
+func matchWords(pattern, key []string) bool {
+	// Go on greedily, and come back to the last # when stuck: linear in space and never exponential.
+	p, k, hash, mark := 0, 0, -1, 0
+	for k < len(key) {
+		switch {
+		case p < len(pattern) && pattern[p] == "#":
+			hash, mark = p, k
+			p++
+		case p < len(pattern) && (pattern[p] == "*" || pattern[p] == key[k]):
+			p++
+			k++
+		case hash >= 0:
+			mark++
+			p, k = hash+1, mark
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == "#" {
+		p++
+	}
+	return p == len(pattern)
+}
+
+// callerPlace returns the file and line outside this package that registered a route.
+func callerPlace() string {
+	var pcs [16]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	for {
+		f, more := frames.Next()
+		inside := strings.HasPrefix(f.Function, "github.com/parley-go/parley.") && !strings.HasSuffix(f.File, "_test.go")
+		if !inside || !more {
+			return fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package parley
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// Tags mark scheduled messages, so that they can be cancelled or moved by any
+// subset of them. Keys are free text. Values are compared as strings, cast as
+// the Python library does with str(): 1 equals "1", but true is "True".
+// Allowed are strings, integers, floats, bool, nil and fmt.Stringer.
+type Tags map[string]any
+
+// strings returns the tags as they are stored and compared.
+func (t Tags) strings() (map[string]string, error) {
+	if len(t) == 0 {
+		return nil, &InvalidError{What: "tags", Problem: "must not be empty: they would match everything"}
+	}
+	out := make(map[string]string, len(t))
+	for name, value := range t {
+		s, err := tagString(value)
+		if err != nil {
+			return nil, &InvalidError{What: "tag", Value: name, Problem: err.Error()}
+		}
+		if strings.ContainsRune(name, 0) || strings.ContainsRune(s, 0) {
+			return nil, &InvalidError{What: "tag", Value: name, Problem: "must not contain U+0000: databases cannot hold it"}
+		}
+		out[name] = s
+	}
+	return out, nil
+}
+
+func tagString(value any) (string, error) {
+	switch v := value.(type) {
+	case nil:
+		return "None", nil
+	case string:
+		return v, nil
+	case bool:
+		if v {
+			return "True", nil
+		}
+		return "False", nil
+	case fmt.Stringer: // before the kinds: a named integer may have its own text
+		return v.String(), nil
+	case float64:
+		return pythonFloat(v), nil
+	case float32:
+		return pythonFloat(float64(v)), nil
+	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64:
+		return fmt.Sprint(v), nil
+	case big.Int:
+		return v.String(), nil
+	}
+	return namedTagString(value)
+}
+
+// pythonFloat prints f as Python's repr does: the shortest digits that read back
+// the same, with an exponent below 1e-4 and from 1e16 on.
+func pythonFloat(f float64) string {
+	switch {
+	case math.IsNaN(f):
+		return "nan"
+	case math.IsInf(f, 1):
+		return "inf"
+	case math.IsInf(f, -1):
+		return "-inf"
+	}
+	if a := math.Abs(f); a != 0 && (a < 1e-4 || a >= 1e16) {
+		return strconv.FormatFloat(f, 'e', -1, 64)
+	}
+	s := strconv.FormatFloat(f, 'f', -1, 64)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
+}
+
+// namedTagString casts values of named basic types, such as type UserID int64.
+func namedTagString(value any) (string, error) {
+	v := reflect.ValueOf(value)
+	switch v.Kind() {
+	case reflect.String:
+		return v.String(), nil
+	case reflect.Bool:
+		return tagString(v.Bool())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return strconv.FormatInt(v.Int(), 10), nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return strconv.FormatUint(v.Uint(), 10), nil
+	case reflect.Float32, reflect.Float64:
+		return pythonFloat(v.Float()), nil
+	}
+	return "", fmt.Errorf("a %T has no text as a tag: use a string, a number, a bool, nil or a fmt.Stringer", value)
+}

@@ -1,0 +1,117 @@
+package parley
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// ExchangeType is the type of an AMQP exchange.
+type ExchangeType string
+
+// The exchange types of AMQP 0-9-1. Topic is the default everywhere in parley.
+const (
+	Topic   ExchangeType = "topic"
+	Direct  ExchangeType = "direct"
+	Fanout  ExchangeType = "fanout"
+	Headers ExchangeType = "headers"
+)
+
+// An Exchange to declare: durable, without arguments, as the Python library does.
+type Exchange struct {
+	Name string
+	// Type defaults to Topic.
+	Type ExchangeType
+	// AutoDelete removes the exchange with its last binding. For reply exchanges
+	// of one process only.
+	AutoDelete bool
+}
+
+// A Queue to declare: durable and without arguments unless told otherwise, as the
+// Python library does.
+type Queue struct {
+	Name string
+	// Exclusive queues live as long as the connection that declared them.
+	Exclusive bool
+	// TTL, if positive, is how long messages stay (x-message-ttl, milliseconds on the wire).
+	TTL time.Duration
+	// DeadLetterTo, if set, is the queue that expired messages go to, through the
+	// default exchange (x-dead-letter-exchange "", x-dead-letter-routing-key).
+	DeadLetterTo string
+	// Arguments are further queue arguments, such as x-queue-type. Leave them empty
+	// on a queue that a Python service declares too: they would conflict (406).
+	Arguments map[string]any
+}
+
+// A Binding routes messages from an exchange to a queue.
+type Binding struct {
+	Queue    string
+	Exchange string
+	// RoutingKey is the binding key; on a topic exchange * stands for one word and
+	// # for any number. Empty means "#", as in the Python library.
+	RoutingKey string
+	// Arguments are for headers exchanges.
+	Arguments map[string]any
+}
+
+// A TopologyMode says what a process does about exchanges, queues and bindings.
+type TopologyMode int
+
+const (
+	// TopologyDeclare declares what is configured: the default.
+	TopologyDeclare TopologyMode = iota
+	// TopologyVerify checks passively that exchanges and queues exist and declares nothing.
+	// Bindings cannot be checked over AMQP.
+	TopologyVerify
+	// TopologyNone neither declares nor checks (DO_NOT_DECLARE in the Python library).
+	TopologyNone
+)
+
+func (m TopologyMode) String() string {
+	switch m {
+	case TopologyDeclare:
+		return "declare"
+	case TopologyVerify:
+		return "verify"
+	case TopologyNone:
+		return "none"
+	}
+	return fmt.Sprintf("TopologyMode(%d)", int(m))
+}
+
+// A Topology is what a process needs on the broker.
+type Topology struct {
+	Mode      TopologyMode
+	Exchanges []Exchange
+	Queues    []Queue
+	Bindings  []Binding
+}
+
+// A Declarer makes or checks a topology, on a channel of its own. Errors are
+// *TopologyError where the broker refused something, joined when there are several.
+type Declarer interface {
+	Declare(ctx context.Context, t Topology) error
+}
+
+// A TopologyError says what the broker refused to declare, check or bind.
+type TopologyError struct {
+	// Object is what was asked for, such as `queue "orders"`.
+	Object string
+	// Code is the AMQP reply code: 403 access refused, 404 not found, 406 other arguments or type.
+	Code int
+	// Reason is the broker's reply text.
+	Reason string
+}
+
+func (e *TopologyError) Error() string {
+	hint := ""
+	switch e.Code {
+	case 403:
+		hint = " (grant the user configure, write or read on it, or set the topology mode to none)"
+	case 404:
+		hint = " (declare it, or set the topology mode to declare)"
+	case 406:
+		hint = " (it exists with other arguments or another type: use the same, or set the topology mode to verify)"
+	}
+	return fmt.Sprintf("declare %s: %s%s", e.Object, e.Reason, hint)
+}

@@ -1,0 +1,246 @@
+package parley
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/parley-go/parley/internal/jsonkeys"
+)
+
+// MaxBody is the default bound for the body of a message, in bytes: 8 MiB.
+const MaxBody = 8 << 20
+
+// maxName is the limit of AMQP's short strings, in bytes (AMQP 0-9-1, 4.2.5.3).
+const maxName = 255
+
+// limits bound what is read from the network and what is written to it.
+var limits = jsonkeys.Limits{MaxBytes: MaxBody, MaxDepth: 200, MaxKeys: 100_000}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// A codec turns values of one Go type into JSON as it travels, and back. Fields are
+// matched by name, ignoring case and underscores, so a struct may use
+// snake_case tags, camelCase tags or none.
+type codec struct {
+	shape *jsonkeys.Shape
+	raw   bool // json.RawMessage: handed over as it came
+	any   bool // holds untyped parts: numbers must not become float64
+}
+
+var codecs sync.Map // reflect.Type -> *codec
+
+func codecOf(t reflect.Type) *codec {
+	if c, ok := codecs.Load(t); ok {
+		return c.(*codec)
+	}
+	c := &codec{
+		shape: jsonkeys.ShapeOf(t),
+		raw:   t == reflect.TypeFor[json.RawMessage](),
+		any:   holdsAny(t, map[reflect.Type]bool{}),
+	}
+	codecs.Store(t, c)
+	return c
+}
+
+func holdsAny(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		return holdsAny(t.Elem(), seen)
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if holdsAny(f.Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// encode appends v as JSON with the keys that it has on the wire.
+func (c *codec) encode(dst []byte, v any) ([]byte, error) {
+	buf := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buf)
+	buf.Reset()
+	enc := json.NewEncoder(buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, &InvalidError{What: "payload", Problem: fmt.Sprintf("a %T has no JSON form", v), Err: err}
+	}
+	out, err := c.shape.ToWire(dst, bytes.TrimSuffix(buf.Bytes(), []byte("\n")), limits)
+	if err != nil {
+		return nil, &InvalidError{What: "payload", Problem: "must not be sent", Err: err}
+	}
+	return out, nil
+}
+
+// decode reads src, as it travelled, into v, a pointer to the codec's type.
+func (c *codec) decode(src []byte, v any) error {
+	if c.raw {
+		*v.(*json.RawMessage) = bytes.Clone(src)
+		return nil
+	}
+	buf := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buf)
+	buf.Reset()
+	text, err := c.shape.FromWire(buf.AvailableBuffer(), src, limits)
+	if err != nil {
+		return err
+	}
+	buf.Write(text) // keeps the grown buffer for the next one
+	if !c.any {
+		return json.Unmarshal(text, v)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber() // big integers survive
+	return dec.Decode(v)
+}
+
+// A MalformedError says why a received body cannot be read. Such a delivery is
+// never tried again: it is parked at once.
+type MalformedError struct {
+	// Part names what is wrong: "body", "payload", "eventTime".
+	Part string
+	Err  error
+}
+
+func (e *MalformedError) Error() string { return "malformed " + e.Part + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *MalformedError) Unwrap() error { return e.Err }
+
+// eventFields are the wrapper of an event, as any version writes it.
+type eventFields struct {
+	id        int64
+	time      time.Time
+	eventType string
+	aggregate string
+	payload   []byte
+}
+
+// readEvent reads the wrapper of an event. Keys may be in either case; the later
+// of two wins, as in Python.
+func readEvent(body []byte) (eventFields, error) {
+	f := eventFields{payload: []byte("null")}
+	err := jsonkeys.Members(body, limits, func(key string, value []byte) error {
+		switch memberName(key) {
+		case "event_id":
+			f.id = readID(value)
+		case "event_time":
+			return readTime(value, &f.time)
+		case "event_type":
+			return readString(value, &f.eventType)
+		case "aggregate":
+			return readString(value, &f.aggregate)
+		case "payload":
+			f.payload = value
+		}
+		return nil
+	})
+	if err == nil {
+		return f, nil
+	}
+	if m, ok := errors.AsType[*MalformedError](err); ok {
+		return f, m
+	}
+	return f, &MalformedError{Part: "body", Err: err}
+}
+
+// memberName returns the snake_case form of a wrapper key; the usual spellings cost nothing.
+func memberName(key string) string {
+	switch key {
+	case "eventId":
+		return "event_id"
+	case "eventTime":
+		return "event_time"
+	case "eventType":
+		return "event_type"
+	case "aggregate", "payload", "event_id", "event_time", "event_type", "id", "data", "meta":
+		return key
+	}
+	return jsonkeys.UnderscoreizeKey(key, false)
+}
+
+// readID reads a number, or a string that holds one. Anything else is 0: ids of
+// foreign publishers may be anything, and the body is still at hand.
+func readID(value []byte) int64 {
+	text := string(bytes.Trim(value, `"`))
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return id
+}
+
+func readTime(value []byte, t *time.Time) error {
+	var s string
+	if err := readString(value, &s); err != nil || s == "" {
+		*t = time.Time{}
+		return err
+	}
+	parsed, err := parseTime(s)
+	if err != nil {
+		return &MalformedError{Part: "time", Err: err}
+	}
+	*t = parsed
+	return nil
+}
+
+// readString reads a string; null is "".
+func readString(value []byte, s *string) error {
+	if string(value) == "null" {
+		*s = ""
+		return nil
+	}
+	if err := json.Unmarshal(value, s); err != nil {
+		return &MalformedError{Part: "text", Err: err}
+	}
+	return nil
+}
+
+// appendString appends s as a JSON string.
+func appendString(dst []byte, s string) []byte {
+	buf := new(bytes.Buffer)
+	enc := json.NewEncoder(buf)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s) // a string always has a JSON form
+	return append(dst, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
+}
+
+// checkName refuses names that AMQP or RabbitMQ cannot take, before they reach a
+// table or a socket: a routing key of 256 bytes would close the whole connection.
+func checkName(what, name string) error {
+	switch {
+	case len(name) > maxName:
+		return &InvalidError{What: what, Value: name, Problem: fmt.Sprintf("has %d bytes, AMQP allows %d", len(name), maxName)}
+	case !utf8.ValidString(name):
+		return &InvalidError{What: what, Value: name, Problem: "must be valid UTF-8"}
+	case bytes.IndexByte([]byte(name), 0) >= 0:
+		return &InvalidError{What: what, Value: name, Problem: "must not contain U+0000"}
+	}
+	return nil
+}
+
+// checkExchange refuses exchange names that would reach a queue directly or an
+// exchange of the broker's own.
+func checkExchange(name string) error {
+	if name == "" {
+		return &InvalidError{What: "exchange", Problem: "must not be empty: the default exchange would write straight into a queue"}
+	}
+	if len(name) >= 4 && name[:4] == "amq." {
+		return &InvalidError{What: "exchange", Value: name, Problem: "names that start with amq. belong to the broker: choose another"}
+	}
+	return checkName("exchange", name)
+}
