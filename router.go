@@ -263,3 +263,14 @@ func callerPlace() string {
 		}
 	}
 }
+
+// Dispatch runs the handler of d's route, with its middleware, and returns its error; a
+// panic becomes a *PanicError. It settles nothing: it is for tests and for
+// consumers of your own. A delivery that no route takes is an error.
+func (r *Router) Dispatch(ctx context.Context, d *Delivery) error {
+	route := r.match(d.Exchange, d.RoutingKey)
+	if route == nil {
+		return fmt.Errorf("parley: no handler for exchange %q, routing key %q", d.Exchange, d.RoutingKey)
+	}
+	return protect(WithCorrelationID(ctx, d.CorrelationID), route.handler, d)
+}

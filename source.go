@@ -159,7 +159,7 @@ type InboxStore[Tx any] interface {
 
 // FinishBody returns the body as it goes on the wire: events and calls are stored
 // without the number that the database gives them, and get it as their first member.
-// Stores call it when they read a record.
+// Stores call it when they read a record. A body that has its number already stays as it is.
 func FinishBody(kind Kind, id int64, body []byte) []byte {
 	var name string
 	switch kind {
@@ -170,10 +170,14 @@ func FinishBody(kind Kind, id int64, body []byte) []byte {
 	default:
 		return body
 	}
+	rest := afterOpenBrace(body)
+	if bytes.HasPrefix(rest, []byte(name[1:len(name)-1])) {
+		return body
+	}
 	out := make([]byte, 0, len(body)+len(name)+22)
 	out = append(out, name...)
 	out = strconv.AppendInt(out, id, 10)
-	if rest := afterOpenBrace(body); len(rest) > 1 {
+	if len(rest) > 1 {
 		out = append(out, ", "...)
 		return append(out, rest...)
 	}

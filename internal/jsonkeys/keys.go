@@ -65,6 +65,12 @@ func appendSnake(dst, s []byte, noNumber bool) []byte {
 	k := snakeKey{s: s, noNumber: noNumber}
 	wide := false
 	for i := 0; i < len(s); {
+		if !k.is(i, isUpper|isDigit) && !k.is(i+1, isUpper|isDigit) { // most characters
+			wide = wide || s[i] >= 0x80
+			dst = append(dst, s[i])
+			i++
+			continue
+		}
 		first, found := k.match(i)
 		if !found {
 			wide = wide || s[i] >= 0x80

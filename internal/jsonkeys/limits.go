@@ -54,7 +54,7 @@ func (e *LimitError) Error() string {
 // A SyntaxError says why a document is not JSON that may travel.
 type SyntaxError struct {
 	Offset  int64  // where in the document, in bytes from its start
-	Problem string // what is wrong there, e.g. `key "a\ud800": lone surrogate`
+	Problem string // what is wrong there, e.g. `key "na\\ud800": lone surrogate`
 }
 
 func (e *SyntaxError) Error() string {

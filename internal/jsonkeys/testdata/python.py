@@ -59,8 +59,8 @@ def random_document(depth):
     return "{" + ",".join(members) + "}"
 
 
-keys = sorted({random_key(9) for _ in range(4000)})
-documents = sorted({random_document(3) for _ in range(700)})
+keys = sorted({random_key(9) for _ in range(2500)})
+documents = sorted({random_document(3) for _ in range(160)})
 out = {
     "about": __doc__,
     "keys": [[k, camel(k), snake(k), snake(k, SNAKE_NO_NUMBER)] for k in keys],
