@@ -103,6 +103,7 @@ func TestWhatMustNotTravelIsRefusedWithItsPlaceAndReason(t *testing.T) {
 		{`"abcdefghijkl`, 13, "unexpected end"},
 		{`{"abc`, 5, "unexpected end"},
 		{"\"tab\t\"", 4, "string with control character"},
+		{"\"\x1f long enough\"", 1, "string with control character"},
 		{"{\"tab\t\":1}", 5, `key "tab\t\":1}": control character`},
 		{`"\x"`, 1, "string with unknown escape"},
 		{`"\`, 1, "string with unfinished escape"},

@@ -184,10 +184,25 @@ type rival struct {
 	Level     int    `json:"named"`
 }
 type Number int
+type shared struct{ InBoth int }
+type left struct{ shared }
+type right struct{ shared }
+type level3 struct {
+	Untagged int
+	Rival    int
+}
+type level3Tagged struct {
+	Before int
+	X      int `json:"Rival"`
+}
 type named struct{ InNamed int }
 type promoting struct {
 	level1
 	*rival
+	left
+	right
+	level3
+	level3Tagged
 	Number
 	named  `json:"named_struct"`
 	Fields map[string]int `json:"bad\"name"`
@@ -208,6 +223,21 @@ func TestFieldsAreThoseOfEncodingJSON(t *testing.T) {
 	}
 	if !reflect.DeepEqual(names, in.keys) {
 		t.Errorf("\n got %v\njson %v", names, in.keys)
+	}
+}
+
+func TestAWireTagWinsOverTheNameOfAnotherField(t *testing.T) {
+	type swapped struct {
+		A     int `json:"a" wire:"b"`
+		B     int `json:"b" wire:"a"`
+		Blank int `json:"_"`
+	}
+	typ := reflect.TypeFor[swapped]()
+	if got := toWire(t, typ, `{"a":1,"b":2}`); got != `{"b":1,"a":2}` {
+		t.Errorf("ToWire: %s", got)
+	}
+	if got := fromWire(t, typ, `{"b":1,"a":2,"":3,"_":4,"__":5}`); got != `{"a":1,"b":2,"":3,"_":4,"__":5}` {
+		t.Errorf("FromWire: %s", got)
 	}
 }
 
