@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -10,11 +9,14 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// An exchange routes messages to the queues that are bound to it.
+// cacheLimit bounds the routing keys that an exchange remembers: keys come from users.
+const cacheLimit = 4096
+
+// An exchange routes messages to the queues that are bound to it. The broker's mutex guards it.
 type exchange struct {
 	parley.Exchange
 	bindings []binding
-	cache    map[string][]*queue // by routing key; nil for headers exchanges
+	cache    map[string][]*queue // by routing key; unused on headers exchanges
 }
 
 type binding struct {
@@ -31,13 +33,13 @@ func newExchange(e parley.Exchange) *exchange {
 // route returns the queues that take m, each once.
 func (e *exchange) route(m *parley.Message) []*queue {
 	if e.Type == parley.Headers {
-		return e.matching(func(b binding) bool { return matchHeaders(b.arguments, m.Headers) })
+		return e.matching(func(b *binding) bool { return matchHeaders(b.arguments, m.Headers) })
 	}
 	if queues, ok := e.cache[m.RoutingKey]; ok {
 		return queues
 	}
-	words := strings.Split(m.RoutingKey, ".")
-	queues := e.matching(func(b binding) bool {
+	words := topicWords(m.RoutingKey)
+	queues := e.matching(func(b *binding) bool {
 		switch e.Type {
 		case parley.Fanout:
 			return true
@@ -46,61 +48,50 @@ func (e *exchange) route(m *parley.Message) []*queue {
 		}
 		return matchTopic(b.words, words)
 	})
-	if len(e.cache) > 4096 {
+	if len(e.cache) >= cacheLimit {
 		clear(e.cache)
 	}
 	e.cache[m.RoutingKey] = queues
 	return queues
 }
 
-func (e *exchange) matching(match func(binding) bool) []*queue {
+func (e *exchange) matching(match func(*binding) bool) []*queue {
 	var queues []*queue
-	for _, b := range e.bindings {
-		if match(b) && !slices.Contains(queues, b.queue) {
+	for i := range e.bindings {
+		b := &e.bindings[i]
+		if !slices.Contains(queues, b.queue) && match(b) {
 			queues = append(queues, b.queue)
 		}
 	}
 	return queues
 }
 
+// bind adds a binding; a second one like it changes nothing.
 func (e *exchange) bind(q *queue, b parley.Binding) {
 	key := b.RoutingKey
 	if key == "" {
 		key = "#"
 	}
-	clear(e.cache)
 	for _, old := range e.bindings {
-		if old.queue == q && old.key == key && reflect.DeepEqual(old.arguments, b.Arguments) {
+		if old.queue == q && old.key == key && sameArguments(old.arguments, b.Arguments) {
 			return
 		}
 	}
-	e.bindings = append(e.bindings, binding{q, key, strings.Split(key, "."), maps.Clone(b.Arguments)})
-}
-
-func (e *exchange) unbind(q *queue) {
 	clear(e.cache)
-	e.bindings = slices.DeleteFunc(e.bindings, func(b binding) bool { return b.queue == q })
+	e.bindings = append(e.bindings, binding{q, key, topicWords(key), maps.Clone(b.Arguments)})
 }
 
-// matchTopic matches a routing key against a binding key of a topic exchange, both
-// split at dots (AMQP 0-9-1, 3.1.3.3).
-func matchTopic(pattern, key []string) bool {
-	if len(pattern) == 0 {
-		return len(key) == 0
-	}
-	if pattern[0] == "#" {
-		for skip := 0; skip <= len(key); skip++ {
-			if matchTopic(pattern[1:], key[skip:]) {
-				return true
-			}
-		}
-		return false
-	}
-	return len(key) > 0 && (pattern[0] == "*" || pattern[0] == key[0]) && matchTopic(pattern[1:], key[1:])
+// unbind removes all bindings of q and tells whether there were any.
+func (e *exchange) unbind(q *queue) bool {
+	before := len(e.bindings)
+	e.bindings = slices.DeleteFunc(e.bindings, func(b binding) bool { return b.queue == q })
+	clear(e.cache)
+	return len(e.bindings) < before
 }
 
 // matchHeaders matches the headers of a message against the arguments of a binding
-// to a headers exchange (AMQP 0-9-1, 3.1.3.4). x-match is "all" by default, or "any".
+// to a headers exchange (AMQP 0-9-1, 3.1.3.4). x-match is "all" by default, or "any";
+// other arguments that start with x- do not count; a nil one asks for presence only.
 func matchHeaders(arguments, headers map[string]any) bool {
 	matchAny := arguments["x-match"] == "any"
 	for name, want := range arguments {
@@ -108,75 +99,36 @@ func matchHeaders(arguments, headers map[string]any) bool {
 			continue
 		}
 		got, ok := headers[name]
-		if equal := ok && (want == nil || reflect.DeepEqual(got, want)); equal == matchAny {
+		if equal := ok && (want == nil || sameValue(got, want)); equal == matchAny {
 			return matchAny
 		}
 	}
 	return !matchAny
 }
 
-// declare makes or checks a topology; the broker's mutex is held.
-func (b *Broker) declare(t parley.Topology) error {
-	verify := t.Mode == parley.TopologyVerify
-	for _, e := range t.Exchanges {
-		if err := b.declareExchange(e, verify); err != nil {
-			return err
-		}
-	}
-	for _, q := range t.Queues {
-		if err := b.declareQueue(q, verify); err != nil {
-			return err
-		}
-	}
-	if verify {
-		return nil
-	}
-	for _, bind := range t.Bindings {
-		ex, q := b.exchanges[bind.Exchange], b.queues[bind.Queue]
-		if ex == nil {
-			return missing("exchange", bind.Exchange)
-		}
-		if q == nil {
-			return missing("queue", bind.Queue)
-		}
-		ex.bind(q, bind)
-	}
-	return nil
+func sameArguments(a, b map[string]any) bool {
+	return len(a) == 0 && len(b) == 0 || sameValue(a, b)
 }
 
-func (b *Broker) declareExchange(e parley.Exchange, verify bool) error {
-	if e.Type == "" {
-		e.Type = parley.Topic
-	}
-	old := b.exchanges[e.Name]
-	switch {
-	case old == nil && verify:
-		return missing("exchange", e.Name)
-	case old == nil:
-		b.exchanges[e.Name] = newExchange(e)
-	case !verify && old.Exchange != e:
-		return conflict("exchange", e.Name, fmt.Sprintf("it is of type %q, not %q", old.Type, e.Type))
-	}
-	return nil
-}
+// sameValue compares as the broker does, which sees integers of all sizes alike.
+func sameValue(a, b any) bool { return reflect.DeepEqual(wireValue(a), wireValue(b)) }
 
-func (b *Broker) declareQueue(d parley.Queue, verify bool) error {
-	old := b.queues[d.Name]
-	switch {
-	case old == nil && verify:
-		return missing("queue", d.Name)
-	case old == nil:
-		b.queues[d.Name] = &queue{Queue: d, broker: b}
-	case !verify && !reflect.DeepEqual(old.Queue, d):
-		return conflict("queue", d.Name, "it has other arguments")
+func wireValue(value any) any {
+	switch v := reflect.ValueOf(value); v.Kind() {
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return v.Int()
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		return int64(v.Uint())
+	case reflect.Map:
+		m, ok := value.(map[string]any)
+		if !ok {
+			return value
+		}
+		same := make(map[string]any, len(m))
+		for name, item := range m {
+			same[name] = wireValue(item)
+		}
+		return same
 	}
-	return nil
-}
-
-func missing(kind, name string) error {
-	return &parley.TopologyError{Object: fmt.Sprintf("%s %q", kind, name), Code: 404, Reason: "no " + kind + " of this name"}
-}
-
-func conflict(kind, name, reason string) error {
-	return &parley.TopologyError{Object: fmt.Sprintf("%s %q", kind, name), Code: 406, Reason: reason}
+	return value
 }

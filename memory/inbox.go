@@ -7,58 +7,60 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// Once implements parley.InboxStore.
+// An identity is a message as the inbox knows it.
+type identity struct{ consumer, id string }
+
+// A sighting says when an identity was recorded, and by which transaction if that is still open.
+type sighting struct {
+	at     time.Time
+	writer *Tx
+}
+
+// Once runs fn within a transaction unless consumer has seen the identity before; see
+// [parley.InboxStore]. If fn panics, the transaction is rolled back and the panic goes on.
 func (s *Store) Once(ctx context.Context, consumer, id string, fn func(ctx context.Context, tx *Tx) error) error {
-	key := identity{consumer, id}
-	if id != "" {
-		if err := s.reserve(key); err != nil {
+	return s.InTx(ctx, func(tx *Tx) error {
+		if id != "" {
+			if err := s.record(ctx, tx, identity{consumer, id}); err != nil {
+				return err
+			}
+		}
+		return fn(ctx, tx)
+	})
+}
+
+// record notes an identity within tx. It waits for a transaction that has noted the same one.
+func (s *Store) record(ctx context.Context, tx *Tx, id identity) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.inbox[id] != nil {
+		writer := s.inbox[id].writer
+		if writer == nil {
+			return parley.ErrDuplicate
+		}
+		if err := tx.waitFor(ctx, writer); err != nil {
 			return err
 		}
 	}
-	committed := false
-	defer func() {
-		if id != "" {
-			s.finish(key, committed)
-		}
-	}()
-	err := s.InTx(ctx, func(tx *Tx) error { return fn(ctx, tx) })
-	committed = err == nil
-	return err
-}
-
-// reserve records an identity, waiting for a transaction that has recorded it but not ended.
-func (s *Store) reserve(key identity) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.inbox[key] != nil && s.inbox[key].running {
-		s.changed.Wait()
-	}
-	if s.inbox[key] != nil {
-		return parley.ErrDuplicate
-	}
-	s.inbox[key] = &seen{at: time.Now(), running: true}
+	s.inbox[id] = &sighting{at: time.Now(), writer: tx}
+	tx.seen = &id
 	return nil
 }
 
-func (s *Store) finish(key identity, committed bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if committed {
-		s.inbox[key].running = false
-	} else {
-		delete(s.inbox, key)
+// SweepInbox forgets old identities; see [parley.InboxStore].
+func (s *Store) SweepInbox(ctx context.Context, age time.Duration, limit int) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
 	}
-	s.changed.Broadcast()
-}
-
-// SweepInbox implements parley.InboxStore.
-func (s *Store) SweepInbox(_ context.Context, age time.Duration, limit int) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for key, entry := range s.inbox {
-		if n < limit && !entry.running && time.Since(entry.at) > age {
-			delete(s.inbox, key)
+	for id, seen := range s.inbox {
+		if n == limit {
+			break
+		}
+		if seen.writer == nil && time.Since(seen.at) > age {
+			delete(s.inbox, id)
 			n++
 		}
 	}

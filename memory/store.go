@@ -1,11 +1,7 @@
 package memory
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -13,214 +9,192 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// A Store is an outbox and an inbox in memory, with transactions: what is written
-// in one is seen by others when it commits, and never if it rolls back.
+var (
+	_ parley.OutboxStore[*Tx] = (*Store)(nil)
+	_ parley.InboxStore[*Tx]  = (*Store)(nil)
+	_ parley.RelaySource      = (*Store)(nil)
+	_ parley.RelayWaker       = (*Store)(nil)
+	_ parley.OutboxInspector  = (*Store)(nil)
+	_ parley.ParkedStore      = (*Store)(nil)
+)
+
+// A Store is an outbox and an inbox in memory, with transactions as a database has
+// them at the level "read committed": what one writes is seen by others when it
+// commits, and never if it rolls back; who wants to change what another
+// transaction has changed waits for its end. Its clock is time.Now, so that it
+// follows virtual time. It is safe for concurrent use.
 type Store struct {
-	mu      sync.Mutex // guards the fields below
-	changed *sync.Cond // an inbox identity, a batch or a transaction has ended
-	lastID  int64
-	rows    []*row // committed, in the order of their ids
-	parked  []parley.ParkedRecord
-	parkID  int64
-	batches int
-	inbox   map[identity]*seen
-	waker   func()
+	mu       sync.Mutex    // guards the fields below and all that hangs from them
+	changed  chan struct{} // closed, and replaced, when somebody may stop waiting
+	lastID   int64
+	rows     map[int64]*row // the committed records, held ones included
+	direct   idQueue        // those due at once that nobody holds
+	timed    dueHeap        // the scheduled ones that nobody holds
+	batches  int            // how many are held
+	open     map[*Tx]struct{}
+	parked   []parley.ParkedRecord // in the order of their ids
+	lastPark int64
+	inbox    map[identity]*sighting
+	watchers map[*watcher]struct{}
 }
 
+// A row is a record in the table.
 type row struct {
 	parley.Record
-	held bool // by a batch
-	gone bool // deleted
+	holder   *batch // the relay's batch that holds it
+	writer   *Tx    // the open transaction that has changed it
+	gone     bool   // writer has cancelled it
+	moved    time.Time
+	position int  // in the heap of scheduled rows, -1 if it is not there
+	deleted  bool // it is not in the table any more
 }
 
-type identity struct{ consumer, id string }
-
-type seen struct {
-	at      time.Time
-	running bool // its first transaction has not ended
-}
+type watcher struct{ wake func() }
 
 // NewStore returns an empty store.
 func NewStore() *Store {
-	s := &Store{inbox: map[identity]*seen{}}
-	s.changed = sync.NewCond(&s.mu)
-	return s
+	return &Store{
+		changed:  make(chan struct{}),
+		rows:     map[int64]*row{},
+		open:     map[*Tx]struct{}{},
+		inbox:    map[identity]*sighting{},
+		watchers: map[*watcher]struct{}{},
+	}
 }
 
-// A Tx is a transaction. It is not for concurrent use.
-type Tx struct {
-	store   *Store
-	inserts []*row
-	undo    []func() // of changes made at once, in order
-	done    bool
-}
-
-var errTxDone = errors.New("memory: transaction has ended")
-
-// Begin starts a transaction.
-func (s *Store) Begin(ctx context.Context) (*Tx, error) { return &Tx{store: s}, ctx.Err() }
-
-// Commit makes the changes visible.
-func (tx *Tx) Commit(context.Context) error {
-	s := tx.store
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if tx.done {
-		return errTxDone
-	}
-	tx.done = true
-	now := time.Now()
-	for _, r := range tx.inserts {
-		r.CreatedAt = now
-		s.insert(r)
-	}
-	s.wakeUp()
-	return nil
-}
-
-// Rollback forgets the changes. It is a no-op after Commit.
-func (tx *Tx) Rollback(context.Context) error {
-	s := tx.store
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if tx.done {
-		return nil
-	}
-	tx.done = true
-	for _, undo := range slices.Backward(tx.undo) {
-		undo()
-	}
-	return nil
-}
-
-// InTx runs fn in a transaction and commits if it returns nil.
-func (s *Store) InTx(ctx context.Context, fn func(tx *Tx) error) error {
-	tx, err := s.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback(ctx)
-	if err := fn(tx); err != nil {
-		return err
-	}
-	return tx.Commit(ctx)
-}
-
-func (s *Store) insert(r *row) {
-	i, _ := slices.BinarySearchFunc(s.rows, r.ID, func(a *row, id int64) int { return cmp.Compare(a.ID, id) })
-	s.rows = slices.Insert(s.rows, i, r)
-}
-
-func (s *Store) wakeUp() {
-	if s.waker != nil {
-		s.waker()
-	}
-	s.changed.Broadcast()
-}
-
-// Insert implements parley.OutboxStore.
-func (s *Store) Insert(_ context.Context, tx *Tx, records []parley.Record) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if tx.done {
-		return errTxDone
-	}
-	for i := range records {
-		r := &records[i]
-		if len(r.UnlessTags) > 0 && s.pending(tx, r) {
-			continue
-		}
-		s.lastID++
-		r.ID = s.lastID
-		copied := &row{Record: *r}
-		copied.Body = bytes.Clone(r.Body)
-		copied.Headers = maps.Clone(r.Headers)
-		tx.inserts = append(tx.inserts, copied)
-	}
-	return nil
-}
-
-func (s *Store) pending(tx *Tx, r *parley.Record) bool {
-	sel := parley.Selection{Exchange: r.Exchange, RoutingKey: r.RoutingKey, Tags: r.UnlessTags}
-	match := func(o *row) bool { return !o.gone && selects(sel, &o.Record) }
-	return slices.ContainsFunc(s.rows, match) || slices.ContainsFunc(tx.inserts, match)
-}
-
-// selects tells whether a scheduled record is meant by sel.
-func selects(sel parley.Selection, r *parley.Record) bool {
-	if r.DueAt.IsZero() || sel.Exchange != "" && r.Exchange != sel.Exchange ||
-		(sel.Exchange != "" || sel.RoutingKey != "") && r.RoutingKey != sel.RoutingKey {
-		return false
-	}
-	for name, value := range sel.Tags {
-		if got, ok := r.Tags[name]; !ok || got != value {
-			return false
-		}
-	}
-	return true
-}
-
-// Cancel implements parley.OutboxStore.
-func (s *Store) Cancel(_ context.Context, tx *Tx, sel parley.Selection) (int, error) {
-	return s.change(tx, sel, func(r *row) func() {
-		r.gone = true
-		return func() { r.gone = false }
-	})
-}
-
-// Reschedule implements parley.OutboxStore.
-func (s *Store) Reschedule(_ context.Context, tx *Tx, sel parley.Selection, due time.Time) (int, error) {
-	return s.change(tx, sel, func(r *row) func() {
-		old := r.DueAt
-		r.DueAt = due
-		return func() { r.DueAt = old }
-	})
-}
-
-// change applies do to the scheduled rows that match, those of tx included. It waits while
-// a relay holds one of them.
-func (s *Store) change(tx *Tx, sel parley.Selection, do func(*row) func()) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if tx.done {
-		return 0, errTxDone
-	}
-	for slices.ContainsFunc(s.rows, func(r *row) bool { return r.held && !r.gone && selects(sel, &r.Record) }) {
-		s.changed.Wait()
-	}
-	n := 0
-	for _, r := range slices.Concat(s.rows, tx.inserts) {
-		if !r.gone && selects(sel, &r.Record) {
-			tx.undo = append(tx.undo, do(r))
-			n++
-		}
-	}
-	return n, nil
-}
-
-// Scheduled implements parley.OutboxStore.
-func (s *Store) Scheduled(_ context.Context, tx *Tx, sel parley.Selection, limit int) ([]parley.Record, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []parley.Record
-	for _, r := range slices.Concat(s.rows, tx.inserts) {
-		if !r.gone && selects(sel, &r.Record) {
-			out = append(out, r.Record)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b parley.Record) int { return a.DueAt.Compare(b.DueAt) })
-	return out[:min(limit, len(out))], nil
-}
-
-// Pending returns the committed records that have not been sent, in the order of their ids.
+// Pending returns the committed records that have not been sent, in the order of their
+// ids, with the bodies that they will have on the wire.
 func (s *Store) Pending() []parley.Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []parley.Record
+	out := make([]parley.Record, 0, len(s.rows))
 	for _, r := range s.rows {
-		if !r.gone {
-			out = append(out, r.Record)
-		}
+		out = append(out, r.record())
+	}
+	slices.SortFunc(out, func(a, b parley.Record) int { return int(a.ID - b.ID) })
+	return out
+}
+
+// Published returns the messages of the pending records: what was published in
+// transactions that have committed, and no relay has sent yet. For assertions in tests.
+func (s *Store) Published() []parley.Message {
+	pending := s.Pending()
+	out := make([]parley.Message, len(pending))
+	for i := range pending {
+		out[i] = pending[i].Message
 	}
 	return out
+}
+
+// record returns the row as a relay reads it, sharing nothing with it.
+func (r *row) record() parley.Record {
+	rec := r.Record
+	rec.UnlessTags = nil
+	rec.Headers = cloneHeaders(r.Headers)
+	rec.Body = parley.FinishBody(r.Kind, r.ID, r.Body)
+	if len(rec.Body) == len(r.Body) {
+		rec.Body = slices.Clone(r.Body) // it was not made anew
+	}
+	if rec.Timestamp.IsZero() {
+		rec.Timestamp = r.CreatedAt
+	}
+	return rec
+}
+
+// add puts a committed row into the table; s.mu is held, as in all that follow.
+func (s *Store) add(r *row) {
+	s.rows[r.Record.ID] = r
+	r.deleted = false
+	s.offer(r)
+}
+
+// offer lets relays find a row that nobody holds.
+func (s *Store) offer(r *row) {
+	if r.DueAt.IsZero() {
+		s.direct.insert(r)
+		return
+	}
+	s.timed.add(r)
+}
+
+// remove deletes a row.
+func (s *Store) remove(r *row) {
+	delete(s.rows, r.Record.ID)
+	r.deleted = true // the id queue drops it later
+	if r.position >= 0 {
+		s.timed.remove(r)
+	}
+}
+
+// signal lets those who wait look again.
+func (s *Store) signal() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// wait blocks until something has changed. It unlocks s.mu while it waits.
+func (s *Store) wait(ctx context.Context) error {
+	changed := s.changed
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-changed:
+		return nil
+	}
+}
+
+// wake tells the relays that records may be due. Without s.mu: it calls foreign code.
+func (s *Store) wake() {
+	s.mu.Lock()
+	if len(s.watchers) == 0 {
+		s.mu.Unlock()
+		return
+	}
+	watchers := make([]*watcher, 0, len(s.watchers))
+	for w := range s.watchers {
+		watchers = append(watchers, w)
+	}
+	s.mu.Unlock()
+	for _, w := range watchers {
+		w.wake()
+	}
+}
+
+// Watch calls wake at each commit that may have made records due; see [parley.RelayWaker].
+func (s *Store) Watch(ctx context.Context, wake func()) error {
+	w := &watcher{wake}
+	s.mu.Lock()
+	s.watchers[w] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.watchers, w)
+	}()
+	wake()
+	<-ctx.Done()
+	return nil
+}
+
+// Stats counts the records; see [parley.OutboxInspector].
+func (s *Store) Stats(context.Context) (parley.OutboxStats, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := parley.OutboxStats{Parked: int64(len(s.parked))}
+	now := time.Now()
+	for _, r := range s.rows {
+		due := r.DueAt
+		if due.IsZero() {
+			due = r.CreatedAt
+		}
+		if due.After(now) {
+			st.Scheduled++
+			continue
+		}
+		st.Due++
+		st.OldestDue = max(st.OldestDue, now.Sub(due))
+	}
+	return st, nil
 }

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+const policyFile = "/usr/sbin/policy-rc.d"
+
+// provideCompiler sees to it that there is a C compiler: the race detector is linked
+// by it.
+func provideCompiler(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, "go", "env", "CC").Output()
+	if err != nil {
+		return fmt.Errorf("ask go for its C compiler: %w", err)
+	}
+	fields := strings.Fields(string(out))
+	if len(fields) > 0 {
+		if _, err := exec.LookPath(fields[0]); err == nil {
+			return nil
+		}
+	}
+	if err := installPackages(ctx, []string{"gcc", "libc6-dev"}); err != nil {
+		return fmt.Errorf("the race detector needs a C compiler (gcc and libc6-dev, or give one by CC): %w", err)
+	}
+	return nil
+}
+
+// installPackages installs Debian packages, if we may.
+func installPackages(ctx context.Context, packages []string) error {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("%s not installed, and no apt-get here to install it", strings.Join(packages, ", "))
+	}
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("%s not installed, and only root may: sudo apt-get install %s",
+			strings.Join(packages, ", "), strings.Join(packages, " "))
+	}
+	fmt.Fprintln(os.Stderr, "testservers: installing", strings.Join(packages, ", "))
+	allow, err := forbidServices()
+	if err != nil {
+		return err
+	}
+	err = aptGet(ctx, "update")
+	if err == nil {
+		err = aptGet(ctx, slices.Concat([]string{"install", "--yes", "--no-install-recommends"}, packages)...)
+	}
+	return errors.Join(err, allow())
+}
+
+func aptGet(ctx context.Context, args ...string) error {
+	args = slices.Concat([]string{"DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=120", "--quiet"}, args)
+	if err := quietly(ctx, 8*time.Minute, "env", args...); err != nil {
+		return fmt.Errorf("apt-get: %w", err)
+	}
+	return nil
+}
+
+// forbidServices keeps packages from starting their server at installation: it would
+// take the usual port, with an account that we do not know. The returned func allows
+// it again. A policy that the machine has already is left alone.
+func forbidServices() (allow func() error, err error) {
+	f, err := os.OpenFile(policyFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+	if errors.Is(err, os.ErrExist) {
+		return func() error { return nil }, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.WriteString("#!/bin/sh\n# Written by parley's testservers for the time of one installation.\nexit 101\n")
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(policyFile))
+	}
+	return func() error { return os.Remove(policyFile) }, nil
+}

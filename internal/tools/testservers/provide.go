@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/parley-go/parley/internal/testenv"
+)
+
+// findTimeout bounds one look for one server.
+const findTimeout = 15 * time.Second
+
+// located is a server that answers, and how we came by it.
+type located struct {
+	testenv.Endpoint
+	Origin string
+}
+
+// provider is a way to start servers that are missing. It starts what it can and
+// returns what answers; the error says, for a person, why not more.
+type provider struct {
+	name  string
+	start func(ctx context.Context, missing []testenv.Server) ([]located, error)
+}
+
+// provide finds all servers, starting those that are missing. The error names each
+// server that could be neither found nor started, each way that was tried, and the
+// variable that would give the server.
+func provide(ctx context.Context) ([]located, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return provideFrom(ctx, testenv.Servers(), find, []provider{
+		{"Docker Compose", startCompose},
+		{"own servers", startPrivate},
+	})
+}
+
+func provideFrom(
+	ctx context.Context,
+	servers []testenv.Server,
+	find func(context.Context, testenv.Server) (located, error),
+	providers []provider,
+) ([]located, error) {
+	var found []located
+	var missing []testenv.Server
+	var why []error
+	for _, s := range servers {
+		l, err := find(ctx, s)
+		if err == nil {
+			found = append(found, l)
+			continue
+		}
+		if _, ok := errors.AsType[*testenv.MissingError](err); !ok {
+			return nil, err // named by a variable, and wrong: nothing to put in its place
+		}
+		missing, why = append(missing, s), append(why, err)
+	}
+	for _, p := range providers {
+		if len(missing) == 0 {
+			break
+		}
+		fmt.Fprintf(os.Stderr, "testservers: %s missing, trying %s\n", names(missing), p.name)
+		started, err := p.start(ctx, missing)
+		if err != nil {
+			why = append(why, fmt.Errorf("%s: %w", p.name, err))
+		}
+		found = append(found, started...)
+		missing = slices.DeleteFunc(missing, func(s testenv.Server) bool {
+			return slices.ContainsFunc(started, func(l located) bool { return l.Server.Name == s.Name })
+		})
+	}
+	if len(missing) > 0 {
+		return nil, missingError(missing, why)
+	}
+	slices.SortFunc(found, func(a, b located) int { return order(servers, a) - order(servers, b) })
+	return found, nil
+}
+
+// find looks for s without starting anything.
+func find(ctx context.Context, s testenv.Server) (located, error) {
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	e, err := s.Locate(ctx)
+	if err == nil {
+		origin := "already running"
+		if os.Getenv(s.Variable) != "" {
+			origin = "given by " + s.Variable
+		}
+		return located{e, origin}, nil
+	}
+	if _, missing := errors.AsType[*testenv.MissingError](err); !missing {
+		return located{}, err
+	}
+	if l, ok := findPrivate(ctx, s); ok {
+		return l, nil
+	}
+	return located{}, err
+}
+
+func missingError(missing []testenv.Server, why []error) error {
+	text := fmt.Sprintf("%s missing and not to be started here:", names(missing))
+	for _, err := range why {
+		text += "\n  - " + err.Error()
+	}
+	text += "\nMend it by an address in the environment:"
+	for _, s := range missing {
+		text += fmt.Sprintf("\n  %s=%s", s.Variable, s.Default)
+	}
+	return errors.New(text + "\nor run a Docker engine, or run as root on Debian so that packages can be installed.")
+}
+
+func names(servers []testenv.Server) string {
+	var text string
+	for i, s := range servers {
+		if i > 0 {
+			text += ", "
+		}
+		text += s.Name
+	}
+	return text
+}
+
+func order(servers []testenv.Server, l located) int {
+	return slices.IndexFunc(servers, func(s testenv.Server) bool { return s.Name == l.Server.Name })
+}

@@ -1,0 +1,97 @@
+package memory
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+)
+
+// An idQueue holds rows in the order of their ids.
+type idQueue struct {
+	rows []*row // rows[head:] are in the queue
+	head int
+}
+
+func (q *idQueue) waiting() []*row { return q.rows[q.head:] }
+
+// insert puts r in its place, which is nearly always the end: only a transaction that
+// commits after a younger one comes in between, and what a relay gives back goes to the front.
+func (q *idQueue) insert(r *row) {
+	waiting := q.waiting()
+	if n := len(waiting); n == 0 || waiting[n-1].Record.ID < r.Record.ID {
+		q.rows = append(q.rows, r)
+		return
+	}
+	i, _ := slices.BinarySearchFunc(waiting, r.Record.ID, func(o *row, id int64) int { return cmp.Compare(o.Record.ID, id) })
+	if q.head == 0 {
+		q.rows = slices.Insert(q.rows, i, r)
+		return
+	}
+	q.head--
+	copy(q.rows[q.head:], waiting[:i])
+	q.rows[q.head+i] = r
+}
+
+// take removes and returns up to limit rows that ok accepts, from the front.
+func (q *idQueue) take(limit int, ok func(*row) bool) []*row {
+	var taken, skipped []*row
+	i := q.head
+	for ; i < len(q.rows) && len(taken) < limit; i++ {
+		switch r := q.rows[i]; {
+		case r.deleted: // while it waited here
+		case ok(r):
+			taken = append(taken, r)
+		default:
+			skipped = append(skipped, r)
+		}
+	}
+	// What was skipped moves up to the rows that follow.
+	head := i - len(skipped)
+	copy(q.rows[head:i], skipped)
+	clear(q.rows[q.head:head])
+	q.head = head
+	if q.head >= 1024 && q.head*2 >= len(q.rows) {
+		n := copy(q.rows, q.waiting())
+		clear(q.rows[n:])
+		q.rows, q.head = q.rows[:n], 0
+	}
+	return taken
+}
+
+// A dueHeap holds rows with the one that is due first on top.
+type dueHeap []*row
+
+func (h *dueHeap) add(r *row)    { heap.Push(h, r) }
+func (h *dueHeap) remove(r *row) { heap.Remove(h, r.position) }
+
+// Len, Less, Swap, Push and Pop implement heap.Interface.
+func (h dueHeap) Len() int { return len(h) }
+
+func (h dueHeap) Less(i, j int) bool { return sooner(h[i], h[j]) < 0 }
+
+func (h dueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].position, h[j].position = i, j
+}
+
+// Push implements heap.Interface.
+func (h *dueHeap) Push(x any) {
+	r := x.(*row)
+	r.position = len(*h)
+	*h = append(*h, r)
+}
+
+// Pop implements heap.Interface.
+func (h *dueHeap) Pop() any {
+	old := *h
+	last := len(old) - 1
+	r := old[last]
+	old[last] = nil
+	*h = old[:last]
+	r.position = -1
+	return r
+}
+
+func sooner(a, b *row) int {
+	return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.Record.ID, b.Record.ID))
+}

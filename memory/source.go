@@ -1,0 +1,173 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/parley-go/parley"
+)
+
+// Claim takes due records for a relay; see [parley.RelaySource]. Records that an open
+// transaction has cancelled or moved are left out.
+func (s *Store) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if o.Mode == parley.ModeOrdered && s.batches > 0 {
+		return nil, parley.ErrStandby
+	}
+	rows := s.direct.take(o.Limit, func(r *row) bool { return !slices.Contains(o.Except, r.Exchange) })
+	rows = append(rows, s.takeTimed(o.Limit-len(rows), o.Except)...)
+	b := &batch{store: s, rows: rows}
+	for _, r := range rows {
+		r.holder = b
+	}
+	s.batches++
+	return b, nil
+}
+
+// takeTimed removes up to limit due rows from the heap.
+func (s *Store) takeTimed(limit int, except []string) []*row {
+	now := time.Now()
+	var taken, skipped []*row
+	for len(s.timed) > 0 && len(taken) < limit && !s.timed[0].DueAt.After(now) {
+		r := s.timed[0]
+		s.timed.remove(r)
+		if r.writer != nil || slices.Contains(except, r.Exchange) {
+			skipped = append(skipped, r)
+		} else {
+			taken = append(taken, r)
+		}
+	}
+	for _, r := range skipped {
+		s.timed.add(r)
+	}
+	return taken
+}
+
+// A batch is what a relay holds.
+type batch struct {
+	store *Store
+	rows  []*row
+	done  bool
+}
+
+// Records implements parley.Batch.
+func (b *batch) Records() []parley.Record {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	out := make([]parley.Record, len(b.rows))
+	for i, r := range b.rows {
+		out[i] = r.record()
+	}
+	return out
+}
+
+var errBatchDone = errors.New("memory: the batch was settled or released before")
+
+// Settle implements parley.Batch.
+func (b *batch) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (int, error) {
+	s := b.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if b.done {
+		return 0, errBatchDone
+	}
+	foreign := 0
+	for _, id := range sent {
+		if !b.remove(id) {
+			foreign++
+		}
+	}
+	for _, p := range parked {
+		if !b.remove(p.Record.ID) {
+			foreign++
+			continue
+		}
+		s.park(p)
+	}
+	b.end()
+	return foreign, nil
+}
+
+// remove deletes a record of the batch and tells whether it was still there.
+func (b *batch) remove(id int64) bool {
+	r := b.store.rows[id]
+	if r == nil || r.holder != b {
+		return false
+	}
+	b.store.remove(r)
+	return true
+}
+
+// Release implements parley.Batch.
+func (b *batch) Release(context.Context) error {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	if !b.done {
+		b.end()
+	}
+	return nil
+}
+
+// end gives back the rows that are still in the table.
+func (b *batch) end() {
+	s := b.store
+	b.done = true
+	for _, r := range b.rows {
+		r.holder = nil
+		if !r.deleted {
+			s.offer(r)
+		}
+	}
+	s.batches--
+	s.signal()
+}
+
+// Delete removes records; see [parley.RelaySource]. It waits while a relay or a
+// transaction holds one of them.
+func (s *Store) Delete(ctx context.Context, ids []int64) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	held := func(id int64) bool {
+		r := s.rows[id]
+		return r != nil && (r.holder != nil || r.writer != nil)
+	}
+	for slices.ContainsFunc(ids, held) {
+		if err := s.wait(ctx); err != nil {
+			return 0, err
+		}
+	}
+	n := 0
+	for _, id := range ids {
+		if r := s.rows[id]; r != nil {
+			s.remove(r)
+			n++
+		}
+	}
+	return n, nil
+}
+
+// NextDue tells when the next scheduled record is due that no relay holds; see
+// [parley.RelaySource].
+func (s *Store) NextDue(ctx context.Context) (time.Duration, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.timed) == 0 {
+		return 0, false, nil
+	}
+	return time.Until(s.timed[0].DueAt), true, nil
+}

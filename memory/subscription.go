@@ -1,0 +1,183 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/parley-go/parley"
+)
+
+// A subscription hands out the messages of one queue. The broker's mutex guards it.
+type subscription struct {
+	broker   *Broker
+	queue    *queue
+	prefetch int
+	inHand   int          // how many are unsettled, ready ones included
+	first    *unsettled   // the unsettled ones as a list, in the order of delivery
+	last     *unsettled   //
+	ready    []*unsettled // ready[taken:] wait for Next
+	taken    int
+	arrived  chan struct{} // has an item when ready or err may have changed
+	err      error         // why it ended
+}
+
+// An unsettled message is in the hands of a subscription. It is the acknowledger of its delivery.
+type unsettled struct {
+	sub        *subscription
+	entry      *entry
+	prev, next *unsettled
+}
+
+// Subscribe starts to consume a queue. It fails with a *parley.TopologyError of code
+// 404 if there is no such queue.
+func (b *Broker) Subscribe(ctx context.Context, queue string, o parley.SubscribeOptions) (parley.Subscription, error) {
+	if o.Prefetch < 1 || o.Prefetch > 65535 {
+		return nil, &parley.InvalidError{What: "prefetch", Value: strconv.Itoa(o.Prefetch), Problem: "must be 1 to 65535"}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, parley.ErrClosed
+	}
+	q := b.queues[queue]
+	if q == nil {
+		return nil, fmt.Errorf("subscribe: %w", missing("queue", queue))
+	}
+	s := &subscription{broker: b, queue: q, prefetch: o.Prefetch, arrived: make(chan struct{}, 1)}
+	q.consumers = append(q.consumers, s)
+	q.dispatch()
+	return s, nil
+}
+
+// give puts a message into the hands of s.
+func (s *subscription) give(e *entry) {
+	u := &unsettled{sub: s, entry: e, prev: s.last}
+	if s.last == nil {
+		s.first = u
+	} else {
+		s.last.next = u
+	}
+	s.last = u
+	s.inHand++
+	s.ready = append(s.ready, u)
+	s.signal()
+}
+
+// take removes u from the hands of s.
+func (s *subscription) take(u *unsettled) {
+	if u.prev == nil {
+		s.first = u.next
+	} else {
+		u.prev.next = u.next
+	}
+	if u.next == nil {
+		s.last = u.prev
+	} else {
+		u.next.prev = u.prev
+	}
+	u.prev, u.next = nil, nil
+	s.inHand--
+}
+
+func (s *subscription) signal() {
+	select {
+	case s.arrived <- struct{}{}:
+	default: // Next will look anyway
+	}
+}
+
+// end closes the subscription: what is not settled goes back, in its order.
+func (s *subscription) end(cause error) {
+	if s.err != nil {
+		return
+	}
+	s.err = cause
+	q := s.queue
+	q.consumers = slices.DeleteFunc(q.consumers, func(c *subscription) bool { return c == s })
+	for u := s.first; u != nil; u = u.next {
+		q.restore(u.entry)
+	}
+	s.first, s.last, s.ready, s.inHand = nil, nil, nil, 0
+	q.dispatch()
+	s.signal()
+}
+
+// Next returns the next delivery; see [parley.Subscription].
+func (s *subscription) Next(ctx context.Context) (*parley.Delivery, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		u, err := s.nextReady()
+		if err != nil {
+			return nil, err
+		}
+		if u != nil {
+			return u.delivery(), nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.arrived:
+		}
+	}
+}
+
+// nextReady returns nil if nothing is ready.
+func (s *subscription) nextReady() (*unsettled, error) {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	if s.taken == len(s.ready) {
+		s.ready, s.taken = s.ready[:0], 0
+		return nil, nil
+	}
+	u := s.ready[s.taken]
+	s.ready[s.taken] = nil
+	s.taken++
+	if s.taken >= 1024 && s.taken*2 >= len(s.ready) {
+		n := copy(s.ready, s.ready[s.taken:])
+		clear(s.ready[n:])
+		s.ready, s.taken = s.ready[:n], 0
+	}
+	return u, nil
+}
+
+// delivery makes the receiver's own copy: handlers may change what they get.
+func (u *unsettled) delivery() *parley.Delivery {
+	m := *u.entry.message
+	m.Body = bytes.Clone(m.Body)
+	m.Headers = cloneHeaders(m.Headers)
+	return parley.NewDelivery(m, u.sub.queue.Name, u.entry.redelivered, u)
+}
+
+// Close ends the subscription; what is not settled returns to the queue.
+func (s *subscription) Close() error {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
+	s.end(fmt.Errorf("%w: subscription to queue %q", parley.ErrClosed, s.queue.Name))
+	return nil
+}
+
+// Settle implements parley.Acknowledger.
+func (u *unsettled) Settle(how parley.Settlement) error {
+	s := u.sub
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
+	if s.err != nil {
+		return parley.ErrStale
+	}
+	s.take(u)
+	if how == parley.Requeue {
+		s.queue.restore(u.entry)
+	}
+	s.queue.dispatch()
+	return nil
+}

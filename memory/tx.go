@@ -1,0 +1,145 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// A Tx is a transaction of a [Store]. It is not for concurrent use.
+type Tx struct {
+	store    *Store
+	inserted []*row    // visible to others at commit
+	changed  []*row    // rows of others that it has cancelled or moved
+	seen     *identity // recorded in the inbox
+	waitsFor *Tx       // whose end it waits for
+	done     bool
+}
+
+// ErrTxDone is returned for a transaction that was committed or rolled back before.
+var ErrTxDone = errors.New("memory: transaction has ended")
+
+// ErrDeadlock is returned to a transaction that would wait for one that waits for it.
+var ErrDeadlock = errors.New("memory: deadlock: two transactions wait for each other")
+
+// Begin starts a transaction. It has to be committed or rolled back.
+func (s *Store) Begin(ctx context.Context) (*Tx, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tx := &Tx{store: s}
+	s.open[tx] = struct{}{}
+	return tx, nil
+}
+
+// InTx runs fn in a transaction. It commits if fn returns nil, and rolls back if fn
+// fails or panics.
+func (s *Store) InTx(ctx context.Context, fn func(tx *Tx) error) error {
+	tx, err := s.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.rollback() // does nothing after Commit
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+// Commit makes the changes visible to others. If ctx has ended the transaction is
+// rolled back instead. It returns ErrTxDone when the transaction has ended before.
+func (tx *Tx) Commit(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		tx.rollback()
+		return err
+	}
+	if err := tx.commit(); err != nil {
+		return err
+	}
+	if len(tx.inserted)+len(tx.changed) > 0 {
+		tx.store.wake()
+	}
+	return nil
+}
+
+func (tx *Tx) commit() error {
+	s := tx.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if tx.done {
+		return ErrTxDone
+	}
+	for _, r := range tx.inserted {
+		s.add(r)
+	}
+	for _, r := range tx.changed {
+		s.remove(r)
+		if !r.gone {
+			r.DueAt = r.moved
+			s.add(r)
+		}
+		r.writer, r.moved = nil, time.Time{}
+	}
+	if tx.seen != nil {
+		s.inbox[*tx.seen].writer = nil
+	}
+	tx.end()
+	return nil
+}
+
+// Rollback forgets the changes. It is harmless after the end of the transaction.
+func (tx *Tx) Rollback(context.Context) error {
+	tx.rollback()
+	return nil
+}
+
+func (tx *Tx) rollback() {
+	s := tx.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if tx.done {
+		return
+	}
+	for _, r := range tx.changed {
+		r.writer, r.gone, r.moved = nil, false, time.Time{}
+	}
+	if tx.seen != nil {
+		delete(s.inbox, *tx.seen)
+	}
+	tx.end()
+}
+
+func (tx *Tx) end() {
+	tx.done = true
+	delete(tx.store.open, tx)
+	tx.store.signal()
+}
+
+// waitFor waits until other, or a relay if other is nil, may have ended; the store's
+// mutex is held.
+func (tx *Tx) waitFor(ctx context.Context, other *Tx) error {
+	for t := other; t != nil; t = t.waitsFor {
+		if t == tx {
+			return ErrDeadlock
+		}
+	}
+	tx.waitsFor = other
+	defer func() { tx.waitsFor = nil }()
+	return tx.store.wait(ctx)
+}
+
+// write marks a row of the table as changed by tx.
+func (tx *Tx) write(r *row) {
+	if r.writer == nil {
+		r.writer, r.moved = tx, r.DueAt
+		tx.changed = append(tx.changed, r)
+	}
+}
+
+// dropInserted takes back the insertion of r.
+func (tx *Tx) dropInserted(r *row) {
+	tx.inserted = slices.DeleteFunc(tx.inserted, func(o *row) bool { return o == r })
+}

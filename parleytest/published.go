@@ -1,0 +1,44 @@
+package parleytest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/parley-go/parley"
+)
+
+// A Log tells what was published: *memory.Store, what transactions have committed and
+// no relay has sent yet; *memory.Broker, what has reached the broker.
+type Log interface {
+	Published() []parley.Message
+}
+
+// Published returns the events of one type that a log has, in order. It fails the test
+// if one of them cannot be read as its receivers would read it.
+//
+//	got := parleytest.Published(t, store, UserRenamed)
+//	if len(got) != 1 || got[0].Payload.Name != "Ada" {
+func Published[T any](t testing.TB, from Log, e *parley.EventType[T]) []parley.Event[T] {
+	t.Helper()
+	var messages []parley.Message
+	for _, m := range from.Published() {
+		if m.Exchange == e.Exchange() && m.RoutingKey == e.RoutingKey() {
+			messages = append(messages, m)
+		}
+	}
+	if len(messages) == 0 {
+		return nil
+	}
+	var events []parley.Event[T]
+	r := parley.NewRouter()
+	parley.On(r, e, func(_ context.Context, event parley.Event[T]) error {
+		events = append(events, event)
+		return nil
+	})
+	for i, err := range deliver(t, r, messages) {
+		if err != nil {
+			t.Fatalf("read published event %q %q with the body %.200s: %v", e.Exchange(), e.RoutingKey(), messages[i].Body, err)
+		}
+	}
+	return events
+}
