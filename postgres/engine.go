@@ -1,0 +1,300 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/parley-go/parley"
+)
+
+// engine holds the statements; Tx is the caller's type of transaction.
+type engine[Tx any] struct {
+	names names
+	use   func(Tx) conn
+	begin func(context.Context) (Tx, error)
+}
+
+// inTx runs fn in a transaction of its own.
+func (e *engine[Tx]) inTx(ctx context.Context, fn func(c conn) error) error {
+	tx, err := e.begin(ctx)
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	c := e.use(tx)
+	defer c.rollback(context.WithoutCancel(ctx))
+	if err := fn(c); err != nil {
+		return err
+	}
+	return c.commit(ctx)
+}
+
+// properties are what a row keeps of a message beside its own columns.
+type properties struct {
+	MessageID       string            `json:"message_id,omitempty"`
+	CorrelationID   string            `json:"correlation_id,omitempty"`
+	AppID           string            `json:"app_id,omitempty"`
+	ReplyTo         string            `json:"reply_to,omitempty"`
+	ContentType     string            `json:"content_type,omitempty"`
+	ContentEncoding string            `json:"content_encoding,omitempty"`
+	Timestamp       *time.Time        `json:"timestamp,omitempty"`
+	Headers         map[string]string `json:"headers,omitempty"`
+}
+
+func encodeProperties(m *parley.Message) (string, error) {
+	p := properties{
+		MessageID: m.ID, CorrelationID: m.CorrelationID, AppID: m.AppID, ReplyTo: m.ReplyTo,
+		ContentType: m.ContentType, ContentEncoding: m.ContentEncoding,
+	}
+	if !m.Timestamp.IsZero() {
+		p.Timestamp = &m.Timestamp
+	}
+	for name, value := range m.Headers {
+		text, ok := value.(string)
+		if !ok {
+			return "", &parley.InvalidError{What: "header", Value: name, Problem: fmt.Sprintf("is a %T: an outbox holds strings only", value)}
+		}
+		if p.Headers == nil {
+			p.Headers = map[string]string{}
+		}
+		p.Headers[name] = text
+	}
+	text, err := json.Marshal(p)
+	return string(text), err
+}
+
+func decodeProperties(text string, m *parley.Message) error {
+	var p properties
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return fmt.Errorf("read properties: %w", err)
+	}
+	m.ID, m.CorrelationID, m.AppID, m.ReplyTo = p.MessageID, p.CorrelationID, p.AppID, p.ReplyTo
+	m.ContentType, m.ContentEncoding = p.ContentType, p.ContentEncoding
+	if p.Timestamp != nil {
+		m.Timestamp = *p.Timestamp
+	}
+	for name, value := range p.Headers {
+		m.SetHeader(name, value)
+	}
+	return nil
+}
+
+func encodeTags(tags map[string]string) (any, error) {
+	if len(tags) == 0 {
+		return nil, nil
+	}
+	text, err := json.Marshal(tags)
+	return string(text), err
+}
+
+const insertLimit = 5000 // rows in one statement: 7 parameters each, of 65535
+
+// Insert implements parley.OutboxStore: one statement for up to 5,000 records.
+func (e *engine[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record) error {
+	c := e.use(tx)
+	for start := 0; start < len(records); {
+		end := start
+		for end < len(records) && end-start < insertLimit && len(records[end].UnlessTags) == 0 {
+			end++
+		}
+		if end > start {
+			if err := e.insert(ctx, c, records[start:end]); err != nil {
+				return err
+			}
+		}
+		if end < len(records) && len(records[end].UnlessTags) > 0 {
+			if err := e.insertUnless(ctx, c, &records[end]); err != nil {
+				return err
+			}
+			end++
+		}
+		start = end
+	}
+	return nil
+}
+
+func (e *engine[Tx]) insert(ctx context.Context, c conn, records []parley.Record) error {
+	var q strings.Builder
+	q.WriteString("INSERT INTO " + e.names.outbox + " (exchange, routing_key, kind, body, due_at, tags, properties) VALUES ")
+	args := make([]any, 0, 7*len(records))
+	for i := range records {
+		row, err := rowArgs(&records[i])
+		if err != nil {
+			return err
+		}
+		n := len(args)
+		if i > 0 {
+			q.WriteByte(',')
+		}
+		fmt.Fprintf(&q, "($%d,$%d,$%d,$%d,$%d::timestamptz,$%d::jsonb,$%d::jsonb)", n+1, n+2, n+3, n+4, n+5, n+6, n+7)
+		args = append(args, row...)
+	}
+	q.WriteString(" RETURNING id")
+	i := 0
+	return c.query(ctx, q.String(), func(row scanner) error {
+		i++
+		return row.Scan(&records[i-1].ID)
+	}, args...)
+}
+
+func rowArgs(r *parley.Record) ([]any, error) {
+	props, err := encodeProperties(&r.Message)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := encodeTags(r.Tags)
+	var due any
+	if !r.DueAt.IsZero() {
+		due = r.DueAt.UTC().Format(time.RFC3339Nano)
+	}
+	return []any{r.Exchange, r.RoutingKey, string(r.Kind), string(r.Body), due, tags, props}, err
+}
+
+// insertUnless inserts unless a matching record is pending. A lock on the address and tags,
+// held to the end of the transaction, keeps two callers from inserting at once.
+func (e *engine[Tx]) insertUnless(ctx context.Context, c conn, r *parley.Record) error {
+	unless, err := encodeTags(r.UnlessTags)
+	if err != nil {
+		return err
+	}
+	args, err := rowArgs(r)
+	if err != nil {
+		return err
+	}
+	key := fmt.Sprintf("%s\x1f%s\x1f%s", r.Exchange, r.RoutingKey, unless)
+	if _, err := c.exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key); err != nil {
+		return err
+	}
+	q := "INSERT INTO " + e.names.outbox + ` (exchange, routing_key, kind, body, due_at, tags, properties)
+SELECT $1::text, $2::text, $3::text, $4::text, $5::timestamptz, $6::jsonb, $7::jsonb WHERE NOT EXISTS (SELECT 1 FROM ` + e.names.outbox + `
+ WHERE exchange = $1::text AND routing_key = $2::text AND due_at IS NOT NULL AND tags @> $8::jsonb) RETURNING id`
+	return c.query(ctx, q, func(row scanner) error { return row.Scan(&r.ID) }, append(args, unless)...)
+}
+
+// where returns the condition for a selection; its parameters start at $1. With anyKey an
+// empty routing key stands for all.
+func where(s parley.Selection, anyKey bool) (string, []any, error) {
+	var args []any
+	cond := "due_at IS NOT NULL"
+	add := func(format string, value any) {
+		args = append(args, value)
+		cond += fmt.Sprintf(format, len(args))
+	}
+	if s.Exchange != "" || !anyKey {
+		add(" AND exchange = $%d", s.Exchange)
+	}
+	if s.RoutingKey != "" || !anyKey {
+		add(" AND routing_key = $%d", s.RoutingKey)
+	}
+	if len(s.Tags) > 0 {
+		tags, err := encodeTags(s.Tags)
+		if err != nil {
+			return "", nil, err
+		}
+		add(" AND tags @> $%d::jsonb", tags)
+	}
+	return cond, args, nil
+}
+
+// Cancel implements parley.OutboxStore.
+func (e *engine[Tx]) Cancel(ctx context.Context, tx Tx, s parley.Selection) (int, error) {
+	cond, args, err := where(s, false)
+	if err != nil {
+		return 0, err
+	}
+	return e.use(tx).exec(ctx, "DELETE FROM "+e.names.outbox+" WHERE "+cond, args...)
+}
+
+// Reschedule implements parley.OutboxStore.
+func (e *engine[Tx]) Reschedule(ctx context.Context, tx Tx, s parley.Selection, due time.Time) (int, error) {
+	cond, args, err := where(s, false)
+	if err != nil {
+		return 0, err
+	}
+	args = append(args, due.UTC().Format(time.RFC3339Nano))
+	q := fmt.Sprintf("UPDATE %s SET due_at = $%d::timestamptz WHERE %s", e.names.outbox, len(args), cond)
+	return e.use(tx).exec(ctx, q, args...)
+}
+
+// Scheduled implements parley.OutboxStore.
+func (e *engine[Tx]) Scheduled(ctx context.Context, tx Tx, s parley.Selection, limit int) ([]parley.Record, error) {
+	cond, args, err := where(s, true)
+	if err != nil {
+		return nil, err
+	}
+	q := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY due_at, id LIMIT %d", columns, e.names.outbox, cond, limit)
+	return e.records(ctx, e.use(tx), q, args...)
+}
+
+const columns = "id, created_at, exchange, routing_key, kind, body, due_at, tags::text, properties::text"
+
+func (e *engine[Tx]) records(ctx context.Context, c conn, q string, args ...any) ([]parley.Record, error) {
+	var out []parley.Record
+	err := c.query(ctx, q, func(row scanner) error {
+		var r parley.Record
+		var due *time.Time
+		var kind, body, props string
+		var tags *string
+		if err := row.Scan(&r.ID, &r.CreatedAt, &r.Exchange, &r.RoutingKey, &kind, &body, &due, &tags, &props); err != nil {
+			return err
+		}
+		if tags != nil {
+			if err := json.Unmarshal([]byte(*tags), &r.Tags); err != nil {
+				return fmt.Errorf("read tags of record %d: %w", r.ID, err)
+			}
+		}
+		if due != nil {
+			r.DueAt = *due
+		}
+		r.Kind = parley.Kind(kind)
+		r.Body = parley.FinishBody(r.Kind, r.ID, []byte(body))
+		if err := decodeProperties(props, &r.Message); err != nil {
+			return fmt.Errorf("record %d: %w", r.ID, err)
+		}
+		if r.Timestamp.IsZero() {
+			r.Timestamp = r.CreatedAt
+		}
+		out = append(out, r)
+		return nil
+	}, args...)
+	return out, err
+}
+
+// Once implements parley.InboxStore.
+func (e *engine[Tx]) Once(ctx context.Context, consumer, identity string, fn func(ctx context.Context, tx Tx) error) error {
+	tx, err := e.begin(ctx)
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	c := e.use(tx)
+	defer c.rollback(context.WithoutCancel(ctx))
+	if identity != "" {
+		n, err := c.exec(ctx, "INSERT INTO "+e.names.inbox+" (consumer, identity) VALUES ($1, $2) ON CONFLICT DO NOTHING", consumer, identity)
+		if err != nil {
+			return fmt.Errorf("record in inbox: %w", err)
+		}
+		if n == 0 {
+			return parley.ErrDuplicate
+		}
+	}
+	if err := fn(ctx, tx); err != nil {
+		return err
+	}
+	return c.commit(ctx)
+}
+
+// SweepInbox implements parley.InboxStore.
+func (e *engine[Tx]) SweepInbox(ctx context.Context, age time.Duration, limit int) (n int, err error) {
+	q := "DELETE FROM " + e.names.inbox + " WHERE (consumer, identity) IN (SELECT consumer, identity FROM " + e.names.inbox +
+		" WHERE seen_at < clock_timestamp() - make_interval(secs => $1) ORDER BY seen_at LIMIT $2)"
+	err = e.inTx(ctx, func(c conn) error {
+		n, err = c.exec(ctx, q, age.Seconds(), limit)
+		return err
+	})
+	return n, err
+}
+
+var errNoRow = errors.New("no such row")

@@ -1,0 +1,300 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-go/parley"
+)
+
+// Claim implements parley.RelaySource. Exclusion, row locks and fencing are one
+// transaction: a relay that freezes in it loses all three together when the server ends
+// the idle transaction after 15 seconds, so no successor can overtake its rows.
+func (e *engine[Tx]) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
+	tx, err := e.begin(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("begin transaction: %w", err)
+	}
+	b := &batch[Tx]{e: e, c: e.use(tx)}
+	if err := b.claim(ctx, o); err != nil {
+		return nil, errors.Join(err, b.Release(context.WithoutCancel(ctx)))
+	}
+	return b, nil
+}
+
+type batch[Tx any] struct {
+	e       *engine[Tx]
+	c       conn
+	records []parley.Record
+	done    bool
+}
+
+func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions) error {
+	lock := "true"
+	if o.Mode == parley.ModeOrdered {
+		lock = fmt.Sprintf("pg_try_advisory_xact_lock(hashtextextended(current_database() || %d::text || coalesce(to_regclass('%s')::oid, 0)::text, 0))",
+			lockSpace(), strings.ReplaceAll(b.e.names.outbox, "'", "''"))
+	}
+	active := false
+	err := b.c.query(ctx, "SELECT "+lock+", set_config('idle_in_transaction_session_timeout', '15000', true)",
+		func(row scanner) error {
+			var timeout string
+			return row.Scan(&active, &timeout)
+		})
+	if err != nil {
+		return fmt.Errorf("lock outbox: %w", err)
+	}
+	if !active {
+		return parley.ErrStandby
+	}
+	return b.read(ctx, o)
+}
+
+// lockSpace keeps our advisory locks apart from those of others.
+func lockSpace() uint32 {
+	h := fnv.New32a()
+	h.Write([]byte("parley relay"))
+	return h.Sum32()
+}
+
+func (b *batch[Tx]) read(ctx context.Context, o parley.ClaimOptions) error {
+	tail := " FOR UPDATE"
+	if o.Mode == parley.ModeParallel {
+		tail += " SKIP LOCKED"
+	}
+	except, args := "", []any(nil)
+	if len(o.Except) > 0 {
+		names, err := json.Marshal(o.Except)
+		if err != nil {
+			return err
+		}
+		except, args = " AND exchange NOT IN (SELECT jsonb_array_elements_text($1::jsonb))", []any{string(names)}
+	}
+	q := fmt.Sprintf("SELECT %s FROM %s WHERE due_at IS NULL%s ORDER BY id LIMIT %d%s", columns, b.e.names.outbox, except, o.Limit, tail)
+	records, err := b.e.records(ctx, b.c, q, args...)
+	if err != nil {
+		return fmt.Errorf("read outbox: %w", err)
+	}
+	room := o.Limit - len(records)
+	if room == 0 {
+		room = o.Limit / 10 // a flood of events must not hold up what is scheduled
+	}
+	if room == 0 {
+		b.records = records
+		return nil
+	}
+	q = fmt.Sprintf("SELECT %s FROM %s WHERE due_at <= clock_timestamp()%s ORDER BY due_at, id LIMIT %d%s", columns, b.e.names.outbox, except, room, tail)
+	due, err := b.e.records(ctx, b.c, q, args...)
+	if err != nil {
+		return fmt.Errorf("read scheduled records: %w", err)
+	}
+	records = records[:min(len(records), o.Limit-len(due))]
+	b.records = append(records, due...)
+	return nil
+}
+
+// Records implements parley.Batch.
+func (b *batch[Tx]) Records() []parley.Record { return b.records }
+
+// Settle implements parley.Batch.
+func (b *batch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (int, error) {
+	if b.done {
+		return 0, errors.New("batch has ended")
+	}
+	n, err := b.e.remove(ctx, b.c, sent)
+	if err != nil {
+		return 0, err
+	}
+	foreign := len(sent) - n
+	for _, p := range parked {
+		kept, err := b.park(ctx, p)
+		if err != nil {
+			return 0, fmt.Errorf("park record %d: %w", p.Record.ID, err)
+		}
+		foreign += 1 - kept
+	}
+	b.done = true
+	return foreign, b.c.commit(ctx)
+}
+
+// park moves a record aside, if nobody has deleted it meanwhile, and returns how many it moved.
+func (b *batch[Tx]) park(ctx context.Context, p parley.Parked) (int, error) {
+	props, err := encodeProperties(&p.Record.Message)
+	if err != nil {
+		return 0, err
+	}
+	q := "WITH gone AS (DELETE FROM " + b.e.names.outbox + " WHERE id = $1 RETURNING id) INSERT INTO " + b.e.names.parked +
+		" (record_id, reason, exchange, routing_key, kind, body, properties) SELECT id, $2, $3, $4, $5, $6, $7::jsonb FROM gone"
+	return b.c.exec(ctx, q, p.Record.ID, p.Reason, p.Record.Exchange, p.Record.RoutingKey, string(p.Record.Kind), string(p.Record.Body), props)
+}
+
+// Release implements parley.Batch.
+func (b *batch[Tx]) Release(ctx context.Context) error {
+	if b.done {
+		return nil
+	}
+	b.done = true
+	return b.c.rollback(ctx)
+}
+
+func (e *engine[Tx]) remove(ctx context.Context, c conn, ids []int64) (int, error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	n, err := c.exec(ctx, "DELETE FROM "+e.names.outbox+" WHERE id = ANY($1::text::bigint[])", idList(ids))
+	if err != nil {
+		return 0, fmt.Errorf("delete sent records: %w", err)
+	}
+	return n, nil
+}
+
+// Delete implements parley.RelaySource.
+func (e *engine[Tx]) Delete(ctx context.Context, ids []int64) (n int, err error) {
+	err = e.inTx(ctx, func(c conn) error {
+		n, err = e.remove(ctx, c, ids)
+		return err
+	})
+	return n, err
+}
+
+// NextDue implements parley.RelaySource.
+func (e *engine[Tx]) NextDue(ctx context.Context) (wait time.Duration, ok bool, err error) {
+	q := "SELECT extract(epoch FROM due_at - clock_timestamp())::float8 FROM " + e.names.outbox + " WHERE due_at IS NOT NULL ORDER BY due_at, id LIMIT 1"
+	err = e.inTx(ctx, func(c conn) error {
+		return c.query(ctx, q, func(row scanner) error {
+			var seconds float64
+			ok = true
+			err := row.Scan(&seconds)
+			wait = time.Duration(seconds * float64(time.Second))
+			return err
+		})
+	})
+	return wait, ok, err
+}
+
+// Stats implements parley.OutboxInspector.
+func (e *engine[Tx]) Stats(ctx context.Context) (st parley.OutboxStats, err error) {
+	q := `SELECT count(*) FILTER (WHERE coalesce(due_at, created_at) <= now()), count(*) FILTER (WHERE due_at > now()),
+ coalesce(extract(epoch FROM now() - min(coalesce(due_at, created_at)) FILTER (WHERE coalesce(due_at, created_at) <= now())), 0)::float8,
+ (SELECT count(*) FROM ` + e.names.parked + `) FROM ` + e.names.outbox
+	err = e.inTx(ctx, func(c conn) error {
+		return c.query(ctx, q, func(row scanner) error {
+			var oldest float64
+			err := row.Scan(&st.Due, &st.Scheduled, &oldest, &st.Parked)
+			st.OldestDue = time.Duration(oldest * float64(time.Second))
+			return err
+		})
+	})
+	return st, err
+}
+
+// ListParked implements parley.ParkedStore.
+func (e *engine[Tx]) ListParked(ctx context.Context, after int64, limit int) (out []parley.ParkedRecord, err error) {
+	q := "SELECT id, record_id, parked_at, reason, exchange, routing_key, kind, body, properties::text FROM " + e.names.parked + " WHERE id > $1 ORDER BY id LIMIT $2"
+	err = e.inTx(ctx, func(c conn) error {
+		return c.query(ctx, q, func(row scanner) error {
+			var p parley.ParkedRecord
+			var kind, body, props string
+			err := row.Scan(&p.ID, &p.RecordID, &p.ParkedAt, &p.Reason, &p.Exchange, &p.RoutingKey, &kind, &body, &props)
+			p.Kind, p.Body = parley.Kind(kind), []byte(body)
+			out = append(out, p)
+			return errors.Join(err, decodeProperties(props, &out[len(out)-1].Message))
+		}, after, limit)
+	})
+	return out, err
+}
+
+// ReplayParked implements parley.ParkedStore.
+func (e *engine[Tx]) ReplayParked(ctx context.Context, ids []int64) (n int, err error) {
+	q := "WITH p AS (DELETE FROM " + e.names.parked + " WHERE id = ANY($1::text::bigint[]) RETURNING *) INSERT INTO " + e.names.outbox +
+		" (id, exchange, routing_key, kind, body, properties) OVERRIDING SYSTEM VALUE SELECT record_id, exchange, routing_key, kind, body, properties FROM p ORDER BY record_id"
+	return e.change(ctx, q, idList(ids))
+}
+
+// DropParked implements parley.ParkedStore.
+func (e *engine[Tx]) DropParked(ctx context.Context, ids []int64) (int, error) {
+	return e.change(ctx, "DELETE FROM "+e.names.parked+" WHERE id = ANY($1::text::bigint[])", idList(ids))
+}
+
+// EditParked implements parley.ParkedStore.
+func (e *engine[Tx]) EditParked(ctx context.Context, id int64, body []byte) error {
+	n, err := e.change(ctx, "UPDATE "+e.names.parked+" SET body = $2 WHERE id = $1", id, string(body))
+	if err == nil && n == 0 {
+		err = errNoRow
+	}
+	if err != nil {
+		return fmt.Errorf("postgres: edit parked record %d: %w", id, err)
+	}
+	return nil
+}
+
+func (e *engine[Tx]) change(ctx context.Context, q string, args ...any) (n int, err error) {
+	err = e.inTx(ctx, func(c conn) error {
+		n, err = c.exec(ctx, q, args...)
+		return err
+	})
+	return n, err
+}
+
+// Watch implements parley.RelayWaker: LISTEN on a connection of its own, which is taken out
+// of the pool and proves to be alive every few seconds.
+func (s *Store) Watch(ctx context.Context, wake func()) error {
+	if s.cfg.PollOnly {
+		<-ctx.Done()
+		return nil
+	}
+	pooled, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return quiet(ctx, err)
+	}
+	c := pooled.Hijack()
+	defer c.Close(context.WithoutCancel(ctx))
+	var channel string
+	err = c.QueryRow(ctx, `SELECT 'parley_' || md5(n.nspname || '.' || r.relname) FROM pg_class r
+ JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = to_regclass($1)`, s.names.outbox).Scan(&channel)
+	if err != nil {
+		return quiet(ctx, fmt.Errorf("find the table %s: %w", s.names.outbox, err))
+	}
+	if _, err := c.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+		return quiet(ctx, err)
+	}
+	for {
+		wake() // once after LISTEN, and after each notification: it is a hint, the table is the truth
+		if err := waitNotification(ctx, c); err != nil {
+			return quiet(ctx, err)
+		}
+	}
+}
+
+// waitNotification returns nil after a notification. When it is silent for 5 seconds it asks
+// the server for a sign of life: a dead connection looks just like silence.
+func waitNotification(ctx context.Context, c *pgx.Conn) error {
+	for {
+		silent, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err := c.WaitForNotification(silent)
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		ping, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err = c.Ping(ping)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("listener does not answer: %w", err)
+		}
+	}
+}
+
+func quiet(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

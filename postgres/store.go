@@ -1,0 +1,218 @@
+// Package postgres is parley's outbox and inbox on PostgreSQL, for pgx and for database/sql.
+//
+//	store, err := postgres.New(pool, nil)           // transactions are pgx.Tx
+//	store, err := postgres.NewSQL(db, nil)          // transactions are *sql.Tx, or wrap it
+//	err = store.Migrate(ctx)                        // or `parley migrate up`
+//	outbox, err := parley.NewOutbox(store, nil)
+//
+// A producer needs INSERT on parley_outbox (and SELECT, DELETE to cancel); the relay
+// SELECT, DELETE and UPDATE of one column, for the row locks.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// Config holds the choices for a store.
+type Config struct {
+	// Schema is where the tables are. Default: the first schema of the search path.
+	Schema string
+	// PollOnly does without LISTEN, for connections through a transaction pooler.
+	PollOnly bool
+}
+
+// Tx is a transaction of database/sql: *sql.Tx and what embeds it. A *sql.DB does not fit.
+type Tx interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	Commit() error
+	Rollback() error
+}
+
+// Store is the store for pgx.
+type Store struct {
+	engine[pgx.Tx]
+	pool *pgxpool.Pool
+	cfg  Config
+}
+
+// New returns a store that opens its own transactions on pool.
+func New(pool *pgxpool.Pool, cfg *Config) (*Store, error) {
+	s := &Store{pool: pool}
+	if pool == nil {
+		return nil, errors.New("postgres: pool must not be nil")
+	}
+	if cfg != nil {
+		s.cfg = *cfg
+	}
+	names, err := newNames(s.cfg.Schema)
+	s.engine = engine[pgx.Tx]{
+		names: names,
+		use:   func(tx pgx.Tx) conn { return pgxConn{tx} },
+		begin: func(ctx context.Context) (pgx.Tx, error) { return pool.Begin(ctx) },
+	}
+	return s, err
+}
+
+// Migrate brings the tables up to date.
+func (s *Store) Migrate(ctx context.Context) error {
+	db := stdlib.OpenDBFromPool(s.pool)
+	defer db.Close()
+	return migrate(ctx, db, s.cfg.Schema)
+}
+
+// MigrationStatus lists the migrations and which of them are applied.
+func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
+	db := stdlib.OpenDBFromPool(s.pool)
+	defer db.Close()
+	return migrationStatus(ctx, db, s.cfg.Schema)
+}
+
+// SQLStore is the store for database/sql. It polls: LISTEN needs pgx.
+type SQLStore struct {
+	engine[Tx]
+	db  *sql.DB
+	cfg Config
+}
+
+// NewSQL returns a store that opens its own transactions on db.
+func NewSQL(db *sql.DB, cfg *Config) (*SQLStore, error) {
+	s := &SQLStore{db: db}
+	if db == nil {
+		return nil, errors.New("postgres: db must not be nil")
+	}
+	if cfg != nil {
+		s.cfg = *cfg
+	}
+	names, err := newNames(s.cfg.Schema)
+	s.engine = engine[Tx]{
+		names: names,
+		use:   func(tx Tx) conn { return sqlConn{tx} },
+		begin: func(ctx context.Context) (Tx, error) { return db.BeginTx(ctx, nil) },
+	}
+	return s, err
+}
+
+// Migrate brings the tables up to date.
+func (s *SQLStore) Migrate(ctx context.Context) error { return migrate(ctx, s.db, s.cfg.Schema) }
+
+// MigrationStatus lists the migrations and which of them are applied.
+func (s *SQLStore) MigrationStatus(ctx context.Context) ([]Migration, error) {
+	return migrationStatus(ctx, s.db, s.cfg.Schema)
+}
+
+// names are the tables as they stand in statements.
+type names struct{ outbox, parked, inbox, schema string }
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_$]{0,62}$`)
+
+func newNames(schema string) (names, error) {
+	if schema != "" && !identifier.MatchString(schema) {
+		return names{}, fmt.Errorf("postgres: Config.Schema %q is not a plain name (letters, digits, _ and $, at most 63)", schema)
+	}
+	at := func(table string) string {
+		if schema == "" {
+			return table
+		}
+		return pgx.Identifier{schema, table}.Sanitize()
+	}
+	return names{at("parley_outbox"), at("parley_parked"), at("parley_inbox"), schema}, nil
+}
+
+// conn is what both kinds of transaction can do. Parameters are text, numbers and nil only.
+type conn interface {
+	exec(ctx context.Context, query string, args ...any) (int, error)
+	query(ctx context.Context, query string, scan func(row scanner) error, args ...any) error
+	commit(ctx context.Context) error
+	rollback(ctx context.Context) error
+}
+
+type scanner interface{ Scan(dst ...any) error }
+
+type pgxConn struct{ tx pgx.Tx }
+
+func (c pgxConn) exec(ctx context.Context, query string, args ...any) (int, error) {
+	tag, err := c.tx.Exec(ctx, query, args...)
+	return int(tag.RowsAffected()), err
+}
+
+func (c pgxConn) query(ctx context.Context, query string, scan func(scanner) error, args ...any) error {
+	rows, err := c.tx.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (c pgxConn) commit(ctx context.Context) error { return c.tx.Commit(ctx) }
+
+func (c pgxConn) rollback(ctx context.Context) error {
+	if err := c.tx.Rollback(ctx); !errors.Is(err, pgx.ErrTxClosed) {
+		return err
+	}
+	return nil
+}
+
+type sqlConn struct{ tx Tx }
+
+func (c sqlConn) exec(ctx context.Context, query string, args ...any) (int, error) {
+	res, err := c.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := res.RowsAffected()
+	return int(n), err
+}
+
+func (c sqlConn) query(ctx context.Context, query string, scan func(scanner) error, args ...any) error {
+	rows, err := c.tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (c sqlConn) commit(context.Context) error { return c.tx.Commit() }
+
+func (c sqlConn) rollback(context.Context) error {
+	if err := c.tx.Rollback(); !errors.Is(err, sql.ErrTxDone) {
+		return err
+	}
+	return nil
+}
+
+// idList writes ids as a PostgreSQL array in text form, which every driver can send.
+func idList(ids []int64) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, id := range ids {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprint(&b, id)
+	}
+	b.WriteByte('}')
+	return b.String()
+}
