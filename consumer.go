@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,10 +20,15 @@ type Consumer struct {
 	router *Router
 	cfg    ConsumerConfig
 
+	secrets [][]byte // the first one signs
+	delays  []time.Duration
+
 	subscribed atomic.Bool
 	inHand     atomic.Int64
-	seed       maphash.Seed
+	stuck      atomic.Int64 // handlers that ignore the end of their context
+	kill       killSwitch
 	unhandled  sync.Map // routeAddress -> struct{}: warned about
+	held       heldKeys
 }
 
 // UnhandledPolicy says what becomes of a delivery that no route takes.
@@ -32,8 +38,8 @@ const (
 	// UnhandledAck settles it, counts it and warns once for each exchange and
 	// routing key; the Python library does the same. The default.
 	UnhandledAck UnhandledPolicy = iota
-	// UnhandledFail treats it like a handler's error, so that nothing is dropped.
-	UnhandledFail
+	// UnhandledPark sets it aside in the parked queue, so that nothing is dropped.
+	UnhandledPark
 )
 
 // ConsumerConfig holds the choices for a consumer.
@@ -48,9 +54,26 @@ type ConsumerConfig struct {
 	Prefetch int
 	// Unhandled says what becomes of deliveries that no route takes. Default: UnhandledAck.
 	Unhandled UnhandledPolicy
-	// RetryDelay is how long a failed delivery rests before it goes back to its
-	// queue; it doubles with each failure seen by this process, up to a minute. Default: 1s.
-	RetryDelay time.Duration
+	// Retry is the policy for routes that have none of their own. Default: DefaultRetry.
+	Retry RetryPolicy
+	// QueueArguments are for the delay queues and the parked queue, such as
+	// x-queue-type: quorum. Default: none.
+	QueueArguments map[string]any
+	// Secrets sign the retry history of messages; the first one signs, all of them are
+	// accepted. All consumers of a queue need the same. Default: one that is derived
+	// from the broker's login.
+	Secrets [][]byte
+	// MaxBytes bounds the bodies in hand, in bytes. Default: 256 MiB.
+	MaxBytes int
+	// KillSwitch pauses consuming when too much fails at once.
+	KillSwitch KillSwitchConfig
+	// HandlerTimeout is how long an attempt may take; then its context ends. Default: 5m.
+	HandlerTimeout time.Duration
+	// StuckAfter is how much longer a handler may take to notice that. Then it is
+	// reported as stuck, and another worker takes its place. Default: 10s.
+	StuckAfter time.Duration
+	// MaxStuck is how many stuck handlers make the consumer unhealthy. Default: 4.
+	MaxStuck int
 	// Grace is how long a stop waits for running handlers; then their contexts end. Default: 25s.
 	Grace time.Duration
 	// Hooks observe the consumer.
@@ -62,7 +85,7 @@ type ConsumerConfig struct {
 // NewConsumer returns a consumer of cfg.Queue. It starts nothing; see Run. It is an
 // error if the router has no handler: such a consumer would empty the queue.
 func NewConsumer(b Broker, r *Router, cfg *ConsumerConfig) (*Consumer, error) {
-	c := &Consumer{broker: b, router: r, seed: maphash.MakeSeed()}
+	c := &Consumer{broker: b, router: r}
 	if cfg != nil {
 		c.cfg = *cfg
 	}
@@ -85,7 +108,10 @@ func (c *Consumer) complete() error {
 	}
 	setDefault(&c.cfg.Lanes, 16, "ConsumerConfig.Lanes", &errs)
 	setDefault(&c.cfg.Prefetch, min(4*c.cfg.Lanes, 300), "ConsumerConfig.Prefetch", &errs)
-	setDefault(&c.cfg.RetryDelay, time.Second, "ConsumerConfig.RetryDelay", &errs)
+	setDefault(&c.cfg.MaxBytes, 256<<20, "ConsumerConfig.MaxBytes", &errs)
+	setDefault(&c.cfg.HandlerTimeout, 5*time.Minute, "ConsumerConfig.HandlerTimeout", &errs)
+	setDefault(&c.cfg.StuckAfter, 10*time.Second, "ConsumerConfig.StuckAfter", &errs)
+	setDefault(&c.cfg.MaxStuck, 4, "ConsumerConfig.MaxStuck", &errs)
 	setDefault(&c.cfg.Grace, 25*time.Second, "ConsumerConfig.Grace", &errs)
 	if c.cfg.Prefetch > 65535 {
 		errs = append(errs, fmt.Errorf("parley: ConsumerConfig.Prefetch %d is over 65535, the limit of AMQP", c.cfg.Prefetch))
@@ -93,7 +119,58 @@ func (c *Consumer) complete() error {
 	if c.cfg.Logger == nil {
 		c.cfg.Logger = slog.Default()
 	}
+	c.cfg.KillSwitch.complete(&errs)
+	c.kill.cfg = c.cfg.KillSwitch
+	errs = append(errs, c.completeRetry()...)
 	return errors.Join(errs...)
+}
+
+// completeRetry checks the retry policies and finds the secrets and delays.
+func (c *Consumer) completeRetry() (errs []error) {
+	if err := c.cfg.Retry.check(); err != nil {
+		errs = append(errs, fmt.Errorf("parley: ConsumerConfig.Retry: %w", err))
+	}
+	c.cfg.Retry = c.cfg.Retry.over(DefaultRetry)
+	c.secrets = c.cfg.Secrets
+	if keeper, ok := c.broker.(SecretKeeper); ok && len(c.secrets) == 0 {
+		c.secrets = [][]byte{keeper.RetrySecret()}
+	}
+	if len(c.secrets) == 0 {
+		errs = append(errs, errors.New("parley: ConsumerConfig.Secrets must be set: this broker has no secret for the retry history"))
+	}
+	for _, secret := range c.secrets {
+		if len(secret) < 16 {
+			errs = append(errs, errors.New("parley: ConsumerConfig.Secrets: a secret must have at least 16 bytes"))
+		}
+	}
+	delays := map[time.Duration]bool{}
+	for _, policy := range c.policies() {
+		for _, d := range policy.Delays {
+			delays[d] = true
+			if name := retryQueueName(c.cfg.Queue, d); len(name) > maxName {
+				errs = append(errs, fmt.Errorf("parley: delay queue name %q has %d bytes, AMQP allows %d: shorten ConsumerConfig.Queue", shorten(name, 80), len(name), maxName))
+			}
+		}
+	}
+	c.delays = slices.Sorted(maps.Keys(delays))
+	return errs
+}
+
+func (c *Consumer) policies() []RetryPolicy {
+	out := []RetryPolicy{c.cfg.Retry}
+	if c.router != nil {
+		for _, route := range c.router.Routes() {
+			out = append(out, c.policyOf(&route))
+		}
+	}
+	return out
+}
+
+func (c *Consumer) policyOf(route *Route) RetryPolicy {
+	if route == nil {
+		return c.cfg.Retry
+	}
+	return route.options.retry.over(c.cfg.Retry)
 }
 
 // Subscribed tells whether the consumer has a live subscription.
@@ -102,28 +179,66 @@ func (c *Consumer) Subscribed() bool { return c.subscribed.Load() }
 // InHand counts the deliveries that are being handled or wait for their turn.
 func (c *Consumer) InHand() int { return int(c.inHand.Load()) }
 
+// Health returns nil when deliveries can be expected to be handled, else why not.
+func (c *Consumer) Health() error {
+	if cause := c.kill.cause(); cause != nil {
+		return fmt.Errorf("parley: consumer of queue %q is paused: %w", c.cfg.Queue, cause)
+	}
+	if n := c.stuck.Load(); int(n) >= c.cfg.MaxStuck {
+		return fmt.Errorf("parley: consumer of queue %q: %d handlers ignore the end of their context", c.cfg.Queue, n)
+	}
+	if !c.subscribed.Load() {
+		return fmt.Errorf("parley: consumer is not subscribed to queue %q", c.cfg.Queue)
+	}
+	return nil
+}
+
 // Run consumes until ctx is cancelled. Then it starts no further handler, lets the
-// running ones finish within the grace, settles them, gives everything else
-// back to the queue and returns nil.
+// running ones finish within the grace, settles them, gives everything else back
+// to the queue and returns nil. It returns an error if a handler could not be ended.
 func (c *Consumer) Run(ctx context.Context) error {
 	hard, cancel := graceful(ctx, c.cfg.Grace)
 	defer cancel()
 	retry := backoff{first: 100 * time.Millisecond, limit: 30 * time.Second}
+	probe := backoff{first: time.Second, limit: 30 * time.Second}
+	left := 0
 	for ctx.Err() == nil {
 		start := time.Now()
-		err := c.session(ctx, hard)
+		n, err := c.session(ctx, hard)
+		left += n
 		if ctx.Err() != nil {
 			break
 		}
 		c.setSubscribed(false, err)
-		c.cfg.Logger.Warn("consumer: subscribes again", "queue", c.cfg.Queue, "err", err)
-		if time.Since(start) > time.Minute {
-			retry.reset()
+		switch cause := c.kill.cause(); {
+		case cause != nil:
+			c.pause(ctx, &probe, cause)
+		case errors.Is(err, errProbed):
+			probe.reset()
+			c.cfg.Logger.Info("consumer: goes on after a pause", "queue", c.cfg.Queue)
+		default:
+			c.cfg.Logger.Warn("consumer: subscribes again", "queue", c.cfg.Queue, "err", err)
+			if time.Since(start) > time.Minute {
+				retry.reset()
+			}
+			retry.wait(ctx)
 		}
-		retry.wait(ctx)
 	}
 	c.setSubscribed(false, nil)
+	if left > 0 {
+		return fmt.Errorf("parley: consumer of queue %q: %d handlers did not return", c.cfg.Queue, left)
+	}
 	return nil
+}
+
+// pause waits until it is time to probe.
+func (c *Consumer) pause(ctx context.Context, probe *backoff, cause error) {
+	c.cfg.Logger.Error("consumer: too much fails, pauses", "queue", c.cfg.Queue, "err", cause)
+	if c.cfg.Hooks.Paused != nil {
+		c.cfg.Hooks.Paused(cause)
+	}
+	probe.wait(ctx)
+	c.kill.probe()
 }
 
 func (c *Consumer) setSubscribed(up bool, cause error) {
@@ -132,96 +247,73 @@ func (c *Consumer) setSubscribed(up bool, cause error) {
 	}
 }
 
-// session consumes on one subscription until that ends or ctx does.
-func (c *Consumer) session(ctx, hard context.Context) error {
+// errProbed ends a session whose one delivery has shown that all is well again.
+var errProbed = errors.New("the probe was handled")
+
+// session consumes on one subscription until that ends or ctx does. It returns how many
+// handlers had to be left behind.
+func (c *Consumer) session(ctx, hard context.Context) (left int, err error) {
+	if err := c.declare(ctx); err != nil {
+		return 0, err
+	}
+	probing := c.kill.isProbing()
+	o := SubscribeOptions{Prefetch: c.cfg.Prefetch}
+	if probing {
+		o.Prefetch = 1
+	}
+	sub, err := c.broker.Subscribe(ctx, c.cfg.Queue, o)
+	if err != nil {
+		return 0, err
+	}
+	c.setSubscribed(true, nil)
+	lanes := newLanes(c, ctx, hard)
+	stopWaking := lanes.wakeOnEnd()
+	defer stopWaking()
+	for err == nil {
+		var d *Delivery
+		if d, err = sub.Next(lanes.live); err != nil {
+			break
+		}
+		lanes.dispatch(c.newJob(d))
+		if probing {
+			err = lanes.settleOne()
+		}
+	}
+	left = lanes.stop(c.cfg.Grace)
+	// Deliveries that were not handled go back in their order when the channel closes.
+	return left, errors.Join(err, sub.Close())
+}
+
+// declare makes or checks the configured topology and the queues of our own.
+func (c *Consumer) declare(ctx context.Context) error {
 	t := c.cfg.Topology
 	if len(t.Exchanges)+len(t.Queues)+len(t.Bindings) > 0 {
 		if err := c.broker.Declare(ctx, t); err != nil {
 			return err
 		}
 	}
-	sub, err := c.broker.Subscribe(ctx, c.cfg.Queue, SubscribeOptions{Prefetch: c.cfg.Prefetch})
-	if err != nil {
-		return err
-	}
-	c.setSubscribed(true, nil)
-	live, lost := context.WithCancel(ctx)
-	defer lost()
-	lanes := newLanes(c, live, hard)
-	for err == nil {
-		var d *Delivery
-		if d, err = sub.Next(ctx); err == nil {
-			lanes.dispatch(d)
-		}
-	}
-	lost() // what has not begun would be handled twice
-	lanes.stop()
-	// Deliveries that were not handled go back in their order when the channel closes.
-	return errors.Join(err, sub.Close())
+	return c.broker.Declare(ctx, retryTopology(c.cfg.Queue, t.Mode, c.delays, c.cfg.QueueArguments))
 }
 
-// handle does everything for one delivery.
-func (c *Consumer) handle(ctx, hard context.Context, d *Delivery, route *Route) {
-	if c.cfg.Hooks.Start != nil {
-		c.cfg.Hooks.Start(d)
+// newJob finds out where a delivery comes from and who handles it.
+func (c *Consumer) newJob(d *Delivery) *job {
+	j := &job{d: d}
+	if err := restore(d, c.secrets); err != nil {
+		j.next = verdict{action: actPark, err: err}
+		return j
 	}
-	start := time.Now()
-	err := c.call(hard, d, route)
-	took := time.Since(start)
-	if o, ok := errors.AsType[*outcomeError](err); ok && o.ignore {
-		c.cfg.Logger.Debug("consumer: delivery ignored by its handler", c.attrs(d, err)...)
-		err = nil
+	j.hops = d.history.hops
+	j.route = c.router.match(d.Exchange, d.RoutingKey)
+	if deliveryCount(d) >= 20 {
+		j.next = verdict{action: actPark, err: errSeenTooOften}
 	}
-	if err == nil {
-		c.settle(d, Ack)
-	} else {
-		c.fail(ctx, d, err)
+	if j.route != nil && j.route.options.key != nil {
+		j.key = j.route.options.key(d)
 	}
-	if c.cfg.Hooks.Done != nil {
-		c.cfg.Hooks.Done(d, err, took)
+	if c.held.behind(j) {
+		j.next = verdict{action: actPark, err: errKeyHeld}
 	}
-}
-
-func (c *Consumer) call(ctx context.Context, d *Delivery, route *Route) error {
-	if route == nil {
-		return c.noRoute(d)
-	}
-	ctx = WithCorrelationID(ctx, d.CorrelationID)
-	return protect(ctx, route.handler, d)
-}
-
-// noRoute settles what nobody handles, or fails.
-func (c *Consumer) noRoute(d *Delivery) error {
-	if c.cfg.Hooks.Unhandled != nil {
-		c.cfg.Hooks.Unhandled(d)
-	}
-	err := fmt.Errorf("no handler for exchange %q, routing key %q", d.Exchange, shorten(d.RoutingKey, 80))
-	if c.cfg.Unhandled == UnhandledFail {
-		return err
-	}
-	if _, warned := c.unhandled.LoadOrStore(routeAddress{d.Exchange, d.RoutingKey}, true); !warned {
-		c.cfg.Logger.Warn("consumer: no handler for this message, acknowledges it", c.attrs(d, nil)...)
-	}
-	return nil
-}
-
-// fail lets a failed delivery rest, then gives it back to the queue. The rest is in
-// this process, so the message cannot spin between broker and consumer.
-func (c *Consumer) fail(ctx context.Context, d *Delivery, err error) {
-	attrs := c.attrs(d, err)
-	if p, ok := errors.AsType[*PanicError](err); ok {
-		attrs = append(attrs, "stack", string(p.Stack))
-	}
-	c.cfg.Logger.Error("consumer: handler failed", attrs...)
-	delay := c.cfg.RetryDelay
-	if d.Redelivered {
-		delay = min(4*delay, time.Minute)
-	}
-	if o, ok := errors.AsType[*outcomeError](err); ok && o.retryAfter > 0 {
-		delay = min(o.retryAfter, 15*time.Minute)
-	}
-	sleep(ctx, delay)
-	c.settle(d, Requeue)
+	return j
 }
 
 func (c *Consumer) settle(d *Delivery, s Settlement) {

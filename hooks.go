@@ -48,9 +48,8 @@ const (
 type ConsumerHooks struct {
 	// Start is called before a delivery is handled.
 	Start func(d *Delivery)
-	// Done is called after a delivery was handled and settled. err is the handler's
-	// error; took is the handler's time.
-	Done func(d *Delivery, err error, took time.Duration)
+	// Done is called when this process is done with a delivery.
+	Done func(ConsumerReport)
 	// Unhandled is called for a delivery that no route takes.
 	Unhandled func(d *Delivery)
 	// Stale is called when a settlement came too late: the delivery comes again.
@@ -58,4 +57,8 @@ type ConsumerHooks struct {
 	// Subscribed is called with true when the consumer has subscribed and with false when
 	// it has lost its subscription, with the cause.
 	Subscribed func(up bool, cause error)
+	// Paused is called when the kill switch has stopped consuming, with the cause.
+	Paused func(cause error)
+	// Stuck is called for a handler that ignores the end of its context.
+	Stuck func(d *Delivery, running time.Duration)
 }

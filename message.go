@@ -113,9 +113,14 @@ type Delivery struct {
 	// Attempt counts how often the message has been tried, this time included.
 	Attempt int
 
+	history History
 	acker   Acknowledger
 	settled atomic.Bool
 }
+
+// History tells how the message has fared before this delivery: after a retry through
+// a delay queue, or a replay of a parked message.
+func (d *Delivery) History() History { return d.history }
 
 // An Acknowledger settles one delivery on the broker session that it came from.
 // Drivers implement it.

@@ -61,6 +61,7 @@ type messageOptions struct {
 	headers     []header
 	expiry      expiry
 	replyTo     string
+	notify      bool
 }
 
 func applyOptions(v verb, options []Option) (*messageOptions, error) {

@@ -8,7 +8,6 @@ import (
 	"math"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -318,36 +317,6 @@ func TestPoisonRecordIsParkedAndOthersGoOn(t *testing.T) {
 		}
 		if got := w.received(); len(got) != 1 || got[0].Payload.ID != 2 {
 			t.Errorf("received %+v, want the other one", got)
-		}
-		cancel()
-		wg.Wait()
-	})
-}
-
-func TestFailedDeliveryComesAgainAndNeverSpins(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		var tries atomic.Int32
-		parley.On(w.router, userRenamed, func(ctx context.Context, e parley.Event[user]) error {
-			n := tries.Add(1)
-			if n < 3 {
-				panic("poison")
-			}
-			return w.record(ctx, e)
-		})
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		w.run(ctx, &wg)
-		w.publish(ctx, user{ID: 1})
-		time.Sleep(900 * time.Millisecond)
-		synctest.Wait()
-		if n := tries.Load(); n != 1 {
-			t.Errorf("tried %d times within a second, want 1", n)
-		}
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if len(w.received()) != 1 || tries.Load() != 3 {
-			t.Errorf("handled %d after %d tries, want 1 after 3", len(w.received()), tries.Load())
 		}
 		cancel()
 		wg.Wait()

@@ -199,13 +199,18 @@ func (r *Relay) idle(ctx context.Context, wake <-chan struct{}) {
 	if err != nil && ctx.Err() == nil {
 		r.report("relay: asks for the next due time", err)
 	}
+	floor := time.Millisecond
+	if len(r.rejected) > 0 {
+		// The next due record may be one of an exchange that is left alone for now.
+		floor = 100 * time.Millisecond
+	}
 	if err == nil && ok {
-		wait = min(wait, max(due, 0))
+		wait = min(wait, due)
 	}
 	for _, held := range r.rejected {
-		wait = min(wait, max(time.Until(held.until), 0))
+		wait = min(wait, time.Until(held.until))
 	}
-	t := time.NewTimer(max(wait, time.Millisecond))
+	t := time.NewTimer(max(wait, floor))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

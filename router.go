@@ -2,6 +2,7 @@ package parley
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -143,7 +144,7 @@ func (r *Router) route(s routeSpec, h Handler, options []RouteOption) {
 }
 
 func (r *Router) newRoute(s routeSpec, h Handler, options []RouteOption) *Route {
-	route := &Route{Exchange: s.exchange, Pattern: s.key, Exact: s.exact, Place: callerPlace(), words: strings.Split(s.key, ".")}
+	route := &Route{Exchange: s.exchange, Pattern: s.key, Exact: s.exact, Place: callerPlace(), words: splitWords(s.key)}
 	for _, option := range options {
 		option(&route.options)
 	}
@@ -192,7 +193,7 @@ func (r *Router) find(a routeAddress) *Route {
 		if route := ex.exact[a.key]; route != nil {
 			return route
 		}
-		words := strings.Split(a.key, ".")
+		words := splitWords(a.key)
 		for _, route := range ex.patterns {
 			if matchWords(route.words, words) {
 				return route
@@ -223,6 +224,14 @@ func (r *Route) specificity() int {
 		}
 	}
 	return score
+}
+
+// splitWords splits a routing key or pattern into its words. The empty one has none.
+func splitWords(key string) []string {
+	if key == "" {
+		return nil
+	}
+	return strings.Split(key, ".")
 }
 
 // matchWords matches a routing key against a topic pattern, both split at dots
@@ -265,12 +274,16 @@ func callerPlace() string {
 }
 
 // Dispatch runs the handler of d's route, with its middleware, and returns its error; a
-// panic becomes a *PanicError. It settles nothing: it is for tests and for
+// panic becomes a *PanicError, and an error that is to be ignored nil. It settles nothing: it is for tests and for
 // consumers of your own. A delivery that no route takes is an error.
 func (r *Router) Dispatch(ctx context.Context, d *Delivery) error {
 	route := r.match(d.Exchange, d.RoutingKey)
 	if route == nil {
 		return fmt.Errorf("parley: no handler for exchange %q, routing key %q", d.Exchange, d.RoutingKey)
 	}
-	return protect(WithCorrelationID(ctx, d.CorrelationID), route.handler, d)
+	err := protect(WithCorrelationID(ctx, d.CorrelationID), route.handler, d)
+	if o, ok := errors.AsType[*outcomeError](err); ok && o.ignore {
+		return nil
+	}
+	return err
 }

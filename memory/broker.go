@@ -14,7 +14,8 @@ var _ parley.Broker = (*Broker)(nil)
 // A Broker is a message broker within this process, with the semantics of RabbitMQ.
 // To its users it looks like one connection. It is safe for concurrent use.
 type Broker struct {
-	cfg BrokerConfig
+	cfg    BrokerConfig
+	secret []byte
 
 	mu        sync.Mutex // guards the fields below and all that hangs from them
 	exchanges map[string]*exchange
@@ -42,7 +43,7 @@ type BrokerConfig struct {
 // NewBroker returns a broker that has the predeclared exchanges of AMQP (amq.topic,
 // amq.direct, amq.fanout, amq.headers) and no queue. A nil cfg takes the defaults.
 func NewBroker(cfg *BrokerConfig) *Broker {
-	b := &Broker{exchanges: map[string]*exchange{}, queues: map[string]*queue{}}
+	b := &Broker{secret: newSecret(), exchanges: map[string]*exchange{}, queues: map[string]*queue{}}
 	if cfg != nil {
 		b.cfg = *cfg
 	}

@@ -1,12 +1,9 @@
 package parleytest
 
 import (
-	"context"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/parley-go/parley"
 )
@@ -35,67 +32,8 @@ func NewMessage[T any](t testing.TB, c Contract[T], payload T, options ...parley
 // *parley.PanicError; a message that no route takes is an error too.
 func Deliver(t testing.TB, r *parley.Router, m parley.Message) error {
 	t.Helper()
-	return deliver(t, r, []parley.Message{m})[0]
-}
-
-// deliver runs messages through a router, one after another.
-func deliver(t testing.TB, r *parley.Router, messages []parley.Message) []error {
-	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var errs []error // written by the only lane, read after Run has returned
-	c, err := parley.NewConsumer(&stage{messages: messages}, r, &parley.ConsumerConfig{
-		Queue: "parleytest", Lanes: 1, Prefetch: 1, RetryDelay: time.Nanosecond,
-		Unhandled: parley.UnhandledFail, Logger: slog.New(slog.DiscardHandler),
-		Hooks: parley.ConsumerHooks{Done: func(_ *parley.Delivery, err error, _ time.Duration) {
-			if errs = append(errs, err); len(errs) == len(messages) {
-				stop()
-			}
-		}},
-	})
-	if err == nil {
-		err = c.Run(ctx)
-	}
-	if err != nil {
-		t.Fatalf("deliver to a router: %v", err)
-	}
-	if len(errs) < len(messages) {
-		t.Fatalf("deliver to a router: stopped after %d of %d messages: %v", len(errs), len(messages), t.Context().Err())
-	}
-	return errs
-}
-
-// A stage is a broker that delivers given messages, one when the last one is settled.
-type stage struct {
-	messages []parley.Message
-	settled  chan struct{}
-}
-
-func (*stage) Ready(context.Context) error                       { return nil }
-func (*stage) Publish(context.Context, []parley.Message) []error { return nil }
-func (*stage) Declare(context.Context, parley.Topology) error    { return nil }
-func (*stage) Close() error                                      { return nil }
-func (s *stage) Settle(parley.Settlement) error                  { s.settled <- struct{}{}; return nil }
-
-func (s *stage) Subscribe(context.Context, string, parley.SubscribeOptions) (parley.Subscription, error) {
-	s.settled = make(chan struct{}, 1)
-	s.settled <- struct{}{} // the first message waits for nobody
-	return s, nil
-}
-
-func (s *stage) Next(ctx context.Context) (*parley.Delivery, error) {
-	if len(s.messages) == 0 {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-s.settled:
-	}
-	m := s.messages[0]
-	s.messages = s.messages[1:]
-	return parley.NewDelivery(m, "parleytest", false, s), nil
+	d, _ := NewDelivery(m)
+	return r.Dispatch(t.Context(), d)
 }
 
 // NewDelivery returns a delivery of m, for tests of handlers and middleware, and

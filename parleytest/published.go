@@ -35,7 +35,8 @@ func Published[T any](t testing.TB, from Log, e *parley.EventType[T]) []parley.E
 		events = append(events, event)
 		return nil
 	})
-	for i, err := range deliver(t, r, messages) {
+	for i, m := range messages {
+		err := Deliver(t, r, m)
 		if err != nil {
 			t.Fatalf("read published event %q %q with the body %.200s: %v", e.Exchange(), e.RoutingKey(), messages[i].Body, err)
 		}

@@ -1,0 +1,215 @@
+package parley
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// A Caller makes calls that wait for their replies in place; see [Await]. It has a reply exchange
+// and a reply queue of its own. Run it beside the rest of the process, and share it:
+// thousands of calls may wait at once.
+type Caller struct {
+	broker Broker
+	cfg    CallerConfig
+
+	mu      sync.Mutex // guards the fields below
+	last    int64
+	waiting map[int64]chan<- *Delivery
+	up      chan struct{} // closed while replies can arrive
+}
+
+// CallerConfig holds the choices for a caller.
+type CallerConfig struct {
+	// Name is the name of the reply exchange and queue. No two processes at once may use the
+	// same one; take a stable one, such as "shop.replies.0" for each instance: the
+	// exchange is durable, as a Python callee declares it so. Required.
+	Name string
+	// Timeout bounds a call whose context has no deadline. Default: 30s.
+	Timeout time.Duration
+	// Logger gets what the operator should know. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// NewCaller returns a caller. It starts nothing; see Run.
+func NewCaller(b Broker, cfg *CallerConfig) (*Caller, error) {
+	c := &Caller{broker: b, waiting: map[int64]chan<- *Delivery{}, up: make(chan struct{})}
+	if cfg != nil {
+		c.cfg = *cfg
+	}
+	var errs []error
+	if err := checkExchange(c.cfg.Name); err != nil {
+		errs = append(errs, fmt.Errorf("parley: CallerConfig.Name: %w", err))
+	}
+	setDefault(&c.cfg.Timeout, 30*time.Second, "CallerConfig.Timeout", &errs)
+	if c.cfg.Logger == nil {
+		c.cfg.Logger = slog.Default()
+	}
+	var seed [8]byte
+	rand.Read(seed[:]) // never fails since Go 1.24
+	// Ids start anywhere: a reply to an earlier process of this name must not fit a call
+	// of ours. They stay below 2^53, which every JSON reader keeps.
+	c.last = int64(binary.BigEndian.Uint64(seed[:]) >> 12)
+	return c, errors.Join(errs...)
+}
+
+// Run receives replies until ctx ends. It resubscribes for ever.
+func (c *Caller) Run(ctx context.Context) error {
+	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
+	for ctx.Err() == nil {
+		start := time.Now()
+		if err := c.session(ctx); err != nil && ctx.Err() == nil {
+			c.cfg.Logger.Warn("caller: subscribes again", "queue", c.cfg.Name, "err", err)
+			if time.Since(start) > time.Minute {
+				retry.reset()
+			}
+			retry.wait(ctx)
+		}
+	}
+	return nil
+}
+
+func (c *Caller) session(ctx context.Context) error {
+	err := c.broker.Declare(ctx, Topology{
+		Exchanges: []Exchange{{Name: c.cfg.Name}},
+		Queues:    []Queue{{Name: c.cfg.Name, Exclusive: true}},
+		Bindings:  []Binding{{Queue: c.cfg.Name, Exchange: c.cfg.Name}},
+	})
+	if err != nil {
+		return err
+	}
+	sub, err := c.broker.Subscribe(ctx, c.cfg.Name, SubscribeOptions{Prefetch: 1000})
+	if err != nil {
+		return err
+	}
+	c.setUp(true)
+	defer c.setUp(false)
+	for {
+		d, err := sub.Next(ctx)
+		if err != nil {
+			return errors.Join(err, sub.Close())
+		}
+		c.take(d)
+		if err := d.Settle(Ack); err != nil && !errors.Is(err, ErrStale) {
+			c.cfg.Logger.Warn("caller: cannot settle a reply", "queue", c.cfg.Name, "err", err)
+		}
+	}
+}
+
+func (c *Caller) setUp(up bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if up {
+		close(c.up)
+	} else {
+		c.up = make(chan struct{})
+	}
+}
+
+// take hands a reply to the call that waits for it. Late and second replies are dropped.
+func (c *Caller) take(d *Delivery) {
+	f, err := readCall(d.Body)
+	if err != nil {
+		c.cfg.Logger.Warn("caller: cannot read a reply", "queue", c.cfg.Name, "err", err)
+		return
+	}
+	id := readID([]byte(f.id))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if reply, ok := c.waiting[id]; ok {
+		delete(c.waiting, id)
+		reply <- d // has room for one
+	}
+}
+
+// expect registers a new call.
+func (c *Caller) expect() (id int64, reply <-chan *Delivery) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last++
+	ch := make(chan *Delivery, 1)
+	c.waiting[c.last] = ch
+	return c.last, ch
+}
+
+func (c *Caller) forget(id int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.waiting, id)
+}
+
+// ready waits until replies can arrive.
+func (c *Caller) ready(ctx context.Context) error {
+	c.mu.Lock()
+	up := c.up
+	c.mu.Unlock()
+	select {
+	case <-up:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the caller is not subscribed to its reply queue (does it run?): %w", context.Cause(ctx))
+	}
+}
+
+// Await makes call c at once and waits for its reply. It ends with ctx, or after the caller's
+// timeout if ctx has no deadline; the call carries that time as its expiry. The callee's
+// failures are *CallError; nobody to answer is ErrUnroutable. The callee answers it like
+// any other call.
+func Await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, Resp], request Req, options ...Option) (Resp, error) {
+	resp, err := await(ctx, caller, c, request, options)
+	if err != nil {
+		return resp, wrap("await", c.service, c.method, err)
+	}
+	return resp, nil
+}
+
+func await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, Resp], request Req, options []Option) (resp Resp, err error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, caller.cfg.Timeout)
+		defer cancel()
+	}
+	if err := caller.ready(ctx); err != nil {
+		return resp, err
+	}
+	id, arrived := caller.expect()
+	defer caller.forget(id)
+	m, err := c.awaited(ctx, id, caller.cfg.Name, request, options)
+	if err != nil {
+		return resp, err
+	}
+	if err := publishNow(ctx, caller.broker, m); err != nil {
+		return resp, err
+	}
+	select {
+	case d := <-arrived:
+		reply, err := decodeReply(c, d)
+		if err == nil && reply.Err != nil {
+			err = reply.Err
+		}
+		return reply.Data, err
+	case <-ctx.Done():
+		return resp, fmt.Errorf("no reply: %w", context.Cause(ctx))
+	}
+}
+
+// awaited makes the message of an awaited call.
+func (c *CallType[Req, Resp]) awaited(ctx context.Context, id int64, replyTo string, request Req, options []Option) (Message, error) {
+	o, err := applyOptions(verbAwait, options)
+	if err != nil {
+		return Message{}, err
+	}
+	o.replyTo = replyTo
+	if deadline, ok := ctx.Deadline(); ok && !o.expiry.hasIn && !o.expiry.hasAt {
+		o.expiry = expiry{at: deadline, hasAt: true}
+	}
+	rec, err := c.record(o, request)
+	rec.Body = append([]byte(`{"id": `+strconv.FormatInt(id, 10)+", "), rec.Body[min(1, len(rec.Body)):]...)
+	return rec.Message, err
+}

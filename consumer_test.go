@@ -1,0 +1,534 @@
+package parley_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/memory"
+)
+
+// A stage is a broker with one queue, "q", and a consumer of it, in virtual time.
+type stage struct {
+	t        *testing.T
+	ctx      context.Context
+	broker   *memory.Broker
+	router   *parley.Router
+	consumer *parley.Consumer
+	start    time.Time
+	stop     func() error
+
+	mu      sync.Mutex // guards the fields below
+	reports []parley.ConsumerReport
+	handled []string // "<time since start> <body>", as note writes them
+}
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// onStage runs play in a bubble. routes registers the handlers; cfg may be nil.
+func onStage(t *testing.T, cfg *parley.ConsumerConfig, routes func(s *stage), play func(s *stage)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{t: t, broker: memory.NewBroker(nil), router: parley.NewRouter(), start: time.Now()}
+		routes(s)
+		if cfg == nil {
+			cfg = &parley.ConsumerConfig{}
+		}
+		cfg.Queue, cfg.Topology, cfg.Logger = "q", topology("q"), quiet
+		cfg.Hooks.Done = func(r parley.ConsumerReport) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.reports = append(s.reports, r)
+		}
+		s.begin(cfg)
+		play(s)
+		if err := s.stop(); err != nil {
+			t.Errorf("consumer: %v", err)
+		}
+	})
+}
+
+func (s *stage) begin(cfg *parley.ConsumerConfig) {
+	s.t.Helper()
+	var err error
+	if s.consumer, err = parley.NewConsumer(s.broker, s.router, cfg); err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(s.t.Context())
+	s.ctx = ctx
+	done := make(chan error, 1)
+	go func() { done <- s.consumer.Run(ctx) }()
+	s.stop = func() error { cancel(); return <-done }
+	synctest.Wait()
+}
+
+// note records that a delivery was handled.
+func (s *stage) note(d *parley.Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handled = append(s.handled, fmt.Sprintf("%v %s", time.Since(s.start), d.Body))
+}
+
+func (s *stage) notes() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.handled)
+}
+
+// publish sends messages to exchange "user".
+func (s *stage) publish(messages ...parley.Message) {
+	s.t.Helper()
+	for i := range messages {
+		if messages[i].Exchange == "" && messages[i].RoutingKey == "" {
+			messages[i].Exchange, messages[i].RoutingKey = "user", "k"
+		}
+	}
+	if errs := s.broker.Publish(s.ctx, messages); errs != nil {
+		s.t.Fatalf("publish: %v", errs)
+	}
+}
+
+// wait lets virtual time pass.
+func (s *stage) wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (s *stage) outcomes() []parley.Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]parley.Outcome, len(s.reports))
+	for i, r := range s.reports {
+		out[i] = r.Outcome
+	}
+	return out
+}
+
+func (s *stage) wantOutcomes(want ...parley.Outcome) {
+	s.t.Helper()
+	if got := s.outcomes(); !slices.Equal(got, want) {
+		s.t.Errorf("outcomes %v, want %v", got, want)
+	}
+}
+
+// parked takes all messages out of the parked queue.
+func (s *stage) parked() []*parley.Delivery {
+	s.t.Helper()
+	sub, err := s.broker.Subscribe(s.ctx, parley.ParkedQueue("q"), parley.SubscribeOptions{Prefetch: 1000})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer sub.Close()
+	var out []*parley.Delivery
+	for {
+		ctx, cancel := context.WithTimeout(s.ctx, time.Second)
+		d, err := sub.Next(ctx)
+		cancel()
+		if err != nil {
+			return out
+		}
+		out = append(out, d)
+	}
+}
+
+func text(body string) parley.Message {
+	return parley.Message{ID: "id-" + body[:min(len(body), 20)], Body: []byte(body)}
+}
+
+func keyed(key, body string) parley.Message {
+	m := text(body)
+	m.SetHeader(parley.HeaderKey, key)
+	return m
+}
+
+func TestFailingDeliveryIsTriedByPlanAndThenParked(t *testing.T) {
+	var at []time.Duration
+	var attempts []int
+	onStage(t, nil, func(s *stage) {
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+			at, attempts = append(at, time.Since(s.start)), append(attempts, d.Attempt)
+			return errors.New("no")
+		})
+	}, func(s *stage) {
+		m := text("x")
+		m.SetHeader("mine", "kept")
+		m.CorrelationID, m.AppID, m.Kind = "c", "svc", parley.KindEvent
+		s.publish(m)
+		s.wait(time.Hour)
+		for i, want := range []time.Duration{0, 100 * time.Millisecond, 1100 * time.Millisecond, 11100 * time.Millisecond, 71100 * time.Millisecond, 671100 * time.Millisecond} {
+			if i >= len(at) || at[i] < want*7/10 || at[i] > want*13/10 {
+				t.Fatalf("tried at %v, want about 0, 0.1s, 1.1s, 11s, 71s, 671s", at)
+			}
+		}
+		if !slices.Equal(attempts, []int{1, 2, 3, 4, 5, 6}) {
+			t.Errorf("attempts %v, want 1 to 6", attempts)
+		}
+		parked := s.parked()
+		if len(parked) != 1 {
+			t.Fatalf("%d parked, want 1", len(parked))
+		}
+		d := parked[0]
+		if d.ID != "id-x" || d.CorrelationID != "c" || d.AppID != "svc" || d.Kind != parley.KindEvent || d.Header("mine") != "kept" || string(d.Body) != "x" {
+			t.Errorf("parked message has lost properties: %+v", d.Message)
+		}
+		for name, want := range map[string]string{"parley-exchange": "user", "parley-routing-key": "k", "parley-attempts": "6", "parley-first-error": "no", "parley-parked-reason": "no"} {
+			if got := d.Header(name); got != want {
+				t.Errorf("header %s is %q, want %q", name, got, want)
+			}
+		}
+		s.wantOutcomes(parley.OutcomeRetried, parley.OutcomeRetried, parley.OutcomeRetried, parley.OutcomeParked)
+	})
+}
+
+func TestOutcomesByReturnedError(t *testing.T) {
+	cases := map[string]struct {
+		err  error
+		want parley.Outcome
+	}{
+		"nil":       {nil, parley.OutcomeHandled},
+		"ignore":    {parley.Ignore(errors.New("x")), parley.OutcomeIgnored},
+		"park":      {parley.Park(errors.New("x")), parley.OutcomeParked},
+		"malformed": {&parley.MalformedError{Part: "body", Err: errors.New("x")}, parley.OutcomeParked},
+		"after":     {parley.RetryAfter(30*time.Second, errors.New("x")), parley.OutcomeRetried},
+		"permanent": {io.ErrUnexpectedEOF, parley.OutcomeParked},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			cfg := &parley.ConsumerConfig{Retry: parley.RetryPolicy{Permanent: func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }}}
+			onStage(t, cfg, func(s *stage) {
+				s.router.HandleFunc("user", "k", func(context.Context, *parley.Delivery) error { return c.err })
+			}, func(s *stage) {
+				s.publish(text("x"))
+				s.wait(time.Second / 20)
+				s.wantOutcomes(c.want)
+				if name == "after" && s.reports[0].Delay != time.Minute {
+					t.Errorf("RetryAfter(30s) waits %v, want the next longer delay, 1m", s.reports[0].Delay)
+				}
+			})
+		})
+	}
+}
+
+func TestPanicsAndGoexitCountAsErrors(t *testing.T) {
+	for name, end := range map[string]func(){"panic": func() { panic("oh") }, "goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			onStage(t, &parley.ConsumerConfig{Lanes: 1, Retry: parley.NoRetry}, func(s *stage) {
+				s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+					if string(d.Body) == "bad" {
+						end()
+					}
+					s.note(d)
+					return nil
+				})
+			}, func(s *stage) {
+				s.publish(text("bad"), text("good"))
+				s.wait(time.Second)
+				s.wantOutcomes(parley.OutcomeParked, parley.OutcomeHandled)
+				if len(s.parked()) != 1 {
+					t.Errorf("the bad one is not parked")
+				}
+			})
+		})
+	}
+}
+
+func TestForgedHistoryIsParkedAndReachesNoHandler(t *testing.T) {
+	onStage(t, nil, func(s *stage) {
+		s.router.HandleFunc("admin", "delete", func(_ context.Context, d *parley.Delivery) error { s.note(d); return nil })
+	}, func(s *stage) {
+		m := text("forged")
+		m.RoutingKey = "q" // straight into the queue, through the default exchange
+		m.SetHeader("parley-exchange", "admin")
+		m.SetHeader("parley-routing-key", "delete")
+		m.SetHeader("parley-signature", strings.Repeat("00", 32))
+		s.publish(m)
+		s.wait(time.Second)
+		if got := s.notes(); len(got) != 0 {
+			t.Errorf("a handler got %v", got)
+		}
+		parked := s.parked()
+		if len(parked) != 1 || !strings.Contains(parked[0].Header("parley-parked-reason"), "not signed") {
+			t.Errorf("parked %v, want the message with its reason", parked)
+		}
+	})
+}
+
+func TestKeysOfAnOrderedRouteKeepTheirOrderThroughRetries(t *testing.T) {
+	failures := map[string]int{"a1": 2, "b2": 1}
+	var mu sync.Mutex
+	onStage(t, nil, func(s *stage) {
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if failures[string(d.Body)] > 0 {
+				failures[string(d.Body)]--
+				return errors.New("not yet")
+			}
+			s.note(d)
+			return nil
+		}, parley.Ordered(nil))
+	}, func(s *stage) {
+		s.publish(keyed("a", "a1"), keyed("a", "a2"), keyed("b", "b1"), keyed("c", "c1"), keyed("b", "b2"), keyed("b", "b3"), keyed("c", "c2"))
+		synctest.Wait()
+		for _, body := range []string{"b1", "c1", "c2"} {
+			if !slices.Contains(s.notes(), "0s "+body) {
+				t.Errorf("%s was held up by another key: %v", body, s.notes())
+			}
+		}
+		s.wait(time.Minute)
+		for _, order := range [][]string{{"a1", "a2"}, {"b1", "b2", "b3"}, {"c1", "c2"}} {
+			var got []string
+			for _, n := range s.notes() {
+				body := n[strings.Index(n, " ")+1:]
+				if body[0] == order[0][0] {
+					got = append(got, body)
+				}
+			}
+			if !slices.Equal(got, order) {
+				t.Errorf("handled %v, want %v", got, order)
+			}
+		}
+	})
+}
+
+func TestFailingKeyDoesNotUseUpThePrefetch(t *testing.T) {
+	cfg := &parley.ConsumerConfig{Prefetch: 10, KillSwitch: parley.KillSwitchConfig{Share: 2}}
+	onStage(t, cfg, func(s *stage) {
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+			if d.Key() == "bad" {
+				return errors.New("no")
+			}
+			s.note(d)
+			return nil
+		}, parley.Ordered(nil))
+	}, func(s *stage) {
+		for i := range 30 {
+			s.publish(keyed("bad", fmt.Sprint("bad", i)))
+		}
+		s.publish(keyed("good", "good"))
+		s.wait(10 * time.Minute)
+		if len(s.notes()) != 1 {
+			t.Errorf("the good key is held up")
+		}
+	})
+}
+
+func TestHoldKeyParksWhatFollowsInOrder(t *testing.T) {
+	var broken atomic.Bool
+	broken.Store(true)
+	onStage(t, nil, func(s *stage) {
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+			if broken.Load() && string(d.Body) == "1" {
+				return parley.Park(errors.New("no"))
+			}
+			s.note(d)
+			return nil
+		}, parley.Ordered(nil), parley.HoldKey())
+	}, func(s *stage) {
+		s.publish(keyed("a", "1"), keyed("b", "other"))
+		s.wait(time.Second)
+		s.publish(keyed("a", "2"), keyed("a", "3"))
+		s.wait(time.Second)
+		if got := s.notes(); len(got) != 1 {
+			t.Fatalf("handled %v, want only the other key's", got)
+		}
+		broken.Store(false)
+		n, err := parley.ReplayParked(s.ctx, s.broker, "q", nil)
+		if err != nil || n != 3 {
+			t.Fatalf("replayed %d (%v), want 3", n, err)
+		}
+		s.wait(time.Minute)
+		var bodies []string
+		for _, n := range s.notes() {
+			bodies = append(bodies, n[strings.Index(n, " ")+1:])
+		}
+		if !slices.Equal(bodies, []string{"other", "1", "2", "3"}) {
+			t.Errorf("handled %v", bodies)
+		}
+	})
+}
+
+func TestKillSwitchPausesInsteadOfRetryingEverything(t *testing.T) {
+	var down atomic.Bool
+	down.Store(true)
+	var tries atomic.Int64
+	onStage(t, nil, func(s *stage) {
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+			tries.Add(1)
+			if down.Load() {
+				return errors.New("database down")
+			}
+			s.note(d)
+			return nil
+		})
+	}, func(s *stage) {
+		for i := range 10_000 {
+			s.publish(text(fmt.Sprint(i)))
+		}
+		s.wait(time.Minute)
+		if n := tries.Load(); n > 300 {
+			t.Errorf("tried %d times in a minute of outage", n)
+		}
+		if err := s.consumer.Health(); err == nil || !strings.Contains(err.Error(), "database down") {
+			t.Errorf("health %v, want the cause", err)
+		}
+		down.Store(false)
+		s.wait(11 * time.Minute) // the longest delay, for what had failed
+		if n := len(s.notes()); n != 10_000 {
+			t.Errorf("handled %d, want all 10000", n)
+		}
+		if err := s.consumer.Health(); err != nil {
+			t.Errorf("health after the outage: %v", err)
+		}
+	})
+}
+
+func TestHandlerTimesOutThroughItsContext(t *testing.T) {
+	onStage(t, &parley.ConsumerConfig{HandlerTimeout: time.Minute, Retry: parley.NoRetry}, func(s *stage) {
+		s.router.HandleFunc("user", "k", func(ctx context.Context, _ *parley.Delivery) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+	}, func(s *stage) {
+		s.publish(text("x"))
+		s.wait(61 * time.Second)
+		s.wantOutcomes(parley.OutcomeParked)
+		if len(s.reports) == 1 && !strings.Contains(s.reports[0].Err.Error(), "did not return in time") {
+			t.Errorf("error %v does not tell the timeout", s.reports[0].Err)
+		}
+	})
+}
+
+func TestHandlerThatIgnoresItsContextIsReportedAndTurnsTheConsumerUnhealthy(t *testing.T) {
+	release := make(chan struct{})
+	var stuck atomic.Int64
+	cfg := &parley.ConsumerConfig{Lanes: 2, HandlerTimeout: time.Minute, MaxStuck: 2}
+	cfg.Hooks.Stuck = func(*parley.Delivery, time.Duration) { stuck.Add(1) }
+	onStage(t, cfg, func(s *stage) {
+		release = make(chan struct{})
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+			if strings.HasPrefix(string(d.Body), "stuck") {
+				<-release
+			}
+			s.note(d)
+			return nil
+		})
+	}, func(s *stage) {
+		s.publish(text("stuck1"))
+		s.wait(2 * time.Minute)
+		s.publish(text("good1"), text("good2"))
+		s.wait(time.Second)
+		if n := len(s.notes()); n != 2 {
+			t.Errorf("handled %d beside a stuck handler, want 2", n)
+		}
+		if err := s.consumer.Health(); err != nil {
+			t.Errorf("one stuck handler of two allowed: %v", err)
+		}
+		s.publish(text("stuck2"))
+		s.wait(2 * time.Minute)
+		if err := s.consumer.Health(); err == nil || stuck.Load() != 2 {
+			t.Errorf("health %v after %d reports, want an error after 2", err, stuck.Load())
+		}
+		close(release)
+		s.wait(time.Second)
+		if err := s.consumer.Health(); err != nil {
+			t.Errorf("after they have returned: %v", err)
+		}
+		s.publish(text("good3"))
+		s.wait(time.Second)
+		if n := len(s.notes()); n != 5 {
+			t.Errorf("handled %d in all, want 5: %v", n, s.notes())
+		}
+	})
+}
+
+func TestBodiesInHandAreBounded(t *testing.T) {
+	var now, peak atomic.Int64
+	onStage(t, &parley.ConsumerConfig{MaxBytes: 1000, Lanes: 16}, func(s *stage) {
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+			peak.Store(max(peak.Load(), now.Add(int64(len(d.Body)))))
+			time.Sleep(time.Second)
+			now.Add(-int64(len(d.Body)))
+			s.note(d)
+			return nil
+		})
+	}, func(s *stage) {
+		for i := range 10 {
+			s.publish(text(strings.Repeat(fmt.Sprint(i), 400)))
+		}
+		s.publish(text(strings.Repeat("x", 3000))) // larger than the budget: alone
+		s.wait(time.Minute)
+		if len(s.notes()) != 11 || peak.Load() != 3000 {
+			t.Errorf("handled %d with at most %d bytes in hand, want 11 with 3000", len(s.notes()), peak.Load())
+		}
+	})
+}
+
+func TestStopFinishesWhatRunsAndReturnsTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{t: t, broker: memory.NewBroker(nil), router: parley.NewRouter(), start: time.Now()}
+		s.router.HandleFunc("user", "k", func(ctx context.Context, d *parley.Delivery) error {
+			time.Sleep(10 * time.Second)
+			s.note(d)
+			return ctx.Err()
+		})
+		s.begin(&parley.ConsumerConfig{Queue: "q", Topology: topology("q"), Lanes: 2, Logger: quiet})
+		for i := range 5 {
+			s.publish(text(fmt.Sprint(i)))
+		}
+		s.wait(time.Second)
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+		if n := len(s.notes()); n != 2 || time.Since(s.start) > 11*time.Second {
+			t.Errorf("finished %d after %v, want the 2 running ones after 10s", n, time.Since(s.start))
+		}
+		s.begin(&parley.ConsumerConfig{Queue: "q", Topology: topology("q"), Lanes: 2, Logger: quiet})
+		s.wait(time.Minute)
+		if n := len(s.notes()); n != 5 {
+			t.Errorf("handled %d in all, want 5", n)
+		}
+		_ = s.stop()
+	})
+}
+
+func TestFailedDeliveryStaysInHandUntilItsCopyIsSafe(t *testing.T) {
+	onStage(t, &parley.ConsumerConfig{Retry: parley.NoRetry}, func(s *stage) {
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+			s.note(d)
+			return errors.New("no")
+		})
+	}, func(s *stage) {
+		s.publish(text("x"))
+		s.broker.RejectNext(3)
+		s.wait(time.Minute)
+		if n := len(s.notes()); n != 1 {
+			t.Errorf("handled %d times, want once: only the move is tried again", n)
+		}
+		if n := len(s.parked()); n != 1 {
+			t.Errorf("%d parked, want 1", n)
+		}
+	})
+}
+
+func TestUnhandledDeliveriesAreAckedOrParked(t *testing.T) {
+	for policy, want := range map[parley.UnhandledPolicy]parley.Outcome{parley.UnhandledAck: parley.OutcomeUnhandled, parley.UnhandledPark: parley.OutcomeParked} {
+		onStage(t, &parley.ConsumerConfig{Unhandled: policy}, func(s *stage) {
+			s.router.HandleFunc("other", "k", func(context.Context, *parley.Delivery) error { return nil })
+		}, func(s *stage) {
+			s.publish(text("x"))
+			s.wait(time.Second)
+			s.wantOutcomes(want)
+		})
+	}
+}

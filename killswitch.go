@@ -1,0 +1,104 @@
+package parley
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// KillSwitchConfig says when a consumer stops consuming because too much fails at once: then the
+// fault is not in the messages, and they are better off in the queue. The
+// consumer probes with one delivery at a time, at growing intervals, until one succeeds.
+type KillSwitchConfig struct {
+	// Share of failed deliveries, 0 to 1, that trips the switch. Default: 0.5. Above 1 it never trips.
+	Share float64
+	// Minimum is how many deliveries must have had an outcome within Window. Default: 10.
+	Minimum int
+	// Window is how far back outcomes count. Default: 1m.
+	Window time.Duration
+}
+
+func (k *KillSwitchConfig) complete(errs *[]error) {
+	if k.Share < 0 {
+		*errs = append(*errs, errors.New("parley: ConsumerConfig.KillSwitch.Share must not be negative"))
+	}
+	if k.Share == 0 {
+		k.Share = 0.5
+	}
+	setDefault(&k.Minimum, 10, "ConsumerConfig.KillSwitch.Minimum", errs)
+	setDefault(&k.Window, time.Minute, "ConsumerConfig.KillSwitch.Window", errs)
+}
+
+// killSwitchSlots divide the window.
+const killSwitchSlots = 6
+
+// A killSwitch counts outcomes in slots of time.
+type killSwitch struct {
+	cfg KillSwitchConfig
+
+	mu      sync.Mutex // guards the fields below
+	slots   [killSwitchSlots]struct{ good, bad int }
+	current int64 // number of the newest slot since the epoch
+	open    error // why consuming is paused
+	probing bool
+}
+
+// note counts an outcome and returns true when it has just tripped the switch.
+func (k *killSwitch) note(failure error) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.probing {
+		if failure == nil {
+			k.open, k.probing = nil, false
+			clear(k.slots[:])
+			return false
+		}
+		k.open = failure
+		return true
+	}
+	k.advance(time.Now())
+	slot := &k.slots[k.current%killSwitchSlots]
+	if failure == nil {
+		slot.good++
+		return false
+	}
+	slot.bad++
+	good, bad := 0, 0
+	for _, s := range k.slots {
+		good, bad = good+s.good, bad+s.bad
+	}
+	if k.open != nil || good+bad < k.cfg.Minimum || float64(bad) <= k.cfg.Share*float64(good+bad) {
+		return false
+	}
+	k.open = fmt.Errorf("%d of %d deliveries failed: %w", bad, good+bad, failure)
+	return true
+}
+
+func (k *killSwitch) advance(now time.Time) {
+	slot := now.UnixNano() / int64(k.cfg.Window/killSwitchSlots)
+	for n := max(k.current, slot-killSwitchSlots); n < slot; n++ {
+		k.slots[(n+1)%killSwitchSlots] = struct{ good, bad int }{}
+	}
+	k.current = max(k.current, slot)
+}
+
+// cause returns why consuming is paused, or nil.
+func (k *killSwitch) cause() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.open
+}
+
+// probe says that the next delivery decides.
+func (k *killSwitch) probe() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.probing = true
+}
+
+func (k *killSwitch) isProbing() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.probing
+}

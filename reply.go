@@ -1,0 +1,109 @@
+package parley
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+)
+
+// A Reply is the answer to a call as its handler receives it.
+type Reply[Resp any] struct {
+	// ID is the id that Ask returned.
+	ID int64
+	// Service and Method are those of the call.
+	Service, Method string
+	// Data is the decoded answer, if Err is nil.
+	Data Resp
+	// Err is the callee's failure, or nil. See [Fail].
+	Err *CallError
+	// Time is when the reply was made.
+	Time time.Time
+	// Delivery is the message as it arrived.
+	Delivery *Delivery
+}
+
+// OnReply handles the replies to call c, at whichever exchange they arrive.
+func OnReply[Req, Resp any](r *Router, c *CallType[Req, Resp], handle func(ctx context.Context, reply Reply[Resp]) error, options ...RouteOption) {
+	h := HandlerFunc(func(ctx context.Context, d *Delivery) error {
+		reply, err := decodeReply(c, d)
+		if err != nil {
+			return err
+		}
+		return handle(ctx, reply)
+	})
+	r.route(routeSpec{exchange: AnyExchange, key: replyKey(c.service, c.method), exact: true}, h, options)
+}
+
+// OnReplyTx is OnReply in a transaction, with the first reply only taking effect: later
+// ones, and the notice that the call has expired, are duplicates.
+func OnReplyTx[Tx, Req, Resp any](r *Router, in *Inbox[Tx], c *CallType[Req, Resp], handle func(ctx context.Context, tx Tx, reply Reply[Resp]) error, options ...RouteOption) {
+	h := HandlerFunc(func(ctx context.Context, d *Delivery) error {
+		reply, err := decodeReply(c, d)
+		if err != nil {
+			return err
+		}
+		return in.onceAs(ctx, callOutcome(d, c, reply.ID), func(ctx context.Context, tx Tx) error { return handle(ctx, tx, reply) })
+	})
+	r.route(routeSpec{exchange: AnyExchange, key: replyKey(c.service, c.method), exact: true}, h, options)
+}
+
+// OnExpired handles calls that were asked with [NotifyExpired] and got no reply in time: handle
+// is called with the call's id unless OnReplyTx has handled a reply. A reply
+// that comes later is ignored.
+func OnExpired[Tx, Req, Resp any](r *Router, in *Inbox[Tx], c *CallType[Req, Resp], handle func(ctx context.Context, tx Tx, id int64) error, options ...RouteOption) {
+	h := HandlerFunc(func(ctx context.Context, d *Delivery) error {
+		f, err := readCall(d.Body)
+		if err != nil {
+			return err
+		}
+		id := readID([]byte(f.id))
+		return in.onceAs(ctx, callOutcome(d, c, id), func(ctx context.Context, tx Tx) error { return handle(ctx, tx, id) })
+	})
+	r.route(routeSpec{exchange: AnyExchange, key: expiredKey(c.service, c.method), exact: true}, h, options)
+}
+
+// callOutcome is the identity that the replies to one call and its expiry share. The call's id
+// comes from the database that holds the inbox too: they are restored together.
+func callOutcome(d *Delivery, c Addressed, id int64) string {
+	m := Message{Exchange: d.Exchange, RoutingKey: c.Exchange() + "\x00" + c.RoutingKey()}
+	return identityText("outcome", &m, id, time.Time{})
+}
+
+func (in *Inbox[Tx]) onceAs(ctx context.Context, identity string, fn func(ctx context.Context, tx Tx) error) error {
+	err := in.store.Once(ctx, in.cfg.Consumer, identity, fn)
+	if errors.Is(err, ErrDuplicate) {
+		return Ignore(err)
+	}
+	return err
+}
+
+func decodeReply[Req, Resp any](c *CallType[Req, Resp], d *Delivery) (Reply[Resp], error) {
+	reply := Reply[Resp]{Delivery: d}
+	f, err := readCall(d.Body)
+	if err != nil {
+		return reply, err
+	}
+	reply.ID, reply.Err, reply.Time = readID([]byte(f.id)), f.meta.failure, f.meta.time
+	reply.Service, reply.Method = replyNames(&d.Message)
+	if reply.Err != nil {
+		return reply, nil
+	}
+	if err := c.resp.decode(f.data, &reply.Data); err != nil {
+		return reply, &MalformedError{Part: "data", Err: err}
+	}
+	return reply, nil
+}
+
+// replyNames returns service and method of a reply: as the headers say, else split off the routing key
+// at the first two dots, as the Python library does.
+func replyNames(m *Message) (service, method string) {
+	if service := m.Header(headerService); service != "" && replyKey(service, m.Header(headerMethod)) == m.RoutingKey {
+		return service, m.Header(headerMethod)
+	}
+	parts := strings.SplitN(m.RoutingKey, ".", 3)
+	if len(parts) < 3 {
+		return "", ""
+	}
+	return parts[1], parts[2]
+}
