@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/parley-go/parley"
 )
 
@@ -37,13 +35,22 @@ type batch[Tx any] struct {
 }
 
 func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions) error {
+	if err := b.e.lock(ctx, b.c, o.Mode); err != nil {
+		return err
+	}
+	return b.read(ctx, o)
+}
+
+// lock makes this transaction the only relay in ordered mode, and has the server end it if this
+// process freezes.
+func (e *engine[Tx]) lock(ctx context.Context, c conn, mode parley.RelayMode) error {
 	lock := "true"
-	if o.Mode == parley.ModeOrdered {
+	if mode == parley.ModeOrdered {
 		lock = fmt.Sprintf("pg_try_advisory_xact_lock(hashtextextended(current_database() || %d::text || coalesce(to_regclass('%s')::oid, 0)::text, 0))",
-			lockSpace(), strings.ReplaceAll(b.e.names.outbox, "'", "''"))
+			lockSpace(), strings.ReplaceAll(e.names.outbox, "'", "''"))
 	}
 	active := false
-	err := b.c.query(ctx, "SELECT "+lock+", set_config('idle_in_transaction_session_timeout', '15000', true)",
+	err := c.query(ctx, "SELECT "+lock+", set_config('idle_in_transaction_session_timeout', '15000', true)",
 		func(row scanner) error {
 			var timeout string
 			return row.Scan(&active, &timeout)
@@ -54,7 +61,7 @@ func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions) error {
 	if !active {
 		return parley.ErrStandby
 	}
-	return b.read(ctx, o)
+	return nil
 }
 
 // lockSpace keeps our advisory locks apart from those of others.
@@ -241,60 +248,4 @@ func (e *engine[Tx]) change(ctx context.Context, q string, args ...any) (n int, 
 		return err
 	})
 	return n, err
-}
-
-// Watch implements parley.RelayWaker: LISTEN on a connection of its own, which is taken out
-// of the pool and proves to be alive every few seconds.
-func (s *Store) Watch(ctx context.Context, wake func()) error {
-	if s.cfg.PollOnly {
-		<-ctx.Done()
-		return nil
-	}
-	pooled, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return quiet(ctx, err)
-	}
-	c := pooled.Hijack()
-	defer c.Close(context.WithoutCancel(ctx))
-	var channel string
-	err = c.QueryRow(ctx, `SELECT 'parley_' || md5(n.nspname || '.' || r.relname) FROM pg_class r
- JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = to_regclass($1)`, s.names.outbox).Scan(&channel)
-	if err != nil {
-		return quiet(ctx, fmt.Errorf("find the table %s: %w", s.names.outbox, err))
-	}
-	if _, err := c.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
-		return quiet(ctx, err)
-	}
-	for {
-		wake() // once after LISTEN, and after each notification: it is a hint, the table is the truth
-		if err := waitNotification(ctx, c); err != nil {
-			return quiet(ctx, err)
-		}
-	}
-}
-
-// waitNotification returns nil after a notification. When it is silent for 5 seconds it asks
-// the server for a sign of life: a dead connection looks just like silence.
-func waitNotification(ctx context.Context, c *pgx.Conn) error {
-	for {
-		silent, cancel := context.WithTimeout(ctx, 5*time.Second)
-		_, err := c.WaitForNotification(silent)
-		cancel()
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return err
-		}
-		ping, cancel := context.WithTimeout(ctx, 5*time.Second)
-		err = c.Ping(ping)
-		cancel()
-		if err != nil {
-			return fmt.Errorf("listener does not answer: %w", err)
-		}
-	}
-}
-
-func quiet(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }

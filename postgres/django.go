@@ -1,0 +1,268 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parley-go/parley"
+)
+
+// DjangoTable is the outbox table of the Python library.
+const DjangoTable = "services_communication_publishedeventqueue"
+
+// DjangoConfig holds the choices for a store on the table of a Django service.
+type DjangoConfig struct {
+	// Schema is where the table is. Default: found in the search path.
+	Schema string
+	// AppID is the app_id of what the relay publishes: APP_ID in Django's settings.
+	AppID string
+	// PollOnly does without LISTEN.
+	PollOnly bool
+	// Logger gets what the operator should know. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// A DjangoStore works on the unmodified table of django-microservices-communication, as its
+// migrations 0001 to 0006 leave it, next to Django code: a relay drains it in place of
+// manage.py runpublisher, and Go code publishes, schedules and cancels in it. It adds
+// no column; the relay needs SELECT, DELETE and UPDATE of any one column.
+//
+// A row that the broker can never accept stays in the table, as there is no place of ours:
+// this process leaves it alone from then on.
+type DjangoStore struct {
+	django[pgx.Tx]
+	pool *pgxpool.Pool
+}
+
+// NewDjango returns a store on a Django service's table, for pgx.
+func NewDjango(pool *pgxpool.Pool, cfg *DjangoConfig) (*DjangoStore, error) {
+	if pool == nil {
+		return nil, errors.New("postgres: pool must not be nil")
+	}
+	s := &DjangoStore{pool: pool}
+	err := s.init(cfg, engine[pgx.Tx]{
+		use:   func(tx pgx.Tx) conn { return pgxConn{tx} },
+		begin: func(ctx context.Context) (pgx.Tx, error) { return pool.Begin(ctx) },
+	})
+	return s, err
+}
+
+// A DjangoSQLStore is a DjangoStore for database/sql. It polls.
+type DjangoSQLStore struct{ django[Tx] }
+
+// NewDjangoSQL returns a store on a Django service's table, for database/sql.
+func NewDjangoSQL(db *sql.DB, cfg *DjangoConfig) (*DjangoSQLStore, error) {
+	if db == nil {
+		return nil, errors.New("postgres: db must not be nil")
+	}
+	s := &DjangoSQLStore{}
+	err := s.init(cfg, engine[Tx]{
+		use:   func(tx Tx) conn { return sqlConn{tx} },
+		begin: func(ctx context.Context) (Tx, error) { return db.BeginTx(ctx, nil) },
+	})
+	return s, err
+}
+
+// django is what both kinds of store share.
+type django[Tx any] struct {
+	e   engine[Tx]
+	cfg DjangoConfig
+
+	mu      sync.Mutex // guards the fields below
+	has     map[string]bool
+	skip    []int64 // rows that can never be published
+	checked time.Time
+}
+
+func (s *django[Tx]) init(cfg *DjangoConfig, e engine[Tx]) error {
+	if cfg != nil {
+		s.cfg = *cfg
+	}
+	if s.cfg.Logger == nil {
+		s.cfg.Logger = slog.Default()
+	}
+	names, err := newNames(s.cfg.Schema)
+	if err != nil {
+		return err
+	}
+	names.outbox = DjangoTable
+	if s.cfg.Schema != "" {
+		names.outbox = pgx.Identifier{s.cfg.Schema, DjangoTable}.Sanitize()
+	}
+	e.names = names
+	s.e = e
+	return nil
+}
+
+// columns finds out, once, which columns the table has: they differ by version.
+func (s *django[Tx]) columns(ctx context.Context, c conn) (map[string]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.has != nil {
+		return s.has, nil
+	}
+	has := map[string]bool{}
+	err := c.query(ctx, "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
+		func(row scanner) error {
+			var name string
+			err := row.Scan(&name)
+			has[name] = true
+			return err
+		}, s.e.names.outbox)
+	if err != nil {
+		return nil, fmt.Errorf("read columns of %s: %w", s.e.names.outbox, err)
+	}
+	if !has["exchange"] {
+		return nil, fmt.Errorf("table %s is not in the search path (set DjangoConfig.Schema, or run Django's migrations)", s.e.names.outbox)
+	}
+	s.has = has
+	return has, nil
+}
+
+// optional is a column, or NULL where this version has none.
+func optional(has map[string]bool, name, kind string) string {
+	if !has[name] {
+		return "NULL::" + kind
+	}
+	if kind == "text" {
+		return name + "::text"
+	}
+	return name
+}
+
+// dueTime is when a row becomes due, as the Python relay sees it.
+func dueTime(has map[string]bool) string {
+	return "least(" + optional(has, "send_after_time", "timestamptz") + ", " + optional(has, "event_time", "timestamptz") + ")"
+}
+
+// Insert implements parley.OutboxStore. A relay of the Python library publishes such rows too.
+func (s *django[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record) error {
+	c := s.e.use(tx)
+	has, err := s.columns(ctx, c)
+	if err != nil {
+		return err
+	}
+	if !has["is_new_style"] {
+		return errors.New("the table is older than version 2.5 of the Python library: migrate it to publish from Go")
+	}
+	for i := range records {
+		if err := s.insert(ctx, c, has, &records[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *django[Tx]) insert(ctx context.Context, c conn, has map[string]bool, r *parley.Record) error {
+	args, err := s.rowArgs(r)
+	if err != nil {
+		return err
+	}
+	column, value := "", ""
+	if has["properties"] {
+		props, err := djangoProperties(r)
+		if err != nil {
+			return err
+		}
+		args = append(args, props)
+		column, value = ", properties", ", $8::jsonb"
+	}
+	q := "INSERT INTO " + s.e.names.outbox + " (id, exchange, routing_key, create_time, is_new_style, body, send_after_time, tags" + column + `)
+SELECT n.id, $1::text, $2::text, clock_timestamp(), true,
+ CASE WHEN $3::text = '' THEN $4::jsonb ELSE jsonb_build_object($3::text, n.id) || $4::jsonb END,
+ coalesce($5::timestamptz, clock_timestamp()), $6::jsonb` + value + `
+FROM (SELECT nextval(pg_get_serial_sequence($7::text, 'id')) AS id) n`
+	if len(r.UnlessTags) > 0 {
+		unless, err := encodeTags(r.UnlessTags)
+		if err != nil {
+			return err
+		}
+		args = append(args, unless)
+		q += fmt.Sprintf(" WHERE NOT EXISTS (SELECT 1 FROM %s WHERE exchange = $1::text AND routing_key = $2::text AND tags @> $%d::jsonb)",
+			s.e.names.outbox, len(args))
+	}
+	return c.query(ctx, q+" RETURNING id", func(row scanner) error { return row.Scan(&r.ID) }, args...)
+}
+
+// rowArgs returns exchange, routing key, the body's member for the id, body, due time, tags and table.
+func (s *django[Tx]) rowArgs(r *parley.Record) ([]any, error) {
+	if len([]rune(r.Exchange)) > 64 {
+		return nil, &parley.InvalidError{What: "exchange", Value: r.Exchange, Problem: "has more than 64 characters, the limit of Django's table"}
+	}
+	member := map[parley.Kind]string{parley.KindEvent: "eventId", parley.KindCall: "id"}[r.Kind]
+	tags, err := encodeTags(r.Tags)
+	var due any
+	if !r.DueAt.IsZero() {
+		due = r.DueAt.UTC().Format(time.RFC3339Nano)
+	}
+	return []any{r.Exchange, r.RoutingKey, member, string(r.Body), due, tags, s.e.names.outbox}, err
+}
+
+// djangoProperties holds the correlation id where the Python relay looks for it, and everything
+// else where only parley does.
+func djangoProperties(r *parley.Record) (string, error) {
+	props, err := encodeProperties(&r.Message)
+	if err != nil {
+		return "", err
+	}
+	var correlation *string
+	if r.CorrelationID != "" {
+		correlation = &r.CorrelationID
+	}
+	text, err := json.Marshal(map[string]any{"correlation_id": correlation, "parley": json.RawMessage(props), "kind": r.Kind})
+	return string(text), err
+}
+
+// djangoWhere is the condition for a selection among the rows with tags.
+func djangoWhere(sel parley.Selection, anyKey bool) (string, []any, error) {
+	cond, args, err := where(sel, anyKey)
+	return strings.Replace(cond, "due_at IS NOT NULL", "tags IS NOT NULL", 1), args, err
+}
+
+// Cancel implements parley.OutboxStore, by the rule of version 2.6: same exchange and routing
+// key, and at least the given tags.
+func (s *django[Tx]) Cancel(ctx context.Context, tx Tx, sel parley.Selection) (int, error) {
+	cond, args, err := djangoWhere(sel, false)
+	if err != nil {
+		return 0, err
+	}
+	return s.e.use(tx).exec(ctx, "DELETE FROM "+s.e.names.outbox+" WHERE "+cond, args...)
+}
+
+// Reschedule implements parley.OutboxStore.
+func (s *django[Tx]) Reschedule(ctx context.Context, tx Tx, sel parley.Selection, due time.Time) (int, error) {
+	cond, args, err := djangoWhere(sel, false)
+	if err != nil {
+		return 0, err
+	}
+	args = append(args, due.UTC().Format(time.RFC3339Nano))
+	q := fmt.Sprintf("UPDATE %s SET send_after_time = $%d::timestamptz WHERE %s", s.e.names.outbox, len(args), cond)
+	return s.e.use(tx).exec(ctx, q, args...)
+}
+
+// Scheduled implements parley.OutboxStore: rows that are due later.
+func (s *django[Tx]) Scheduled(ctx context.Context, tx Tx, sel parley.Selection, limit int) ([]parley.Record, error) {
+	c := s.e.use(tx)
+	has, err := s.columns(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	cond, args, err := where(sel, true)
+	if err != nil {
+		return nil, err
+	}
+	due := dueTime(has)
+	cond = strings.Replace(cond, "due_at IS NOT NULL", due+" > clock_timestamp()", 1)
+	q := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s, id LIMIT %d", s.selected(has), s.e.names.outbox, cond, due, limit)
+	return s.records(ctx, c, q, args...)
+}

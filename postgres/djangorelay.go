@@ -1,0 +1,305 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-go/parley"
+)
+
+// selected are the columns of a row, whatever the version of the table.
+func (s *django[Tx]) selected(has map[string]bool) string {
+	return strings.Join([]string{
+		"id", "create_time", "exchange", "routing_key", dueTime(has), optional(has, "tags", "text"),
+		"coalesce(" + optional(has, "is_new_style", "boolean") + ", false)", optional(has, "body", "text"), optional(has, "properties", "text"),
+		"coalesce(" + optional(has, "event_time", "timestamptz") + ", " + optional(has, "send_after_time", "timestamptz") + ")",
+		optional(has, "aggregate", "text"), optional(has, "event_type", "text"), optional(has, "payload", "text"),
+	}, ", ")
+}
+
+// A djangoRow is a row of either style.
+type djangoRow struct {
+	due, eventTime                *time.Time
+	tags, body, properties        *string
+	aggregate, eventType, payload *string
+	newStyle                      bool
+}
+
+func (s *django[Tx]) records(ctx context.Context, c conn, q string, args ...any) ([]parley.Record, error) {
+	var out []parley.Record
+	err := c.query(ctx, q, func(row scanner) error {
+		var r parley.Record
+		var d djangoRow
+		err := row.Scan(&r.ID, &r.CreatedAt, &r.Exchange, &r.RoutingKey, &d.due, &d.tags, &d.newStyle, &d.body, &d.properties,
+			&d.eventTime, &d.aggregate, &d.eventType, &d.payload)
+		if err == nil {
+			err = d.fill(&r)
+		}
+		r.AppID = s.cfg.AppID
+		out = append(out, r)
+		return err
+	}, args...)
+	return out, err
+}
+
+// fill completes a record as the Python relay would publish it.
+func (d *djangoRow) fill(r *parley.Record) error {
+	if d.due != nil {
+		r.DueAt = *d.due
+	}
+	if d.tags != nil {
+		if err := json.Unmarshal([]byte(*d.tags), &r.Tags); err != nil {
+			return fmt.Errorf("read tags of row %d: %w", r.ID, err)
+		}
+	}
+	if !d.newStyle {
+		r.Kind, r.Body = parley.KindEvent, d.oldBody(r.ID)
+		return nil
+	}
+	r.Body = []byte("null")
+	if d.body != nil {
+		r.Body = []byte(*d.body)
+	}
+	r.Kind = kindOf(r.RoutingKey, r.Body)
+	if d.properties == nil {
+		return nil
+	}
+	var p struct {
+		CorrelationID any             `json:"correlation_id"`
+		Parley        json.RawMessage `json:"parley"`
+		Kind          parley.Kind     `json:"kind"`
+	}
+	if err := json.Unmarshal([]byte(*d.properties), &p); err != nil {
+		return nil // any JSON may stand there; the Python relay ignores what is no object
+	}
+	if len(p.Parley) > 0 { // written by Go
+		r.Kind = p.Kind
+		return decodeProperties(string(p.Parley), &r.Message)
+	}
+	r.CorrelationID, _ = p.CorrelationID.(string)
+	return nil
+}
+
+// oldBody builds the body of a row of version 2.4 from its columns.
+func (d *djangoRow) oldBody(id int64) []byte {
+	when := ""
+	if d.eventTime != nil {
+		layout := "2006-01-02T15:04:05.000000-07:00"
+		if d.eventTime.Nanosecond() == 0 {
+			layout = "2006-01-02T15:04:05-07:00" // as Python's isoformat
+		}
+		when = d.eventTime.UTC().Format(layout)
+	}
+	payload := "null"
+	if d.payload != nil {
+		payload = *d.payload
+	}
+	return fmt.Appendf(nil, `{"eventId": %d, "eventTime": %s, "eventType": %s, "aggregate": %s, "payload": %s}`,
+		id, quoted(&when), quoted(d.eventType), quoted(d.aggregate), payload)
+}
+
+func quoted(s *string) []byte {
+	text, _ := json.Marshal(s) // a string always has a JSON form
+	return text
+}
+
+// kindOf tells events from calls and replies: the table does not.
+func kindOf(routingKey string, body []byte) parley.Kind {
+	if strings.HasPrefix(routingKey, "call-response.") {
+		return parley.KindReply
+	}
+	var call struct {
+		ID   json.RawMessage `json:"id"`
+		Data json.RawMessage `json:"data"`
+		Meta *struct {
+			ReplyTo string `json:"replyTo"`
+		} `json:"meta"`
+	}
+	if json.Unmarshal(body, &call) == nil && call.ID != nil && call.Meta != nil && call.Meta.ReplyTo != "" {
+		return parley.KindCall
+	}
+	return parley.KindEvent
+}
+
+// Claim implements parley.RelaySource; see [Store].
+func (s *django[Tx]) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
+	tx, err := s.e.begin(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("begin transaction: %w", err)
+	}
+	b := &djangoBatch[Tx]{s: s, c: s.e.use(tx)}
+	if err := b.claim(ctx, o); err != nil {
+		return nil, errors.Join(err, b.Release(context.WithoutCancel(ctx)))
+	}
+	return b, nil
+}
+
+type djangoBatch[Tx any] struct {
+	s    *django[Tx]
+	c    conn
+	rows []parley.Record
+	done bool
+}
+
+func (b *djangoBatch[Tx]) claim(ctx context.Context, o parley.ClaimOptions) error {
+	if err := b.s.e.lock(ctx, b.c, o.Mode); err != nil {
+		return err
+	}
+	has, err := b.s.columns(ctx, b.c)
+	if err != nil {
+		return err
+	}
+	except, err := json.Marshal(append([]string{}, o.Except...))
+	if err != nil {
+		return err
+	}
+	tail := "FOR UPDATE"
+	if o.Mode == parley.ModeParallel {
+		tail += " SKIP LOCKED"
+	}
+	q := fmt.Sprintf(`SELECT %s FROM %s WHERE %s <= clock_timestamp() AND id <> ALL($1::text::bigint[])
+ AND exchange NOT IN (SELECT jsonb_array_elements_text($2::jsonb)) ORDER BY id LIMIT %d %s`,
+		b.s.selected(has), b.s.e.names.outbox, dueTime(has), o.Limit, tail)
+	b.rows, err = b.s.records(ctx, b.c, q, idList(b.s.skipped()), string(except))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", b.s.e.names.outbox, err)
+	}
+	return nil
+}
+
+func (s *django[Tx]) skipped() []int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.skip
+}
+
+// Records implements parley.Batch.
+func (b *djangoBatch[Tx]) Records() []parley.Record { return b.rows }
+
+// Settle implements parley.Batch. Parked rows stay in the table and are left alone by this process.
+func (b *djangoBatch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (int, error) {
+	if b.done {
+		return 0, errors.New("batch has ended")
+	}
+	others, err := b.s.others(ctx, b.c)
+	if err != nil {
+		return 0, err
+	}
+	n, err := b.s.e.remove(ctx, b.c, sent)
+	if err != nil {
+		return 0, err
+	}
+	b.done = true
+	if err := b.c.commit(ctx); err != nil {
+		return 0, err
+	}
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	for _, p := range parked {
+		b.s.skip = append(b.s.skip, p.Record.ID)
+	}
+	return len(sent) - n + others, nil
+}
+
+// others counts sessions that wait to delete single rows which this batch holds: relays of the Python
+// library do, after they have published what this relay publishes too.
+func (s *django[Tx]) others(ctx context.Context, c conn) (n int, err error) {
+	s.mu.Lock()
+	due := time.Since(s.checked) > 10*time.Second
+	if due {
+		s.checked = time.Now()
+	}
+	s.mu.Unlock()
+	if !due {
+		return 0, nil
+	}
+	err = c.query(ctx, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+ AND pg_backend_pid() = ANY (pg_blocking_pids(pid)) AND query LIKE 'DELETE FROM %publishedeventqueue%"id" IN (%'`,
+		func(row scanner) error { return row.Scan(&n) })
+	return n, err
+}
+
+// Release implements parley.Batch.
+func (b *djangoBatch[Tx]) Release(ctx context.Context) error {
+	if b.done {
+		return nil
+	}
+	b.done = true
+	return b.c.rollback(ctx)
+}
+
+// Delete implements parley.RelaySource.
+func (s *django[Tx]) Delete(ctx context.Context, ids []int64) (int, error) {
+	return s.e.Delete(ctx, ids)
+}
+
+// NextDue implements parley.RelaySource.
+func (s *django[Tx]) NextDue(ctx context.Context) (wait time.Duration, ok bool, err error) {
+	err = s.e.inTx(ctx, func(c conn) error {
+		has, err := s.columns(ctx, c)
+		if err != nil {
+			return err
+		}
+		q := "SELECT extract(epoch FROM min(" + dueTime(has) + ") - clock_timestamp())::float8 FROM " + s.e.names.outbox + " WHERE id <> ALL($1::text::bigint[])"
+		return c.query(ctx, q, func(row scanner) error {
+			var seconds *float64
+			err := row.Scan(&seconds)
+			if seconds != nil {
+				wait, ok = time.Duration(*seconds*float64(time.Second)), true
+			}
+			return err
+		}, idList(s.skipped()))
+	})
+	return wait, ok, err
+}
+
+// Stats implements parley.OutboxInspector. It sees the rows of both styles.
+func (s *django[Tx]) Stats(ctx context.Context) (st parley.OutboxStats, err error) {
+	err = s.e.inTx(ctx, func(c conn) error {
+		has, err := s.columns(ctx, c)
+		if err != nil {
+			return err
+		}
+		due := dueTime(has)
+		q := fmt.Sprintf(`SELECT count(*) FILTER (WHERE %[1]s <= now()), count(*) FILTER (WHERE %[1]s > now()), count(*) FILTER (WHERE %[1]s IS NULL),
+ coalesce(extract(epoch FROM now() - min(%[1]s) FILTER (WHERE %[1]s <= now())), 0)::float8 FROM %[2]s`, due, s.e.names.outbox)
+		return c.query(ctx, q, func(row scanner) error {
+			var oldest float64
+			err := row.Scan(&st.Due, &st.Scheduled, &st.NeverDue, &oldest)
+			st.OldestDue = time.Duration(oldest * float64(time.Second))
+			return err
+		})
+	})
+	st.Parked = int64(len(s.skipped()))
+	return st, err
+}
+
+// Watch implements parley.RelayWaker on the channel of the Python library's trigger, which
+// is named after the schema that the table is really in. Without a trigger it says so, and the relay polls.
+func (s *DjangoStore) Watch(ctx context.Context, wake func()) error {
+	if s.cfg.PollOnly {
+		<-ctx.Done()
+		return nil
+	}
+	trigger := true
+	err := listen(ctx, s.pool, wake, func(c *pgx.Conn) (channel string, err error) {
+		err = c.QueryRow(ctx, `SELECT n.nspname || '_eventqueued', EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = r.oid AND NOT t.tgisinternal)
+ FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = to_regclass($1)`, s.e.names.outbox).Scan(&channel, &trigger)
+		if err == nil && !trigger {
+			err = errors.New("no trigger")
+		}
+		return channel, err
+	})
+	if trigger {
+		return err
+	}
+	s.cfg.Logger.Info("postgres: the table has no trigger that notifies, the relay polls", "table", s.e.names.outbox)
+	<-ctx.Done()
+	return nil
+}
