@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
-
-	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/parley-go/parley"
 )
@@ -16,51 +13,121 @@ import (
 // A Broker is a connection to RabbitMQ. It implements parley.Broker and is safe for
 // concurrent use.
 type Broker struct {
-	cfg Config
-	uri amqp.URI
+	cfg       Config
+	addresses []address
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	wg      sync.WaitGroup
 	publish *link
 	consume *link
+	more    chan struct{} // has an item when requests have come while the leader works
 
-	mu      sync.Mutex // guards the fields below
-	queue   []*request
-	leading bool
+	mu     sync.Mutex // guards the fields below
+	closed bool
+	queue  []*request
+	led    chan struct{} // closed when the leader has ended; nil when there is none
 
-	channel *publishChannel // belongs to the leader
+	pipe *pipeline // belongs to the leader
 }
 
 // New returns a broker connection. It dials nothing until it is used.
 func New(cfg *Config) (*Broker, error) {
-	b := &Broker{}
+	b := &Broker{more: make(chan struct{}, 1)}
 	if cfg != nil {
 		b.cfg = *cfg
 	}
 	var err error
-	if b.uri, err = b.cfg.complete(); err != nil {
+	if b.addresses, err = b.cfg.complete(); err != nil {
 		return nil, err
 	}
 	b.life, b.end = context.WithCancel(context.Background())
-	b.publish = &link{b: b, role: "publish", turn: make(chan struct{}, 1)}
-	b.consume = &link{b: b, role: "consume", turn: make(chan struct{}, 1)}
+	b.publish = &link{b: b, role: "publish"}
+	b.consume = &link{b: b, role: "consume"}
+	b.pipe = newPipeline(b)
 	return b, nil
 }
 
-// Close ends all connections and joins all goroutines; open subscriptions are lost.
-// Close subscriptions first, so that their settlements arrive.
+// String names the brokers without credentials.
+func (b *Broker) String() string { return "rabbitmq.Broker(" + hosts(b.addresses) + ")" }
+
+// GoString is String: a password must not reach a log by %#v either.
+func (b *Broker) GoString() string { return b.String() }
+
+// closeTimeout is how long Close may take when its context has no deadline.
+const closeTimeout = 5 * time.Second
+
+// Close refuses new messages, waits for the outcomes of those in flight, ends all
+// connections and joins all goroutines; open subscriptions are lost. Close subscriptions
+// first, so that their settlements arrive. It gives up waiting when ctx ends, after 5s at
+// the latest if ctx has no deadline; the outcomes of the rest are unknown.
 func (b *Broker) Close(ctx context.Context) error {
 	b.mu.Lock()
-	b.end() // under the lock: no leader starts after this
+	b.closed = true
+	led := b.led
 	b.mu.Unlock()
-	deadline := time.Now().Add(5 * time.Second)
-	if d, ok := ctx.Deadline(); ok {
-		deadline = d
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, closeTimeout)
+		defer cancel()
+	}
+	if led != nil && b.publish.current() != nil {
+		select {
+		case <-led:
+		case <-ctx.Done():
+		}
+	}
+	b.end()
+	deadline, _ := ctx.Deadline()
+	if ctx.Err() != nil {
+		deadline = time.Now()
 	}
 	err := errors.Join(b.publish.close(deadline), b.consume.close(deadline))
 	b.wg.Wait()
 	return err
+}
+
+// spawn runs f in a goroutine that Close joins. It does not after Close has begun.
+func (b *Broker) spawn(f func()) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.wg.Go(f)
+	return true
+}
+
+// within runs f, which asks the broker something, until ctx ends. The library's calls
+// know no context: one that hangs ends with its connection, which heartbeats watch.
+// What f returns too late is discarded.
+func within[T any](ctx context.Context, b *Broker, f func() (T, error), discard func(T)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done, left := make(chan result), make(chan struct{})
+	ok := b.spawn(func() {
+		v, err := f()
+		select {
+		case done <- result{v, err}:
+		case <-left:
+			if err == nil && discard != nil {
+				discard(v)
+			}
+		}
+	})
+	var none T
+	if !ok {
+		return none, parley.ErrClosed
+	}
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		close(left)
+		return none, ctx.Err()
+	}
 }
 
 // State tells how the connections are, for health checks.
@@ -76,200 +143,30 @@ func (b *Broker) State() State {
 	p, c := b.publish.current(), b.consume.current()
 	s := State{Publishing: p != nil, Consuming: c != nil}
 	if p != nil {
-		s.Blocked = p.blockedReason()
+		_, s.Blocked = p.blocking()
 	}
 	return s
 }
 
-// Ready implements parley.Publisher.
+// Ready implements parley.Publisher. When ctx ends first, the error tells why there is no
+// connection as well.
 func (b *Broker) Ready(ctx context.Context) error {
 	for {
 		s, err := b.publish.session(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("rabbitmq: wait for the broker: %w", err)
 		}
-		wait := s.unblocked()
-		if wait == nil {
+		unblocked, reason := s.blocking()
+		if unblocked == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("rabbitmq: wait for the broker, which blocks publications (%s): %w", reason, ctx.Err())
 		case <-b.life.Done():
 			return parley.ErrClosed
-		case <-wait:
+		case <-unblocked:
 		case <-s.done:
 		}
 	}
-}
-
-// A link keeps one connection. It dials when somebody needs it.
-type link struct {
-	b    *Broker
-	role string
-	turn chan struct{} // held while dialling
-
-	mu   sync.Mutex // guards the field below
-	live *session
-}
-
-func (l *link) current() *session {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.live != nil && l.live.conn.IsClosed() {
-		return nil
-	}
-	return l.live
-}
-
-// session returns the open connection. It dials, with backoff, until there is one, ctx
-// ends or the broker is closed.
-func (l *link) session(ctx context.Context) (*session, error) {
-	for failures := 0; ; failures++ {
-		if s := l.current(); s != nil {
-			return s, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-l.b.life.Done():
-			return nil, parley.ErrClosed
-		case l.turn <- struct{}{}:
-		}
-		s, err := l.dial()
-		<-l.turn
-		if err == nil {
-			return s, nil
-		}
-		l.b.cfg.Logger.Warn("rabbitmq: cannot connect", "connection", l.role, "err", err)
-		if err := l.pause(ctx, failures); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// pause waits with full jitter, 100 ms to 30 s.
-func (l *link) pause(ctx context.Context, failures int) error {
-	ceiling := min(30*time.Second, 100*time.Millisecond<<min(failures, 20))
-	t := time.NewTimer(ceiling/10 + rand.N(ceiling))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-l.b.life.Done():
-		return parley.ErrClosed
-	case <-t.C:
-		return nil
-	}
-}
-
-func (l *link) dial() (*session, error) {
-	if s := l.current(); s != nil {
-		return s, nil
-	}
-	if l.b.life.Err() != nil {
-		return nil, parley.ErrClosed
-	}
-	conn, err := l.b.dial(l.role)
-	if err != nil {
-		return nil, err
-	}
-	s := &session{conn: conn, done: make(chan struct{}), exchanges: map[string]error{}}
-	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
-	blocking := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
-	l.b.wg.Go(func() { l.watch(s, closed, blocking) })
-	l.mu.Lock()
-	l.live = s
-	l.mu.Unlock()
-	if l.b.cfg.Hooks.Connected != nil {
-		l.b.cfg.Hooks.Connected(l.role)
-	}
-	return s, nil
-}
-
-// watch follows a connection until it ends.
-func (l *link) watch(s *session, closed <-chan *amqp.Error, blocking <-chan amqp.Blocking) {
-	hooks := l.b.cfg.Hooks
-	for {
-		select {
-		case bl, ok := <-blocking:
-			if !ok {
-				blocking = nil
-				continue
-			}
-			s.setBlocked(bl)
-			if bl.Active {
-				l.b.cfg.Logger.Warn("rabbitmq: the broker blocks publications", "reason", bl.Reason)
-			}
-			if bl.Active && hooks.Blocked != nil {
-				hooks.Blocked(bl.Reason)
-			}
-			if !bl.Active && hooks.Unblocked != nil {
-				hooks.Unblocked()
-			}
-		case cause := <-closed:
-			close(s.done)
-			var err error
-			if cause != nil {
-				err = cause
-				l.b.cfg.Logger.Warn("rabbitmq: connection lost", "connection", l.role, "err", err)
-			}
-			if hooks.Disconnected != nil {
-				hooks.Disconnected(l.role, err)
-			}
-			return
-		}
-	}
-}
-
-func (l *link) close(deadline time.Time) error {
-	l.mu.Lock()
-	s := l.live
-	l.mu.Unlock()
-	if s == nil || s.conn.IsClosed() {
-		return nil
-	}
-	err := s.conn.CloseDeadline(deadline)
-	if errors.Is(err, amqp.ErrClosed) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("rabbitmq: close %s connection: %w", l.role, err)
-	}
-	return nil
-}
-
-// A session is one connection, from its opening to its end.
-type session struct {
-	conn      *amqp.Connection
-	done      chan struct{}
-	exchanges map[string]error // known to exist, or why not; belongs to the leader
-
-	mu      sync.Mutex // guards the fields below
-	reason  string
-	blocked chan struct{} // closed when unblocked; nil when not blocked
-}
-
-func (s *session) setBlocked(b amqp.Blocking) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case b.Active && s.blocked == nil:
-		s.blocked, s.reason = make(chan struct{}), b.Reason
-	case !b.Active && s.blocked != nil:
-		close(s.blocked)
-		s.blocked, s.reason = nil, ""
-	}
-}
-
-func (s *session) unblocked() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.blocked
-}
-
-func (s *session) blockedReason() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reason
 }

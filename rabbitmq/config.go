@@ -14,39 +14,40 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
-
-	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/parley-go/parley"
 )
 
-// Config holds the choices for a broker connection.
+// Config holds the choices for a broker connection. Its text form shows no password.
 type Config struct {
-	// URL is an AMQP URI: amqp[s]://user:password@host:port/vhost. An empty path is the virtual host "/".
-	// Instead, give the parameters below. Default: amqp://guest:guest@localhost:5672/.
+	// URL is an AMQP URI: amqp[s]://user:password@host:port/vhost, without parameters.
+	// An empty path is the virtual host "/". Default: amqp://guest:guest@localhost:5672/.
 	URL string
+	// URLs are the nodes of a cluster, in place of URL. They are tried in turn; after a
+	// connection was lost, the next one is tried first.
+	URLs []string
 	// Host, Port, VirtualHost, Username and Password address the broker without a URL.
-	// Defaults: localhost, 5672, "/", guest, guest.
+	// Defaults: localhost, 5672 (5671 with TLS), "/", guest, guest.
 	Host        string
 	Port        int
 	VirtualHost string
 	Username    string
 	Password    string
+	// Hosts are the nodes of a cluster as "host" or "host:port", in place of Host. They are
+	// tried like URLs.
+	Hosts []string
 	// TLS is used for amqps URLs, and for parameters if it is set. TLS 1.2 is the least.
 	TLS *tls.Config
 	// Name tells operators whose connection it is. Default: "parley".
 	Name string
-	// Heartbeat is how often both sides prove to be alive, 5s to 60s. Default: 10s.
+	// Heartbeat is how often both sides prove to be alive, 5s to 60s, in whole seconds. A dead
+	// link is noticed within two of them. Default: 10s.
 	Heartbeat time.Duration
-	// DialTimeout bounds one attempt to connect. Default: 10s.
+	// DialTimeout bounds one attempt to connect to one host. Default: 10s.
 	DialTimeout time.Duration
 	// ConfirmTimeout is how long the broker may be silent while confirms are
-	// outstanding; then the session is given up. Default: 30s.
+	// outstanding; then their outcome is unknown and the connection is given up. Default: 30s.
 	ConfirmTimeout time.Duration
 	// Window is how many messages may be unconfirmed at once. Default: 1000.
 	Window int
@@ -75,11 +76,22 @@ type Hooks struct {
 	StaleAck func()
 }
 
+// String names the brokers without credentials.
+func (c Config) String() string {
+	addresses, err := c.addresses()
+	if err != nil {
+		return "rabbitmq.Config(" + err.Error() + ")"
+	}
+	return "rabbitmq.Config(" + hosts(addresses) + ")"
+}
+
+// GoString is String: a password must not reach a log by %#v either.
+func (c Config) GoString() string { return c.String() }
+
 // complete fills in defaults and returns where to dial.
-func (c *Config) complete() (amqp.URI, error) {
-	var errs []error
-	uri, err := c.uri()
-	errs = append(errs, err)
+func (c *Config) complete() ([]address, error) {
+	addresses, err := c.addresses()
+	errs := []error{err}
 	positive(&c.Heartbeat, 10*time.Second, "Heartbeat", &errs)
 	positive(&c.DialTimeout, 10*time.Second, "DialTimeout", &errs)
 	positive(&c.ConfirmTimeout, 30*time.Second, "ConfirmTimeout", &errs)
@@ -94,7 +106,7 @@ func (c *Config) complete() (amqp.URI, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return uri, errors.Join(errs...)
+	return addresses, errors.Join(errs...)
 }
 
 func positive[N int | time.Duration](v *N, def N, name string, errs *[]error) {
@@ -104,116 +116,4 @@ func positive[N int | time.Duration](v *N, def N, name string, errs *[]error) {
 	if *v == 0 {
 		*v = def
 	}
-}
-
-func (c *Config) uri() (amqp.URI, error) {
-	if c.URL == "" {
-		return c.parameters()
-	}
-	if c.Host != "" || c.Port != 0 || c.VirtualHost != "" || c.Username != "" || c.Password != "" {
-		return amqp.URI{}, errors.New("rabbitmq: Config.URL excludes Host, Port, VirtualHost, Username and Password")
-	}
-	u, err := url.Parse(c.URL)
-	if err != nil {
-		return amqp.URI{}, errors.New("rabbitmq: Config.URL is not a URL (percent-encode special characters of the password)")
-	}
-	if u.Scheme != "amqp" && u.Scheme != "amqps" {
-		return amqp.URI{}, fmt.Errorf("rabbitmq: Config.URL has the scheme %q: use amqp or amqps", u.Scheme)
-	}
-	uri, err := amqp.ParseURI(c.URL)
-	if err != nil {
-		return uri, fmt.Errorf("rabbitmq: Config.URL: %s", redact(err.Error(), c.URL, uri.Password))
-	}
-	return uri, nil
-}
-
-func (c *Config) parameters() (amqp.URI, error) {
-	uri := amqp.URI{Scheme: "amqp", Host: "localhost", Port: 5672, Username: "guest", Password: "guest", Vhost: "/"}
-	setText(&uri.Host, c.Host)
-	setText(&uri.Username, c.Username)
-	setText(&uri.Password, c.Password)
-	setText(&uri.Vhost, c.VirtualHost)
-	if c.TLS != nil {
-		uri.Scheme, uri.Port = "amqps", 5671
-	}
-	if c.Port < 0 || c.Port > 65535 {
-		return uri, fmt.Errorf("rabbitmq: Config.Port %d is not 1 to 65535", c.Port)
-	}
-	if c.Port != 0 {
-		uri.Port = c.Port
-	}
-	return uri, nil
-}
-
-func setText(dst *string, s string) {
-	if s != "" {
-		*dst = s
-	}
-}
-
-// redact keeps secrets out of texts that driver libraries make.
-func redact(text string, secrets ...string) string {
-	for _, s := range secrets {
-		if len(s) > 0 {
-			text = strings.ReplaceAll(text, s, "xxxxx")
-		}
-	}
-	return text
-}
-
-// dial opens a connection.
-func (b *Broker) dial(role string) (*amqp.Connection, error) {
-	var tlsConfig *tls.Config
-	if b.uri.Scheme == "amqps" {
-		tlsConfig = &tls.Config{ServerName: b.uri.Host}
-		if b.cfg.TLS != nil {
-			tlsConfig = b.cfg.TLS.Clone()
-		}
-		tlsConfig.MinVersion = max(tlsConfig.MinVersion, tls.VersionTLS12)
-	}
-	properties := amqp.NewConnectionProperties()
-	properties.SetClientConnectionName(b.cfg.Name + "/" + role)
-	conn, err := amqp.DialConfig(b.address(), amqp.Config{
-		// A new credential for each dial: the library may wipe it.
-		SASL:            []amqp.Authentication{&amqp.PlainAuth{Username: b.uri.Username, Password: b.uri.Password}},
-		Vhost:           b.uri.Vhost,
-		Heartbeat:       b.cfg.Heartbeat,
-		TLSClientConfig: tlsConfig,
-		Properties:      properties,
-		Dial:            b.dialTCP,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s:%d: %s", b.uri.Host, b.uri.Port, redact(err.Error(), b.cfg.URL, b.uri.Password))
-	}
-	return conn, nil
-}
-
-// address is the URL to dial, without credentials.
-func (b *Broker) address() string {
-	return b.uri.Scheme + "://" + net.JoinHostPort(b.uri.Host, strconv.Itoa(b.uri.Port)) + "/"
-}
-
-func (b *Broker) dialTCP(network, addr string) (net.Conn, error) {
-	d := net.Dialer{Timeout: b.cfg.DialTimeout, KeepAlive: 15 * time.Second}
-	conn, err := d.Dial(network, addr)
-	if err != nil {
-		return nil, err
-	}
-	if err := conn.SetDeadline(time.Now().Add(b.cfg.DialTimeout)); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return &deadlineConn{conn}, nil
-}
-
-// deadlineConn bounds each write: the library has no bound, and a broker that stops
-// reading would hold us for ever.
-type deadlineConn struct{ net.Conn }
-
-const writeTimeout = 20 * time.Second
-
-func (c *deadlineConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
 }

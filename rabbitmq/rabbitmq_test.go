@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,9 @@ var _ parley.Broker = (*rabbitmq.Broker)(nil)
 func open(t testing.TB, cfg rabbitmq.Config) (b *rabbitmq.Broker, exchange, queue string) {
 	t.Helper()
 	cfg.URL = testenv.RabbitMQ(t)
+	if cfg.Logger == nil {
+		cfg.Logger = discard()
+	}
 	b, err := rabbitmq.New(&cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +36,12 @@ func open(t testing.TB, cfg rabbitmq.Config) (b *rabbitmq.Broker, exchange, queu
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		for _, err := range []error{b.DeleteQueue(ctx, name), b.DeleteExchange(ctx, name), b.Close(ctx)} {
+		_ = b.Close(ctx) // the test may have done so
+		clean, err := rabbitmq.New(&rabbitmq.Config{URL: cfg.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range []error{clean.DeleteQueue(ctx, name), clean.DeleteExchange(ctx, name), clean.Close(ctx)} {
 			if err != nil {
 				t.Errorf("clean up: %v", err)
 			}
@@ -220,30 +229,6 @@ func TestConflictingDeclarationsAreNamed(t *testing.T) {
 	}
 }
 
-func TestAddressesAreReadInEveryForm(t *testing.T) {
-	for _, bad := range []rabbitmq.Config{
-		{URL: "http://localhost"}, {URL: "amqp://h", Host: "h"}, {Port: 70000}, {Heartbeat: time.Second}, {Window: -1},
-	} {
-		if _, err := rabbitmq.New(&bad); err == nil {
-			t.Errorf("%+v: want an error", bad)
-		}
-	}
-}
+func rabbitURL(t testing.TB) string { return testenv.RabbitMQ(t) }
 
-func TestPasswordsNeverReachAnError(t *testing.T) {
-	const canary = "s3cr3t-canary"
-	for _, url := range []string{
-		"amqp://user:" + canary + "@127.0.0.1:1/", "amqp://user:" + canary + "@127.0.0.1:x/", "amqq://user:" + canary + "@h/",
-	} {
-		b, err := rabbitmq.New(&rabbitmq.Config{URL: url})
-		if err == nil {
-			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-			err = b.Ready(ctx)
-			cancel()
-			b.Close(t.Context())
-		}
-		if err == nil || strings.Contains(err.Error(), canary) {
-			t.Errorf("error %v is missing or shows the password", err)
-		}
-	}
-}
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

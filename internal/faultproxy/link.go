@@ -1,0 +1,176 @@
+package faultproxy
+
+import (
+	"bufio"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A link is one client's connection and ours to the server.
+type link struct {
+	p      *Proxy
+	client *net.TCPConn
+	over   chan struct{} // closed when the link has ended
+	amqp   atomic.Bool   // the client has begun with AMQP's name
+
+	mu     sync.Mutex // guards the fields below
+	server *net.TCPConn
+	ended  bool
+
+	writing sync.Mutex // held while a whole frame goes to the client; guards the field below
+	speaker *bufio.Writer
+}
+
+// attach gives the link its server, unless it has ended meanwhile.
+func (l *link) attach(server *net.TCPConn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended || l.p.life.Err() != nil {
+		_ = server.Close()
+		return false
+	}
+	l.server = server
+	return true
+}
+
+// run forwards both directions until one side has ended, then ends the other.
+func (l *link) run() {
+	var wg sync.WaitGroup
+	wg.Go(func() { l.forward(l.client, l.server, toServer) })
+	wg.Go(func() { l.forward(l.server, l.client, toClient) })
+	wg.Wait()
+}
+
+type direction bool
+
+const (
+	toServer direction = true
+	toClient direction = false
+)
+
+const piece = 64 << 10
+
+// forward moves frames, or bytes if the client does not speak AMQP. A server of AMQP
+// speaks only when it is spoken to, so by its first byte the client has shown its language.
+func (l *link) forward(from, to *net.TCPConn, d direction) {
+	defer l.close()
+	r, w := bufio.NewReaderSize(from, piece), bufio.NewWriterSize(to, piece)
+	var amqp bool
+	var err error
+	if d == toServer {
+		amqp, err = startsAMQP(r)
+		l.amqp.Store(amqp)
+	} else {
+		_, err = r.Peek(1)
+		amqp = l.amqp.Load()
+	}
+	switch {
+	case err != nil:
+	case amqp:
+		l.frames(r, w, d)
+	default:
+		l.bytes(r, w, d)
+	}
+}
+
+// bytes forwards without understanding.
+func (l *link) bytes(r *bufio.Reader, w *bufio.Writer, d direction) {
+	for {
+		if _, err := r.Peek(1); err != nil {
+			return
+		}
+		data, _ := r.Peek(r.Buffered())
+		if !l.pass(true) || !l.write(w, data, d) || w.Flush() != nil {
+			return
+		}
+		if _, err := r.Discard(len(data)); err != nil {
+			return
+		}
+	}
+}
+
+// write forwards data as far as CutAfter lets it. It returns false when the link has ended.
+func (l *link) write(w *bufio.Writer, data []byte, d direction) bool {
+	allowed := len(data)
+	if d == toServer {
+		allowed = l.p.allow(len(data))
+	}
+	if _, err := w.Write(data[:allowed]); err != nil {
+		return false
+	}
+	if allowed == len(data) {
+		return true
+	}
+	_ = w.Flush()
+	l.cut()
+	return false
+}
+
+// pass waits while the proxy is a black hole and, for fresh data, for the latency. It
+// returns false when the link has ended.
+func (l *link) pass(fresh bool) bool {
+	for held := false; ; held = true {
+		l.p.mu.Lock()
+		black, latency, changed := l.p.black, l.p.latency, l.p.changed
+		if black && !held {
+			l.p.counts[Held]++
+		}
+		l.p.mu.Unlock()
+		if !black {
+			return !fresh || latency == 0 || l.wait(latency)
+		}
+		select {
+		case <-l.over:
+			return false
+		case <-l.p.life.Done():
+			return false
+		case <-changed:
+		}
+	}
+}
+
+func (l *link) wait(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-l.over:
+		return false
+	case <-l.p.life.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// cut resets both sides. It returns false if the link had ended before.
+func (l *link) cut() bool {
+	return l.finish(func(c *net.TCPConn) { reset(c) }, true)
+}
+
+func (l *link) close() { l.finish(func(c *net.TCPConn) { _ = c.Close() }, false) }
+
+func (l *link) finish(end func(c *net.TCPConn), isCut bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return false
+	}
+	l.ended = true
+	close(l.over)
+	if isCut {
+		l.p.count(Cuts) // before anybody can feel it
+	}
+	end(l.client)
+	if l.server != nil {
+		end(l.server)
+	}
+	return true
+}
+
+// reset closes a connection with RST in place of FIN, as a crashed host does.
+func reset(c *net.TCPConn) {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}

@@ -1,0 +1,200 @@
+// Package faultproxy is a TCP proxy for tests: it stands between a client and a real
+// server and does to their connections what networks and brokers do on bad days. It
+// understands the frames of AMQP 0-9-1 where the client speaks that; other protocols
+// pass as bytes.
+//
+// Every fault is counted, so that a test can prove that it was felt: a fault test
+// in which nothing happened is green for nothing.
+package faultproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A Proxy listens on loopback and forwards to one server. All methods are safe for
+// concurrent use. Close ends and joins everything that it started.
+type Proxy struct {
+	listener net.Listener
+	target   string
+	life     context.Context
+	end      context.CancelFunc
+	wg       sync.WaitGroup
+
+	mu      sync.Mutex // guards the fields below
+	links   map[*link]struct{}
+	changed chan struct{} // closed, and replaced, when the fields below change
+	refuse  bool
+	black   bool
+	latency time.Duration
+	counts  map[Fault]int
+	methods map[traffic]int
+	rules   rules
+}
+
+// A Fault is something that a proxy did to a connection.
+type Fault string
+
+// The faults, as [Proxy.Count] knows them.
+const (
+	// Connected is no fault: it counts the connections that were forwarded.
+	Connected Fault = "connected"
+	// Cuts counts connections that were reset, for whatever reason.
+	Cuts Fault = "cut"
+	// Refused counts connections that were reset at once by Refuse.
+	Refused Fault = "refused"
+	// Swallowed counts the frames that SwallowConfirms held back.
+	Swallowed Fault = "swallowed"
+	// Delayed counts the returns that DelayReturn held up.
+	Delayed Fault = "delayed"
+	// Held counts the connections and pieces of data that met a black hole.
+	Held Fault = "held"
+)
+
+// Listen returns a proxy to the server at target, "host:port".
+func Listen(target string) (*Proxy, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("faultproxy: %w", err)
+	}
+	p := &Proxy{
+		listener: listener, target: target, changed: make(chan struct{}),
+		links: map[*link]struct{}{}, counts: map[Fault]int{}, methods: map[traffic]int{},
+	}
+	p.life, p.end = context.WithCancel(context.Background())
+	p.wg.Go(p.accept)
+	return p, nil
+}
+
+// Start returns a proxy that is closed at the end of the test.
+func Start(t testing.TB, target string) *Proxy {
+	t.Helper()
+	p, err := Listen(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// Addr is where clients connect to, "127.0.0.1:port".
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// Close resets all connections and joins all goroutines.
+func (p *Proxy) Close() {
+	p.end()
+	_ = p.listener.Close()
+	p.Cut()
+	p.wg.Wait()
+}
+
+// Count tells how often a fault has happened.
+func (p *Proxy) Count(f Fault) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.counts[f]
+}
+
+// Cut resets all connections, both sides, and returns how many. New ones are accepted.
+func (p *Proxy) Cut() int {
+	p.mu.Lock()
+	links := slices.Collect(maps.Keys(p.links))
+	p.mu.Unlock()
+	n := 0
+	for _, l := range links {
+		if l.cut() {
+			n++
+		}
+	}
+	return n
+}
+
+// Refuse resets new connections at once until Heal, as a server that has gone does. Open
+// connections go on; see Cut.
+func (p *Proxy) Refuse() { p.change(func() { p.refuse = true }) }
+
+// Blackhole forwards nothing any more, in both directions, and keeps connections open, new
+// ones too, until Heal. Then what was held goes on its way, as after a broken route.
+func (p *Proxy) Blackhole() { p.change(func() { p.black = true }) }
+
+// Latency delays each piece of data, of up to 64 KiB, by d in each direction.
+func (p *Proxy) Latency(d time.Duration) { p.change(func() { p.latency = d }) }
+
+// CutAfter forwards n more bytes from clients to the server and then resets the
+// connection that wanted to send more. The server may not come to read the last of them.
+func (p *Proxy) CutAfter(n int64) { p.change(func() { p.rules.bytes, p.rules.counting = n, true }) }
+
+// Heal ends Refuse, Blackhole and Latency and forgets the faults that have not happened yet.
+func (p *Proxy) Heal() {
+	p.change(func() { p.refuse, p.black, p.latency, p.rules = false, false, 0, rules{} })
+}
+
+// change applies a change and tells all who wait for one.
+func (p *Proxy) change(apply func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	apply()
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+func (p *Proxy) count(f Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts[f]++
+}
+
+func (p *Proxy) accept() {
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			continue
+		}
+		p.wg.Go(func() { p.serve(conn.(*net.TCPConn)) })
+	}
+}
+
+// serve forwards one connection until it ends.
+func (p *Proxy) serve(client *net.TCPConn) {
+	p.mu.Lock()
+	refuse := p.refuse
+	p.mu.Unlock()
+	if refuse {
+		p.count(Refused)
+		reset(client)
+		return
+	}
+	l := &link{p: p, client: client, over: make(chan struct{})}
+	p.mu.Lock()
+	p.links[l] = struct{}{}
+	p.mu.Unlock()
+	defer func() {
+		l.close()
+		p.mu.Lock()
+		delete(p.links, l)
+		p.mu.Unlock()
+	}()
+	if !l.pass(false) { // a black hole has no server behind it
+		return
+	}
+	conn, err := (&net.Dialer{}).DialContext(p.life, "tcp", p.target)
+	if err != nil {
+		l.cut()
+		return
+	}
+	if !l.attach(conn.(*net.TCPConn)) {
+		return
+	}
+	p.count(Connected)
+	l.run()
+}

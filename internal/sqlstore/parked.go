@@ -1,0 +1,92 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/parley-go/parley"
+)
+
+var errNoParked = errors.New("there is none")
+
+// ListParked returns parked records with an id above after, in the order of their ids; see
+// [parley.ParkedStore].
+func (e *Engine[T]) ListParked(ctx context.Context, after int64, limit int) (out []parley.ParkedRecord, err error) {
+	q := "SELECT id, record_id, " + e.dialect.Micros("parked_at") +
+		", reason, exchange, routing_key, kind, body, properties FROM parley_parked WHERE id > ? ORDER BY id LIMIT ?"
+	err = Retry(ctx, e.dialect.Transient, func() error {
+		out = nil
+		return Each(ctx, e.db, q, []any{after, limit}, func(rows *sql.Rows) error {
+			p, err := scanParked(rows)
+			out = append(out, p)
+			return err
+		})
+	})
+	return out, e.fail("list parked records", err)
+}
+
+func scanParked(rows *sql.Rows) (p parley.ParkedRecord, err error) {
+	var at int64
+	var kind, body, props string
+	if err := rows.Scan(&p.ID, &p.RecordID, &at, &p.Reason, &p.Exchange, &p.RoutingKey, &kind, &body, &props); err != nil {
+		return p, err
+	}
+	p.ParkedAt = time.UnixMicro(at).UTC()
+	p.Kind, p.Body = parley.Kind(kind), []byte(body)
+	if err := decodeProperties(props, &p.Message); err != nil {
+		return p, fmt.Errorf("parked record %d: %w", p.ID, err)
+	}
+	return p, nil
+}
+
+// ReplayParked moves parked records back into the outbox, under the ids that they had
+// there, to be published at once; see [parley.ParkedStore].
+func (e *Engine[T]) ReplayParked(ctx context.Context, ids []int64) (n int, err error) {
+	insert := "INSERT INTO parley_outbox (id, created_at, exchange, routing_key, kind, body, properties) SELECT record_id, " +
+		e.dialect.Now + ", exchange, routing_key, kind, body, properties FROM parley_parked WHERE id IN "
+	err = Own(ctx, e, func(tx T) error {
+		n = 0
+		return Chunks(ids, func(list string) error {
+			if _, err := tx.ExecContext(ctx, insert+list); err != nil {
+				return err
+			}
+			moved, err := Exec(ctx, tx, "DELETE FROM parley_parked WHERE id IN "+list)
+			n += moved
+			return err
+		})
+	})
+	return n, e.fail("replay parked records", err)
+}
+
+// DropParked deletes parked records; see [parley.ParkedStore].
+func (e *Engine[T]) DropParked(ctx context.Context, ids []int64) (n int, err error) {
+	err = Own(ctx, e, func(tx T) error {
+		n = 0
+		return Chunks(ids, func(list string) error {
+			dropped, err := Exec(ctx, tx, "DELETE FROM parley_parked WHERE id IN "+list)
+			n += dropped
+			return err
+		})
+	})
+	return n, e.fail("drop parked records", err)
+}
+
+// EditParked replaces the body of one parked record; see [parley.ParkedStore]. It fails if
+// there is no such record.
+func (e *Engine[T]) EditParked(ctx context.Context, id int64, body []byte) error {
+	err := Own(ctx, e, func(tx T) error {
+		var found int64
+		err := tx.QueryRowContext(ctx, "SELECT id FROM parley_parked WHERE id = ?", id).Scan(&found)
+		if errors.Is(err, sql.ErrNoRows) {
+			return errNoParked
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "UPDATE parley_parked SET body = ? WHERE id = ?", string(body), id)
+		}
+		return err
+	})
+	return e.fail(fmt.Sprintf("edit parked record %d", id), err)
+}

@@ -1,0 +1,131 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/parley-go/parley"
+)
+
+// ReadDue reads the records that are due: those due at once in the order of their ids,
+// then scheduled ones in the order of their due times. A tenth of the limit is kept for
+// scheduled ones, so that a flood of others does not hold them up. where is added to the
+// conditions and lock to the end of each query; both may be empty.
+func ReadDue[T Tx](ctx context.Context, e *Engine[T], tx Tx, o parley.ClaimOptions, where, lock string) ([]parley.Record, error) {
+	var args []any
+	if len(o.Except) > 0 {
+		marks, names := Placeholders(o.Except)
+		where, args = where+" AND o.exchange NOT IN ("+marks+")", names
+	}
+	sel := "SELECT " + e.dialect.columns() + " FROM " + e.dialect.ByDue
+	q := fmt.Sprintf("%s WHERE o.due_at IS NULL%s ORDER BY o.id LIMIT %d%s", sel, where, o.Limit, lock)
+	atOnce, err := e.records(ctx, tx, q, args)
+	if err != nil {
+		return nil, fmt.Errorf("read outbox: %w", err)
+	}
+	if room := max(o.Limit-len(atOnce), o.Limit/10); room > 0 {
+		q = fmt.Sprintf("%s WHERE o.due_at <= %s%s ORDER BY o.due_at, o.id LIMIT %d%s", sel, e.dialect.Now, where, room, lock)
+		timed, err := e.records(ctx, tx, q, args)
+		if err != nil {
+			return nil, fmt.Errorf("read scheduled records: %w", err)
+		}
+		atOnce = append(atOnce[:min(len(atOnce), o.Limit-len(timed))], timed...)
+	}
+	return atOnce, nil
+}
+
+// Finish removes the sent records and moves the parked ones aside, within tx. It returns
+// how many of them were gone already.
+func Finish[T Tx](ctx context.Context, e *Engine[T], tx Tx, sent []int64, parked []parley.Parked) (foreign int, err error) {
+	n, err := e.remove(ctx, tx, sent)
+	if err != nil {
+		return 0, err
+	}
+	foreign = len(sent) - n
+	for i := range parked {
+		n, err := e.remove(ctx, tx, []int64{parked[i].Record.ID})
+		if err != nil {
+			return 0, err
+		}
+		if n == 0 {
+			foreign++ // whoever removed it has dealt with it
+			continue
+		}
+		if err := e.park(ctx, tx, &parked[i]); err != nil {
+			return 0, fmt.Errorf("park record %d: %w", parked[i].Record.ID, err)
+		}
+	}
+	return foreign, nil
+}
+
+func (e *Engine[T]) park(ctx context.Context, tx Tx, p *parley.Parked) error {
+	r := &p.Record
+	props, err := encodeProperties(&r.Message)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO parley_parked (record_id, parked_at, reason, exchange, routing_key, kind, body, properties) VALUES (?,"+
+		e.dialect.Now+",?,?,?,?,?,?)", r.ID, p.Reason, r.Exchange, r.RoutingKey, string(r.Kind), string(r.Body), props)
+	return err
+}
+
+// Delete removes records that the broker has accepted; see [parley.RelaySource].
+func (e *Engine[T]) Delete(ctx context.Context, ids []int64) (n int, err error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	err = Own(ctx, e, func(tx T) error {
+		n, err = e.remove(ctx, tx, ids)
+		if err != nil {
+			return err
+		}
+		return e.dialect.DropTags(ctx, tx, ids)
+	})
+	return n, e.fail("delete sent records", err)
+}
+
+// NextDue tells how long it is until the earliest scheduled record is due; see
+// [parley.RelaySource].
+func (e *Engine[T]) NextDue(ctx context.Context) (wait time.Duration, ok bool, err error) {
+	d := &e.dialect
+	q := fmt.Sprintf("SELECT %s - %s FROM %s WHERE o.due_at IS NOT NULL AND NOT %s ORDER BY o.due_at, o.id LIMIT 1",
+		d.Micros("o.due_at"), d.Micros(d.Now), d.ByDue, d.Held("o.id"))
+	err = Retry(ctx, d.Transient, func() error {
+		return Each(ctx, e.db, q, nil, func(rows *sql.Rows) error {
+			var micros int64
+			ok = true
+			err := rows.Scan(&micros)
+			wait = time.Duration(micros) * time.Microsecond
+			return err
+		})
+	})
+	return wait, ok, e.fail("ask for the next due time", err)
+}
+
+// Stats reports the state of the outbox; see [parley.OutboxInspector].
+func (e *Engine[T]) Stats(ctx context.Context) (st parley.OutboxStats, err error) {
+	d := &e.dialect
+	now := d.Micros(d.Now)
+	q := "SELECT 0, COUNT(*), " + now + " - MIN(" + d.Micros("o.created_at") + ") FROM " + d.ByDue + " WHERE o.due_at IS NULL" +
+		" UNION ALL SELECT 1, COUNT(*), " + now + " - MIN(" + d.Micros("o.due_at") + ") FROM " + d.ByDue + " WHERE o.due_at <= " + d.Now +
+		" UNION ALL SELECT 2, COUNT(*), NULL FROM " + d.ByDue + " WHERE o.due_at > " + d.Now +
+		" UNION ALL SELECT 3, COUNT(*), NULL FROM parley_parked"
+	err = Retry(ctx, d.Transient, func() error {
+		st = parley.OutboxStats{}
+		var counts [4]int64
+		err := Each(ctx, e.db, q, nil, func(rows *sql.Rows) error {
+			var i int
+			var n int64
+			var age sql.NullInt64
+			err := rows.Scan(&i, &n, &age)
+			counts[i] = n
+			st.OldestDue = max(st.OldestDue, time.Duration(age.Int64)*time.Microsecond)
+			return err
+		})
+		st.Due, st.Scheduled, st.Parked = counts[0]+counts[1], counts[2], counts[3]
+		return err
+	})
+	return st, e.fail("read stats", err)
+}

@@ -1,0 +1,117 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/parley-go/parley"
+)
+
+// Cancel deletes the scheduled records that match, within tx, and returns how many; see
+// [parley.OutboxStore].
+func (e *Engine[T]) Cancel(ctx context.Context, tx T, s parley.Selection) (int, error) {
+	ids, stale, err := e.change(ctx, tx, s)
+	if err != nil {
+		return 0, err
+	}
+	n, err := e.remove(ctx, tx, ids)
+	if err != nil {
+		return 0, err
+	}
+	return n, e.dialect.DropTags(ctx, tx, append(stale, ids...))
+}
+
+// Reschedule gives the scheduled records that match another due time, within tx, and
+// returns how many; see [parley.OutboxStore]. As with Cancel, what a relay holds is not
+// among them.
+func (e *Engine[T]) Reschedule(ctx context.Context, tx T, s parley.Selection, due time.Time) (int, error) {
+	ids, _, err := e.change(ctx, tx, s)
+	if err != nil {
+		return 0, err
+	}
+	err = Chunks(ids, func(list string) error {
+		_, err := tx.ExecContext(ctx, e.dialect.Update+"due_at = ? WHERE id IN "+list, e.dialect.Time(due))
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("update due times: %w", err)
+	}
+	return len(ids), nil
+}
+
+// change finds the records that a caller may change.
+func (e *Engine[T]) change(ctx context.Context, tx Tx, s parley.Selection) (ids, stale []int64, err error) {
+	if err := e.dialect.BeforeChange(ctx, tx); err != nil {
+		return nil, nil, err
+	}
+	found, stale, err := e.find(ctx, tx, s)
+	for _, m := range found {
+		if !m.held {
+			ids = append(ids, m.id)
+		}
+	}
+	return ids, stale, err
+}
+
+// Scheduled lists the scheduled records that match, soonest first; see [parley.OutboxStore].
+// Tags without the full address are compared one record after another.
+func (e *Engine[T]) Scheduled(ctx context.Context, tx T, s parley.Selection, limit int) ([]parley.Record, error) {
+	if len(s.Tags) > 0 && s.Exchange != "" && s.RoutingKey != "" {
+		from, where, args, err := e.tagged(ctx, tx, s, e.dialect.Join)
+		if err != nil {
+			return nil, err
+		}
+		q := fmt.Sprintf("SELECT %s FROM %s WHERE %s AND o.due_at IS NOT NULL ORDER BY o.due_at, o.id LIMIT %d", e.dialect.columns(), from, where, limit)
+		return e.records(ctx, tx, q, args)
+	}
+	q := "SELECT " + e.dialect.columns() + " FROM " + e.dialect.ByDue + " WHERE o.due_at IS NOT NULL"
+	var args []any
+	for _, c := range []struct{ column, value string }{{"exchange", s.Exchange}, {"routing_key", s.RoutingKey}} {
+		if c.value != "" {
+			q += " AND o." + c.column + " = ?"
+			args = append(args, c.value)
+		}
+	}
+	q += " ORDER BY o.due_at, o.id"
+	if len(s.Tags) == 0 {
+		return e.records(ctx, tx, fmt.Sprintf("%s LIMIT %d", q, limit), args)
+	}
+	return filtered(ctx, tx, q, args, s.Tags, limit)
+}
+
+// filtered returns the first records with the tags.
+func filtered(ctx context.Context, tx Tx, q string, args []any, tags map[string]string, limit int) ([]parley.Record, error) {
+	var out []parley.Record
+	err := Each(ctx, tx, q, args, func(rows *sql.Rows) error {
+		r, err := scanRecord(rows)
+		if err == nil && len(out) < limit && hasTags(r.Tags, tags) {
+			out = append(out, r)
+		}
+		return err
+	})
+	return out, err
+}
+
+func hasTags(have, want map[string]string) bool {
+	for name, value := range want {
+		if got, ok := have[name]; !ok || got != value {
+			return false
+		}
+	}
+	return true
+}
+
+// remove deletes records of the outbox and returns how many there were.
+func (e *Engine[T]) remove(ctx context.Context, tx Tx, ids []int64) (removed int, err error) {
+	err = Chunks(ids, func(list string) error {
+		n, err := Exec(ctx, tx, e.dialect.Delete(list))
+		removed += n
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("delete records: %w", err)
+	}
+	return removed, nil
+}

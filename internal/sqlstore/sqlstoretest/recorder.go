@@ -1,0 +1,43 @@
+package sqlstoretest
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/parley-go/parley/internal/sqlstore"
+)
+
+// A Recorder is a transaction that remembers its statements, so that a test can ask the
+// database how it runs them.
+type Recorder struct {
+	sqlstore.Tx
+	Statements []Statement
+}
+
+// A Statement is what was run.
+type Statement struct {
+	Query string
+	Args  []any
+}
+
+func (r *Recorder) note(query string, args []any) {
+	r.Statements = append(r.Statements, Statement{query, args})
+}
+
+// ExecContext implements sqlstore.Tx.
+func (r *Recorder) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	r.note(query, args)
+	return r.Tx.ExecContext(ctx, query, args...)
+}
+
+// QueryContext implements sqlstore.Tx.
+func (r *Recorder) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	r.note(query, args)
+	return r.Tx.QueryContext(ctx, query, args...)
+}
+
+// QueryRowContext implements sqlstore.Tx.
+func (r *Recorder) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	r.note(query, args)
+	return r.Tx.QueryRowContext(ctx, query, args...)
+}

@@ -1,0 +1,128 @@
+package rabbitmq
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// A connectError tells why no host could be reached: every host's failure, in the
+// order in which they were tried.
+type connectError []error
+
+func (e connectError) Error() string {
+	texts := make([]string, len(e))
+	for i, err := range e {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// dialAny tries the hosts in turn, beginning with number first. It returns the number
+// of the host that answered.
+func (b *Broker) dialAny(role string, first int) (*session, int, error) {
+	var failures connectError
+	for i := range b.addresses {
+		n := (first + i) % len(b.addresses)
+		s, err := b.dial(role, b.addresses[n])
+		if err == nil {
+			return s, n, nil
+		}
+		failures = append(failures, err)
+		if b.life.Err() != nil {
+			break
+		}
+	}
+	return nil, first, failures
+}
+
+// loginError tells that the broker answered but does not let us in: a matter of
+// configuration, not of time.
+type loginError struct {
+	a     address
+	cause *amqp.Error
+}
+
+func (e *loginError) Error() string {
+	return fmt.Sprintf("log in to %s, virtual host %q, as %q: %s (are user, password and virtual host right?)",
+		e.a, e.a.vhost, e.a.user, e.a.redact(e.cause))
+}
+
+func (b *Broker) dial(role string, a address) (*session, error) {
+	w, err := b.dialTCP(a)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %s", a, a.redact(err))
+	}
+	// Close does not wait for a handshake.
+	stop := context.AfterFunc(b.life, func() { _ = w.Close() })
+	defer stop()
+	properties := amqp.NewConnectionProperties()
+	properties.SetClientConnectionName(b.cfg.Name + "/" + role)
+	conn, err := b.open(w, a, properties)
+	if err == nil {
+		return newSession(conn, w), nil
+	}
+	_ = w.Close() // the error is err
+	if cause, ok := errors.AsType[*amqp.Error](err); ok {
+		if cause.Code == amqp.AccessRefused || cause.Code == amqp.NotAllowed {
+			return nil, &loginError{a, cause}
+		}
+		err = plain(cause)
+	}
+	return nil, fmt.Errorf("connect to %s: %s", a, a.redact(err))
+}
+
+// open does the handshakes of TLS and AMQP on a connection that has a deadline; the
+// library lifts it when it is done.
+func (b *Broker) open(w *wire, a address, properties amqp.Table) (*amqp.Connection, error) {
+	var conn net.Conn = w
+	if a.scheme == "amqps" {
+		secured := tls.Client(w, b.tlsConfig(a))
+		if err := secured.HandshakeContext(b.life); err != nil {
+			return nil, fmt.Errorf("TLS handshake: %w", err)
+		}
+		conn = secured
+	}
+	return amqp.Open(conn, amqp.Config{
+		// A new credential for each dial: the library wipes it.
+		SASL:       []amqp.Authentication{&amqp.PlainAuth{Username: a.user, Password: a.password}},
+		Vhost:      a.vhost,
+		Heartbeat:  b.cfg.Heartbeat,
+		FrameSize:  frameMax,
+		Locale:     "en_US",
+		Properties: properties,
+	})
+}
+
+// frameMax is what RabbitMQ offers by default.
+const frameMax = 131072
+
+func (b *Broker) tlsConfig(a address) *tls.Config {
+	cfg := &tls.Config{}
+	if b.cfg.TLS != nil {
+		cfg = b.cfg.TLS.Clone()
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = a.host
+	}
+	cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
+	return cfg
+}
+
+func (b *Broker) dialTCP(a address) (*wire, error) {
+	d := net.Dialer{Timeout: b.cfg.DialTimeout, KeepAlive: 15 * time.Second}
+	conn, err := d.DialContext(b.life, "tcp", a.String())
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(time.Now().Add(b.cfg.DialTimeout)); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return newWire(conn, min(b.cfg.ConfirmTimeout, writeTimeout)), nil
+}

@@ -1,0 +1,235 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/parley-go/parley"
+)
+
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 30 * time.Second
+	loginPause   = 5 * time.Second
+	// healthy is how long a session must live to be no part of a series of failures.
+	healthy = 5 * time.Second
+)
+
+// A link keeps one connection. It dials when somebody needs it, and then until it has
+// succeeded once or failed: callers with short patience share one attempt.
+type link struct {
+	b    *Broker
+	role string
+
+	mu       sync.Mutex // guards the fields below
+	live     *session
+	attempt  chan struct{} // closed when the running attempt has ended; nil if none runs
+	failure  error         // of the last attempt
+	failures int           // in a row
+	next     int           // the host to try first
+}
+
+// current returns the open connection, or nil.
+func (l *link) current() *session {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open()
+}
+
+func (l *link) open() *session {
+	if l.live != nil && !l.live.conn.IsClosed() {
+		return l.live
+	}
+	return nil
+}
+
+// drop has the next caller dial, before the connection is closed.
+func (l *link) drop(s *session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.live == s {
+		l.live = nil
+	}
+}
+
+// session returns the open connection. It waits until there is one, ctx ends or the broker is closed.
+func (l *link) session(ctx context.Context) (*session, error) {
+	for {
+		s, attempt, err := l.get()
+		if s != nil || err != nil {
+			return s, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, l.gaveUp(ctx.Err())
+		case <-l.b.life.Done():
+			return nil, parley.ErrClosed
+		case <-attempt:
+		}
+	}
+}
+
+// gaveUp adds to the context's error why there is no connection.
+func (l *link) gaveUp(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failure != nil {
+		return fmt.Errorf("%w: %w", err, l.failure)
+	}
+	return err
+}
+
+// get returns the open connection or the attempt to get one.
+func (l *link) get() (*session, <-chan struct{}, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.open(); s != nil {
+		return s, nil, nil
+	}
+	if l.attempt == nil {
+		attempt, first, pause := make(chan struct{}), l.next, l.pause()
+		if !l.b.spawn(func() { l.connect(first, pause, attempt) }) {
+			return nil, nil, parley.ErrClosed
+		}
+		l.attempt = attempt
+	}
+	return nil, l.attempt, nil
+}
+
+// pause is how long to wait before the next attempt: full jitter, 100 ms to 30 s.
+func (l *link) pause() time.Duration {
+	if l.failures == 0 {
+		return 0
+	}
+	ceiling := min(longestPause, firstPause<<min(l.failures-1, 20))
+	pause := ceiling/10 + rand.N(ceiling)
+	if _, refused := errors.AsType[*loginError](l.failure); refused {
+		pause = max(pause, loginPause)
+	}
+	return pause
+}
+
+// connect makes one attempt.
+func (l *link) connect(first int, pause time.Duration, attempt chan<- struct{}) {
+	defer close(attempt)
+	s, n, err := l.dial(first, pause)
+	l.mu.Lock()
+	l.attempt, l.failure = nil, err
+	if err != nil {
+		l.failures++
+	} else {
+		l.live, l.next = s, n
+	}
+	l.mu.Unlock()
+	if err != nil && l.b.life.Err() == nil {
+		l.b.cfg.Logger.Warn("rabbitmq: cannot connect", "connection", l.role, "err", err)
+	}
+	if err == nil && l.b.cfg.Hooks.Connected != nil {
+		l.b.cfg.Hooks.Connected(l.role)
+	}
+}
+
+func (l *link) dial(first int, pause time.Duration) (*session, int, error) {
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	select {
+	case <-l.b.life.Done():
+		return nil, first, parley.ErrClosed
+	case <-t.C:
+	}
+	s, n, err := l.b.dialAny(l.role, first)
+	if err != nil {
+		return nil, first, err
+	}
+	closed := s.conn.NotifyClose(make(chan *amqp.Error, 1))
+	blocking := s.conn.NotifyBlocked(make(chan amqp.Blocking, 16))
+	if !l.b.spawn(func() { l.watch(s, closed, blocking) }) {
+		return nil, n, errors.Join(parley.ErrClosed, ignoreClosed(s.conn.CloseDeadline(time.Now().Add(time.Second))))
+	}
+	return s, n, nil
+}
+
+// watch follows a connection until it ends.
+func (l *link) watch(s *session, closed <-chan *amqp.Error, blocking <-chan amqp.Blocking) {
+	for {
+		select {
+		case bl, ok := <-blocking:
+			if ok {
+				l.block(s, bl)
+			} else {
+				blocking = nil
+			}
+		case cause := <-closed:
+			var err error
+			if cause != nil {
+				err = plain(cause)
+				l.b.cfg.Logger.Warn("rabbitmq: connection lost", "connection", l.role, "err", err)
+			}
+			l.ended(s)
+			close(s.done)
+			if l.b.cfg.Hooks.Disconnected != nil {
+				l.b.cfg.Hooks.Disconnected(l.role, err)
+			}
+			return
+		}
+	}
+}
+
+// ended decides when and where to connect again. A broker that lets us in and then
+// throws us out must not be dialled in a hot loop.
+func (l *link) ended(s *session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.useful.Load() || time.Since(s.opened) > healthy {
+		l.failures = 0
+	}
+	l.failures++
+	l.next = (l.next + 1) % len(l.b.addresses)
+}
+
+func (l *link) block(s *session, bl amqp.Blocking) {
+	hooks := l.b.cfg.Hooks
+	s.setBlocked(bl)
+	if bl.Active {
+		l.b.cfg.Logger.Warn("rabbitmq: the broker blocks publications", "reason", bl.Reason)
+	}
+	if bl.Active && hooks.Blocked != nil {
+		hooks.Blocked(bl.Reason)
+	}
+	if !bl.Active && hooks.Unblocked != nil {
+		hooks.Unblocked()
+	}
+}
+
+func (l *link) close(deadline time.Time) error {
+	s := l.current()
+	if s == nil {
+		return nil
+	}
+	if err := ignoreClosed(s.conn.CloseDeadline(deadline)); err != nil {
+		return fmt.Errorf("rabbitmq: close %s connection: %w", l.role, err)
+	}
+	return nil
+}
+
+// ignoreClosed forgives closing what is closed.
+func ignoreClosed(err error) error {
+	if errors.Is(err, amqp.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// plain drops the reply code that the library makes up for what it noticed itself.
+func plain(e *amqp.Error) error {
+	if e.Server {
+		return e
+	}
+	return errors.New(e.Reason)
+}

@@ -1,0 +1,104 @@
+package rabbitmq
+
+import (
+	"slices"
+
+	"github.com/parley-go/parley"
+)
+
+// acknowledger settles the delivery with one tag.
+type acknowledger struct {
+	s   *subscription
+	tag uint64
+}
+
+// Settle implements parley.Acknowledger. The broker is told a moment later, together
+// with other settlements.
+func (a acknowledger) Settle(how parley.Settlement) error {
+	s := a.s
+	s.mu.Lock()
+	if s.dead || s.stopping || s.ch.IsClosed() {
+		s.mu.Unlock()
+		if s.b.cfg.Hooks.StaleAck != nil {
+			s.b.cfg.Hooks.StaleAck()
+		}
+		return parley.ErrStale
+	}
+	if how == parley.Requeue {
+		s.requeues = append(s.requeues, a.tag)
+	} else {
+		s.acks = append(s.acks, a.tag)
+	}
+	s.mu.Unlock()
+	s.wake()
+	return nil
+}
+
+func (s *subscription) wake() {
+	select {
+	case s.work <- struct{}{}:
+	default: // it is awake already, and will see what there is
+	}
+}
+
+// settle tells the broker what has been settled: while it sends one batch the next comes
+// together, so a busy consumer acknowledges many deliveries with one frame and an
+// idle one at once. It ends with the subscription or its session.
+func (s *subscription) settle() {
+	defer close(s.ended)
+	for {
+		select {
+		case <-s.work:
+		case <-s.s.done:
+			return
+		}
+		s.mu.Lock()
+		acks, requeues, stopping := s.acks, s.requeues, s.stopping
+		s.acks, s.requeues, s.spare = s.spare[:0], nil, nil
+		s.mu.Unlock()
+		if err := s.send(acks, requeues); err != nil {
+			s.b.cfg.Logger.Debug("rabbitmq: settlements lost with their session", "queue", s.queue, "err", err)
+		}
+		if stopping {
+			return
+		}
+		s.mu.Lock()
+		s.spare = acks
+		s.mu.Unlock()
+	}
+}
+
+// send acknowledges. An ack with multiple=true covers all lower tags, so it is used only
+// up to where every tag is settled.
+func (s *subscription) send(acks, requeues []uint64) error {
+	for _, tag := range requeues {
+		if err := s.ch.Nack(tag, false, true); err != nil {
+			return err
+		}
+		s.marks[tag] = struct{}{}
+	}
+	slices.Sort(acks)
+	for _, tag := range acks {
+		s.marks[tag] = struct{}{}
+	}
+	before := s.low
+	for {
+		if _, ok := s.marks[s.low+1]; !ok {
+			break
+		}
+		s.low++
+		delete(s.marks, s.low)
+	}
+	rest, _ := slices.BinarySearch(acks, s.low+1)
+	if rest > 0 {
+		if err := s.ch.Ack(acks[rest-1], s.low > before); err != nil {
+			return err
+		}
+	}
+	for _, tag := range acks[rest:] {
+		if err := s.ch.Ack(tag, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package rabbitmq
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// pipe returns a wire and what arrives at its other end.
+func pipe(t *testing.T, timeout time.Duration) (*wire, net.Conn) {
+	t.Helper()
+	near, far := net.Pipe()
+	t.Cleanup(func() { _ = near.Close(); _ = far.Close() })
+	return newWire(near, timeout), far
+}
+
+func TestACorkedWireSendsInOnePiece(t *testing.T) {
+	w, far := pipe(t, time.Second)
+	w.cork()
+	for range 3 {
+		if n, err := w.Write([]byte("abc")); n != 3 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	arrived := make(chan string, 1)
+	go func() {
+		buf := make([]byte, 100)
+		n, _ := far.Read(buf)
+		arrived <- string(buf[:n])
+	}()
+	w.uncork()
+	if got := <-arrived; got != "abcabcabc" {
+		t.Errorf("the first piece is %q, want all of it", got)
+	}
+}
+
+func TestACorkedWireKeepsOrderBeyondItsBuffer(t *testing.T) {
+	w, far := pipe(t, 5*time.Second)
+	var want bytes.Buffer
+	arrived := make(chan []byte, 1)
+	go func() {
+		got, _ := io.ReadAll(far)
+		arrived <- got
+	}()
+	for i := range 500 {
+		if i%100 == 0 {
+			w.cork()
+		}
+		piece := bytes.Repeat([]byte{byte(i)}, i*7%1000)
+		want.Write(piece)
+		if _, err := w.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+		if i%100 == 70 {
+			w.uncork()
+		}
+	}
+	w.uncork()
+	_ = w.Close()
+	if got := <-arrived; !bytes.Equal(got, want.Bytes()) {
+		t.Errorf("%d bytes arrived, %d were sent, or in another order", len(got), want.Len())
+	}
+}
+
+func TestAWireThatIsStuckBreaksForGood(t *testing.T) {
+	w, _ := pipe(t, 20*time.Millisecond)
+	if _, err := w.Write([]byte("nobody reads")); err == nil {
+		t.Fatal("a write that nobody reads has succeeded")
+	}
+	w.cork()
+	if _, err := w.Write([]byte("later")); err == nil {
+		t.Error("a write after the stream broke has succeeded")
+	}
+	if _, err := w.Read(make([]byte, 1)); err == nil {
+		t.Error("the reader of a broken wire goes on")
+	}
+}
+
+func TestADeadlineHoldsForLaterWrites(t *testing.T) {
+	w, _ := pipe(t, time.Minute)
+	if err := w.SetDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if _, err := w.Write([]byte("nobody reads")); err == nil || time.Since(start) > 10*time.Second {
+		t.Errorf("the write ended with %v after %v, want a timeout at the deadline", err, time.Since(start))
+	}
+}
+
+func FuzzAddressShowsNoPassword(f *testing.F) {
+	for _, s := range []string{"amqp://u:p@h:1/v", "amqps://h", "amqp://u:p@h:x", "amqp://u:p%40@[::1]:5/", "u:p@h", ":1", "amqp://u:p@h/?a=b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, host string) {
+		const canary = "s3cr3tcanary"
+		url := strings.ReplaceAll(host, ":p", ":"+canary)
+		for _, c := range []Config{{URL: url}, {URLs: []string{"amqp://u:" + canary + "@" + host, url}}, {Host: host, Password: canary}} {
+			a, err := c.addresses()
+			if err == nil && (len(a) == 0 || a[0].host == "" || a[0].port < 1 || a[0].port > 65535) {
+				t.Errorf("%q gives the address %v", host, a)
+			}
+			if !strings.Contains(host, canary) && strings.Contains(c.String(), canary) && !strings.Contains(hosts(a), canary) {
+				t.Errorf("%q shows the password: %s", host, c)
+			}
+		}
+	})
+}
+
+func FuzzSizeLimit(f *testing.F) {
+	f.Add("PRECONDITION_FAILED - message size 2000 is larger than configured max size 1000")
+	f.Fuzz(func(t *testing.T, reason string) {
+		if n, err := sizeLimit(reason); err == nil && !strings.Contains(reason, "max size") {
+			t.Errorf("%q gives the limit %d", reason, n)
+		}
+	})
+}

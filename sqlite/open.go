@@ -1,0 +1,74 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
+
+	"github.com/parley-go/parley/internal/sqlstore"
+)
+
+// Open opens the file at path, or makes it, and returns a store that owns its *sql.DB:
+// WAL, synchronous=FULL (what is committed survives a power failure), foreign keys on, a
+// busy timeout and immediate transactions. path is a plain file name; ":memory:" is refused.
+func Open(path string, cfg *Config) (*Store, error) {
+	var c Config
+	if cfg != nil {
+		c = *cfg
+	}
+	if err := errors.Join(c.complete(), checkPath(path)); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", dsn(path, c.BusyTimeout))
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: open %q: %w", path, err)
+	}
+	s, err := openOn(db, c)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: open %q: %w", path, err), db.Close())
+	}
+	return s, nil
+}
+
+func openOn(db *sql.DB, c Config) (*Store, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.BusyTimeout+10*time.Second)
+	defer cancel()
+	// Two processes that open a new file both switch it to WAL, and one of them finds it locked.
+	if err := sqlstore.Retry(ctx, transient, func() error { return db.PingContext(ctx) }); err != nil {
+		return nil, err
+	}
+	s, err := New(db, &c)
+	if err != nil {
+		return nil, err
+	}
+	s.owned = true
+	return s, nil
+}
+
+func checkPath(path string) error {
+	switch {
+	case path == "":
+		return errors.New("sqlite: path must not be empty: SQLite would use a temporary file for each connection")
+	case strings.HasPrefix(path, ":memory:"):
+		return errInMemory
+	case strings.HasPrefix(path, "file:"):
+		return fmt.Errorf("sqlite: path %q is a URI: give the plain file name, or open it with sql.Open and use New", path)
+	}
+	return nil
+}
+
+// dsn returns the driver's name for path. Everything that a URI would read as its own is escaped.
+func dsn(path string, busy time.Duration) string {
+	u := url.URL{Path: path}
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
+		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()),
+		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
+	}}
+	return "file:" + u.EscapedPath() + "?" + q.Encode()
+}
