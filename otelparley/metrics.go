@@ -1,0 +1,205 @@
+package otelparley
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/attribute"
+	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/parley-go/parley"
+)
+
+// metrics are the instruments. Names are as OpenTelemetry writes them; Prometheus sees
+// underscores and unit suffixes (docs/operations.md lists both).
+type metrics struct {
+	published, unroutable, rejected, refused, parkedRecords, foreign metric.Int64Counter
+	publishTime, batchTime                                           metric.Float64Histogram
+	handled                                                          metric.Int64Counter
+	handleTime                                                       metric.Float64Histogram
+	redelivered, stale, paused, stuck                                metric.Int64Counter
+	subscribed                                                       metric.Int64UpDownCounter
+	state                                                            metric.Int64Gauge
+}
+
+func newMetrics(m metric.Meter) (*metrics, error) {
+	var errs []error
+	counter := func(name, text string) metric.Int64Counter {
+		c, err := m.Int64Counter("parley."+name, metric.WithDescription(text))
+		errs = append(errs, err)
+		return c
+	}
+	seconds := func(name, text string) metric.Float64Histogram {
+		h, err := m.Float64Histogram("parley."+name, metric.WithUnit("s"), metric.WithDescription(text),
+			metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300))
+		errs = append(errs, err)
+		return h
+	}
+	x := &metrics{
+		published:     counter("relay.published", "Records that the broker accepted and a queue took."),
+		unroutable:    counter("relay.returned", "Records that no queue took."),
+		rejected:      counter("relay.rejected", "Records that the broker rejected for now."),
+		refused:       counter("relay.refused", "Records that the broker can never accept."),
+		parkedRecords: counter("relay.parked", "Records that were set aside."),
+		foreign:       counter("relay.foreign", "Records that somebody else deleted or published: another relay without locks."),
+		publishTime:   seconds("relay.confirm.duration", "From the first publication of a batch to its last confirmation."),
+		batchTime:     seconds("relay.batch.duration", "From claiming a batch to deleting it."),
+		handled:       counter("consumer.deliveries", "Deliveries that this process is done with, by outcome."),
+		handleTime:    seconds("consumer.handle.duration", "How long handlers took."),
+		redelivered:   counter("consumer.redelivered", "Deliveries that the broker had delivered before."),
+		stale:         counter("consumer.stale", "Settlements that came after the end of their session."),
+		paused:        counter("consumer.paused", "How often the kill switch stopped consuming."),
+		stuck:         counter("consumer.stuck", "Handlers that ignored the end of their context."),
+	}
+	var err error
+	x.subscribed, err = m.Int64UpDownCounter("parley.consumer.subscribed", metric.WithDescription("Live subscriptions."))
+	errs = append(errs, err)
+	x.state, err = m.Int64Gauge("parley.relay.active", metric.WithDescription("1 while this relay moves records, 0 while it stands by or waits."))
+	return x, errors.Join(append(errs, err)...)
+}
+
+// Relay adds the metrics of a relay to its hooks. A nil cfg is a new one.
+func (t *Telemetry) Relay(cfg *parley.RelayConfig) *parley.RelayConfig {
+	var c parley.RelayConfig
+	if cfg != nil {
+		c = *cfg
+	}
+	ctx, x, other := context.Background(), t.metrics, c.Hooks
+	// Counters that start at zero can be alerted on from their first increase.
+	for _, counter := range []metric.Int64Counter{x.published, x.unroutable, x.rejected, x.refused, x.parkedRecords, x.foreign} {
+		counter.Add(ctx, 0)
+	}
+	c.Hooks.Batch = func(b parley.BatchReport) {
+		x.published.Add(ctx, int64(b.Accepted))
+		x.unroutable.Add(ctx, int64(b.Unroutable))
+		x.rejected.Add(ctx, int64(b.Rejected))
+		x.refused.Add(ctx, int64(b.Refused))
+		x.publishTime.Record(ctx, b.Publish.Seconds())
+		x.batchTime.Record(ctx, (b.Claim + b.Publish + b.Settle).Seconds())
+		if other.Batch != nil {
+			other.Batch(b)
+		}
+	}
+	c.Hooks.Parked = func(r parley.Record, reason string) {
+		x.parkedRecords.Add(ctx, 1)
+		if other.Parked != nil {
+			other.Parked(r, reason)
+		}
+	}
+	c.Hooks.Foreign = func(n int) {
+		x.foreign.Add(ctx, int64(n))
+		if other.Foreign != nil {
+			other.Foreign(n)
+		}
+	}
+	c.Hooks.State = func(s parley.RelayState) {
+		active := int64(0)
+		if s == parley.RelayActive {
+			active = 1
+		}
+		x.state.Record(ctx, active)
+		if other.State != nil {
+			other.State(s)
+		}
+	}
+	return &c
+}
+
+// Consumer adds the metrics of a consumer to its hooks.
+func (t *Telemetry) Consumer(cfg *parley.ConsumerConfig) *parley.ConsumerConfig {
+	c := *cfg
+	ctx, x, other := context.Background(), t.metrics, c.Hooks
+	queue := attribute.String("queue", c.Queue)
+	here := metric.WithAttributes(queue)
+	for _, counter := range []metric.Int64Counter{x.redelivered, x.stale, x.paused, x.stuck} {
+		counter.Add(ctx, 0, here)
+	}
+	c.Hooks.Done = func(r parley.ConsumerReport) {
+		x.handled.Add(ctx, 1, metric.WithAttributes(queue, attribute.String("outcome", string(r.Outcome))))
+		if r.Attempts > 0 {
+			x.handleTime.Record(ctx, r.Took.Seconds(), here)
+		}
+		if r.Delivery.Redelivered {
+			x.redelivered.Add(ctx, 1, here)
+		}
+		if other.Done != nil {
+			other.Done(r)
+		}
+	}
+	c.Hooks.Stale = func(d *parley.Delivery) {
+		x.stale.Add(ctx, 1, here)
+		if other.Stale != nil {
+			other.Stale(d)
+		}
+	}
+	c.Hooks.Paused = func(cause error) {
+		x.paused.Add(ctx, 1, here)
+		if other.Paused != nil {
+			other.Paused(cause)
+		}
+	}
+	c.Hooks.Stuck = func(d *parley.Delivery, running time.Duration) {
+		x.stuck.Add(ctx, 1, here)
+		if other.Stuck != nil {
+			other.Stuck(d, running)
+		}
+	}
+	c.Hooks.Subscribed = func(up bool, cause error) {
+		n := int64(1)
+		if !up {
+			n = -1
+		}
+		x.subscribed.Add(ctx, n, here)
+		if other.Subscribed != nil {
+			other.Subscribed(up, cause)
+		}
+	}
+	return &c
+}
+
+// Observe reports the state of an outbox whenever metrics are read: due and scheduled records, the
+// age of the oldest, and what is parked.
+func (t *Telemetry) Observe(name string, store parley.OutboxInspector) error {
+	var errs []error
+	gauge := func(name, unit, text string) metric.Float64ObservableGauge {
+		g, err := t.meter.Float64ObservableGauge("parley.outbox."+name, metric.WithUnit(unit), metric.WithDescription(text))
+		errs = append(errs, err)
+		return g
+	}
+	due := gauge("due", "{record}", "Records that are due.")
+	oldest := gauge("oldest_due.age", "s", "How long the oldest due record has been due.")
+	scheduled := gauge("scheduled", "{record}", "Records that are due later.")
+	parked := gauge("parked", "{record}", "Records that are set aside.")
+	never := gauge("never_due", "{record}", "Rows that can never become due.")
+	here := metric.WithAttributes(attribute.String("outbox", name))
+	_, err := t.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		st, err := store.Stats(ctx)
+		if err != nil {
+			return err
+		}
+		o.ObserveFloat64(due, float64(st.Due), here)
+		o.ObserveFloat64(oldest, st.OldestDue.Seconds(), here)
+		o.ObserveFloat64(scheduled, float64(st.Scheduled), here)
+		o.ObserveFloat64(parked, float64(st.Parked), here)
+		o.ObserveFloat64(never, float64(st.NeverDue), here)
+		return nil
+	}, due, oldest, scheduled, parked, never)
+	return errors.Join(append(errs, err)...)
+}
+
+// NewPrometheus returns a meter provider whose metrics the handler serves in Prometheus' text
+// format, on a registry of its own. Shut the provider down when the process ends.
+func NewPrometheus() (*sdk.MeterProvider, http.Handler, error) {
+	registry := prometheus.NewRegistry()
+	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo())
+	if err != nil {
+		return nil, nil, err
+	}
+	return sdk.NewMeterProvider(sdk.WithReader(reader)), promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), nil
+}
