@@ -15,8 +15,9 @@ import (
 //
 // On the wire a struct field is called as its tag `wire:"name"` says, else
 // CamelizeKey of the name in its json tag, else its Go name with the capitals
-// lowered (ID -> id, UserID -> userId, HTTPServer -> httpServer). Below a field
-// with the tag `wire:",keep"` or `wire:"name,keep"` nothing is rewritten.
+// lowered (ID -> id, UserID -> userId, HTTPServer -> httpServer). A time.Time is
+// written in UTC with six decimals and read without a zone too, a time.Duration
+// is ISO 8601 (P1DT01H01M01.000500S). Below a field with the tag `wire:",keep"` or `wire:"name,keep"` nothing is rewritten.
 type Shape struct {
 	kind      shapeKind
 	opaqueOut bool // the type writes its own JSON
@@ -38,6 +39,8 @@ const (
 	structShape
 	mapShape
 	listShape
+	timeShape
+	durationShape
 )
 
 // verbatim is the shape of values in which nothing is rewritten.
@@ -129,11 +132,14 @@ func (s *Shape) in(d direction) *Shape {
 // shape s belongs. An object where a list belongs is untyped.
 func (s *Shape) asObject(d direction) *Shape {
 	s = s.in(d)
-	if s != nil && s.kind == listShape {
+	if s != nil && (s.kind == listShape || s.isScalar()) {
 		return nil
 	}
 	return s
 }
+
+// isScalar tells that values of the shape are written otherwise on the wire.
+func (s *Shape) isScalar() bool { return s.kind == timeShape || s.kind == durationShape }
 
 // asArray is the same for the elements of a JSON array.
 func (s *Shape) asArray(d direction) *Shape {
@@ -197,6 +203,14 @@ func (b *shapeBuilder) shape(t reflect.Type) *Shape {
 func (b *shapeBuilder) fill(s *Shape, t reflect.Type) bool {
 	if t == rawMessageType {
 		s.kind = rawShape
+		return true
+	}
+	switch t {
+	case timeType:
+		s.kind = timeShape
+		return true
+	case durationType:
+		s.kind = durationShape
 		return true
 	}
 	s.opaqueOut = implements(t, marshalerType, textMarshalerType)

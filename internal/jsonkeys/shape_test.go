@@ -86,7 +86,7 @@ func TestToWireSpellsFieldsAsTheirTagsAndNamesSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"createdAt":"2023-06-02T10:58:58Z","versionNo":3,"id":9007199254740993,"userIds":[1,2],"sha256Sum":"s",` +
+	want := `{"createdAt":"2023-06-02T10:58:58.000000Z","versionNo":3,"id":9007199254740993,"userIds":[1,2],"sha256Sum":"s",` +
 		`"homeAddress":{"streetName":"st","line2":"l2","countryISO":"DE"},` +
 		`"otherAddresses":[{"streetName":"","line2":"x","countryISO":""}],` +
 		`"byRole":{"firstOwner":{"streetName":"s","line2":"","countryISO":""}},` +
@@ -283,8 +283,8 @@ func TestTypesWithTheirOwnJSONAreUntyped(t *testing.T) {
 	if got, want := fromWire(t, typ, doc), `{"Own":{"user_name":1},"ByKey":{"e8A":{"Line2":"x"}}}`; got != want {
 		t.Errorf("FromWire: got %s, want %s", got, want)
 	}
-	if ShapeOf(reflect.TypeFor[time.Time]()) != nil {
-		t.Error("time.Time has a shape")
+	if ShapeOf(reflect.TypeFor[json.Number]()) != nil {
+		t.Error("json.Number has a shape")
 	}
 }
 

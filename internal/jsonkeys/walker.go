@@ -122,7 +122,20 @@ func (w *walker) space() {
 }
 
 // value goes over the value at pos, which has no space before it.
-func (w *walker) value(s *Shape) (err error) {
+func (w *walker) value(s *Shape) error {
+	start := w.pos
+	if err := w.anyValue(s); err != nil || s == nil || !s.isScalar() {
+		return err
+	}
+	if text, ok := w.convert(s, start); ok {
+		w.flush(start)
+		w.dst = append(w.dst, text...)
+		w.copied = w.pos
+	}
+	return nil
+}
+
+func (w *walker) anyValue(s *Shape) (err error) {
 	switch c := w.at(w.pos); c {
 	case '{':
 		return w.object(s.asObject(w.dir))
