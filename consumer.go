@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -54,7 +55,10 @@ type ConsumerConfig struct {
 	Prefetch int
 	// Unhandled says what becomes of deliveries that no route takes. Default: UnhandledAck.
 	Unhandled UnhandledPolicy
-	// Retry is the policy for routes that have none of their own. Default: DefaultRetry.
+	// Retry is the policy for routes that have none of their own. Default: DefaultRetry. While
+	// a consumer of the Python library takes from the same queue, leave Delays empty
+	// (not nil): it would get retried messages too, under an address that it does
+	// not know, and drop them.
 	Retry RetryPolicy
 	// QueueArguments are for the delay queues and the parked queue, such as
 	// x-queue-type: quorum. Default: none.
@@ -307,13 +311,28 @@ func (c *Consumer) newJob(d *Delivery) *job {
 	if deliveryCount(d) >= 20 {
 		j.next = verdict{action: actPark, err: errSeenTooOften}
 	}
-	if j.route != nil && j.route.options.key != nil {
-		j.key = j.route.options.key(d)
+	if err := j.findKey(); err != nil {
+		j.next = verdict{action: actPark, err: err}
 	}
 	if c.held.behind(j) {
 		j.next = verdict{action: actPark, err: errKeyHeld}
 	}
 	return j
+}
+
+// findKey asks the route for the message's key. The function is the user's: on a poisonous
+// message it may panic, which must not end the process.
+func (j *job) findKey() (err error) {
+	if j.route == nil || j.route.options.key == nil {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("key of an ordered route: %w", &PanicError{Value: v, Stack: debug.Stack()})
+		}
+	}()
+	j.key = j.route.options.key(j.d)
+	return nil
 }
 
 func (c *Consumer) settle(d *Delivery, s Settlement) {

@@ -521,6 +521,19 @@ func TestFailedDeliveryStaysInHandUntilItsCopyIsSafe(t *testing.T) {
 	})
 }
 
+func TestPanickingKeyFunctionParksItsMessageOnly(t *testing.T) {
+	onStage(t, nil, func(s *stage) {
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error { s.note(d); return nil },
+			parley.Ordered(func(d *parley.Delivery) string { return string(d.Body[10:]) }))
+	}, func(s *stage) {
+		s.publish(text("short"), text("long enough for a key"))
+		s.wait(time.Second)
+		if got := s.outcomes(); len(got) != 2 || !slices.Contains(got, parley.OutcomeParked) || len(s.notes()) != 1 {
+			t.Errorf("outcomes %v", got)
+		}
+	})
+}
+
 func TestUnhandledDeliveriesAreAckedOrParked(t *testing.T) {
 	for policy, want := range map[parley.UnhandledPolicy]parley.Outcome{parley.UnhandledAck: parley.OutcomeUnhandled, parley.UnhandledPark: parley.OutcomeParked} {
 		onStage(t, &parley.ConsumerConfig{Unhandled: policy}, func(s *stage) {

@@ -19,6 +19,9 @@ type Outbox[Tx any] struct {
 type OutboxConfig struct {
 	// AppID names this service in every message. Default: none.
 	AppID string
+	// CorrelationID finds the correlation id of a message, for teams that keep one of
+	// their own in the context. Default: the function CorrelationID.
+	CorrelationID func(ctx context.Context) string
 	// Propagate adds headers from the context, such as the trace context. It is
 	// called once for each message. Default: none.
 	Propagate func(ctx context.Context, set func(name, value string))
@@ -29,6 +32,9 @@ func NewOutbox[Tx any](store OutboxStore[Tx], cfg *OutboxConfig) (*Outbox[Tx], e
 	o := &Outbox[Tx]{store: store}
 	if cfg != nil {
 		o.cfg = *cfg
+	}
+	if o.cfg.CorrelationID == nil {
+		o.cfg.CorrelationID = CorrelationID
 	}
 	if err := checkName("OutboxConfig.AppID", o.cfg.AppID); err != nil {
 		return nil, fmt.Errorf("parley: %w", err)
@@ -104,7 +110,7 @@ func (t *TxOutbox) complete(ctx context.Context, r *Record) error {
 		r.AppID = t.cfg.AppID
 	}
 	if r.CorrelationID == "" {
-		r.CorrelationID = CorrelationID(ctx)
+		r.CorrelationID = t.cfg.CorrelationID(ctx)
 	}
 	if t.cfg.Propagate != nil {
 		t.cfg.Propagate(ctx, r.SetHeader)
