@@ -44,7 +44,7 @@ func New(cfg *Config) (*Broker, error) {
 	b.life, b.end = context.WithCancel(context.Background())
 	b.publish = &link{b: b, role: "publish"}
 	b.consume = &link{b: b, role: "consume"}
-	b.pipe = newPipeline(b)
+	b.pipe = &pipeline{b: b}
 	return b, nil
 }
 

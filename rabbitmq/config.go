@@ -41,6 +41,9 @@ type Config struct {
 	TLS *tls.Config
 	// Name tells operators whose connection it is. Default: "parley".
 	Name string
+	// AppID is the app_id of messages that have none, such as commands that are sent at
+	// once. Default: none.
+	AppID string
 	// Heartbeat is how often both sides prove to be alive, 5s to 60s, in whole seconds. A dead
 	// link is noticed within two of them. Default: 10s.
 	Heartbeat time.Duration
@@ -99,6 +102,9 @@ func (c *Config) complete() ([]address, error) {
 	positive(&c.MaxBody, parley.MaxBody, "MaxBody", &errs)
 	if c.Heartbeat > 0 && (c.Heartbeat < 5*time.Second || c.Heartbeat > time.Minute) {
 		errs = append(errs, fmt.Errorf("rabbitmq: Config.Heartbeat %v is outside 5s to 1m", c.Heartbeat))
+	}
+	if len(c.AppID) > 255 {
+		errs = append(errs, fmt.Errorf("rabbitmq: Config.AppID has %d bytes, AMQP allows 255", len(c.AppID)))
 	}
 	if c.Name == "" {
 		c.Name = "parley"

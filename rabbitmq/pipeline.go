@@ -25,6 +25,7 @@ type pipeline struct {
 	search   uint64 // where the next return is looked for
 	careful  int    // so many messages are sent one at a time
 	progress time.Time
+	timer    *time.Timer
 	body     []byte // scratch
 }
 
@@ -38,8 +39,6 @@ type slot struct {
 	key      string
 	returned bool
 }
-
-func newPipeline(b *Broker) *pipeline { return &pipeline{b: b, slots: make([]slot, b.cfg.Window)} }
 
 func (p *pipeline) empty() bool { return p.head == p.next }
 
@@ -121,6 +120,9 @@ func (p *pipeline) open(r *request) error {
 	if err := ch.Confirm(false); err != nil {
 		return errors.Join(fmt.Errorf("select confirm mode: %w", err), closeChannel(ch))
 	}
+	if p.slots == nil {
+		p.slots = make([]slot, p.b.cfg.Window)
+	}
 	p.s, p.ch, p.search = s, ch, p.next
 	return nil
 }
@@ -134,6 +136,9 @@ func (p *pipeline) write(r *request, i int) error {
 		return parley.ErrUnknown // nobody looks at it
 	}
 	m := r.messages[i]
+	if m.AppID == "" {
+		m.AppID = p.b.cfg.AppID
+	}
 	header, err := p.b.check(&m)
 	if err != nil {
 		r.mu.Unlock()
@@ -146,12 +151,13 @@ func (p *pipeline) write(r *request, i int) error {
 	if limit := p.s.conn.Config.FrameSize - 8; header > limit {
 		return refuse(&m, fmt.Sprintf("properties and headers have %d bytes, the connection allows %d", header, limit))
 	}
-	if err := p.s.know(p.b, &m); err != nil {
+	if err := p.exists(r, &m); err != nil {
 		return err
 	}
 	p.s.wire.cork()
 	confirm, err := p.ch.PublishWithDeferredConfirm(m.Exchange, m.RoutingKey, true, false, out)
 	if err != nil {
+		p.s.wire.uncork()
 		return err
 	}
 	if p.empty() {
@@ -167,6 +173,30 @@ func (p *pipeline) write(r *request, i int) error {
 	}
 	p.drain()
 	return nil
+}
+
+// exists makes sure of the message's exchange. In one call of Publish a missing one is asked for
+// once: a thousand messages to it must not cost a thousand questions.
+func (p *pipeline) exists(r *request, m *parley.Message) error {
+	if reason, ok := r.missing[m.Exchange]; ok {
+		return refuse(m, reason)
+	}
+	err := p.s.know(p.b, m)
+	if refused, ok := errors.AsType[*parley.RefusedError](err); ok {
+		if r.missing == nil {
+			r.missing = map[string]string{}
+		}
+		r.missing[m.Exchange] = refused.Reason
+	}
+	return err
+}
+
+// rest sends what is held back, so that the connection is in order while the leader waits or
+// is gone: heartbeats pass through the same wire.
+func (p *pipeline) rest() {
+	if p.s != nil {
+		p.s.wire.uncork()
+	}
 }
 
 // drain settles what is confirmed without waiting.
@@ -185,14 +215,19 @@ func (p *pipeline) drain() {
 // when the broker is silent for too long: a lost confirm must not hold anybody for ever.
 func (p *pipeline) await(more <-chan struct{}) {
 	p.s.wire.uncork()
-	timer := time.NewTimer(time.Until(p.progress.Add(p.b.cfg.ConfirmTimeout)))
-	defer timer.Stop()
+	patience := time.Until(p.progress.Add(p.b.cfg.ConfirmTimeout))
+	if p.timer == nil {
+		p.timer = time.NewTimer(patience)
+	} else {
+		p.timer.Reset(patience)
+	}
+	defer p.timer.Stop()
 	select {
 	case <-p.at(p.head).confirm.Done():
 		p.confirm()
 		p.drain()
 	case <-more:
-	case <-timer.C:
+	case <-p.timer.C:
 		p.b.publish.drop(p.s)
 		conn := p.s.conn
 		p.b.wg.Go(func() { _ = conn.CloseDeadline(time.Now().Add(time.Second)) }) // it is given up anyway

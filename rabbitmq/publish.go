@@ -85,6 +85,7 @@ func (b *Broker) lead() {
 		for _, r := range requests {
 			b.pipe.publish(r)
 		}
+		b.pipe.rest()
 		if !b.pipe.empty() {
 			b.pipe.await(b.more)
 		}
@@ -96,6 +97,8 @@ type request struct {
 	ctx  context.Context
 	done chan struct{} // closed when every message has its outcome
 	lost error         // why the rest is not sent; belongs to the leader
+
+	missing map[string]string // exchanges that do not exist, and why; belongs to the leader
 
 	mu       sync.Mutex // guards the fields below
 	messages []parley.Message

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
 )
 
 // pipe returns a wire and what arrives at its other end.
@@ -87,6 +90,31 @@ func TestADeadlineHoldsForLaterWrites(t *testing.T) {
 	start := time.Now()
 	if _, err := w.Write([]byte("nobody reads")); err == nil || time.Since(start) > 10*time.Second {
 		t.Errorf("the write ended with %v after %v, want a timeout at the deadline", err, time.Since(start))
+	}
+}
+
+func TestNoWireStaysCorkedWhenNothingIsInFlight(t *testing.T) {
+	b, err := New(&Config{URL: testenv.RabbitMQ(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(t.Context())
+	for range 20 {
+		for _, size := range []int{0, 40_000, 300_000} { // the larger ones leave the buffer by themselves
+			b.Publish(t.Context(), []parley.Message{{RoutingKey: "nobody", Body: make([]byte, size)}})
+		}
+		b.mu.Lock()
+		led := b.led
+		b.mu.Unlock()
+		if led != nil {
+			<-led
+		}
+		w := b.pipe.s.wire
+		w.mu.Lock()
+		if w.corked || len(w.held) > 0 {
+			t.Errorf("nothing is in flight, corked is %v and %d bytes are held", w.corked, len(w.held))
+		}
+		w.mu.Unlock()
 	}
 }
 
