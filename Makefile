@@ -4,10 +4,13 @@ GO ?= go
 FUZZTIME ?= 30s
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: ## find or start the servers, then run all tests with the race detector
-	@bash .ci/test
+	@$(GO) run ./internal/tools/testservers run -- $(GO) test -race -shuffle=on -timeout 18m ./...
+
+servers-stop: ## stop the servers that make test has started by itself
+	@$(GO) run ./internal/tools/testservers stop
 
 check: ## what every commit must pass: format, vet, lint, short tests
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
@@ -27,7 +30,15 @@ fuzz: ## run each fuzz target for FUZZTIME (30s)
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 	  done; done
 
-bench: ## run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+faults-quick: ## the fault tests that are part of make test
+	@$(GO) run ./internal/tools/testservers run -- $(GO) test -race -timeout 10m ./faulttests/
 
-.PHONY: help test check fmt lint fuzz bench
+faults: ## all fault tests, with a table of what was lost, doubled and reordered
+	@PARLEY_FAULTS=all $(GO) run ./internal/tools/testservers run -- $(GO) test -race -timeout 30m -v ./faulttests/
+
+bench: ## run the benchmarks, against the raw clients and peers in one run
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+	@$(GO) run ./internal/tools/testservers run -- $(GO) -C benchmarks test -run '^$$' -bench . -benchtime 1x ./...
+
+
+.PHONY: help test servers-stop faults-quick faults check fmt lint fuzz bench
