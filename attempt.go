@@ -251,6 +251,9 @@ func (c *Consumer) hopLater(l *lanes, j *job, err error) (wait time.Duration, ag
 	if l.hard.Err() != nil {
 		return 0, false
 	}
+	if j.next.action == actHop && errors.Is(err, ErrRefused) {
+		j.next = verdict{action: actPark, err: j.next.err} // no try will get it into the delay queue
+	}
 	c.cfg.Logger.Error("consumer: cannot move a failed delivery aside, keeps it", c.attrs(j.d, err)...)
 	return spread(5 * time.Second), true
 }

@@ -28,7 +28,8 @@ func (b *Broker) check(m *parley.Message) (header int, err error) {
 		}
 		header += 1 + len(f.text)
 	}
-	if len(m.Body) > b.cfg.MaxBody {
+	// The default exchange gets the retry copies of what the broker has taken before.
+	if len(m.Body) > b.cfg.MaxBody && m.Exchange != "" {
 		return 0, refuse(m, fmt.Sprintf("body has %d bytes, the limit is %d", len(m.Body), b.cfg.MaxBody))
 	}
 	size, err := tableSize(m.Headers, 0)

@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -88,6 +89,7 @@ func (b *Broker) lead() {
 		b.pipe.rest()
 		if !b.pipe.empty() {
 			b.pipe.await(b.more)
+			runtime.Gosched() // whoever has its outcome may publish again: one write for many
 		}
 	}
 }
