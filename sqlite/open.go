@@ -25,7 +25,7 @@ func Open(path string, cfg *Config) (*Store, error) {
 	if err := errors.Join(c.complete(), checkPath(path)); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", dsn(path, c.BusyTimeout))
+	db, err := sql.Open("sqlite", dsn(path, c.BusyTimeout, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"))
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %q: %w", path, err)
 	}
@@ -64,11 +64,9 @@ func checkPath(path string) error {
 }
 
 // dsn returns the driver's name for path. Everything that a URI would read as its own is escaped.
-func dsn(path string, busy time.Duration) string {
+func dsn(path string, busy time.Duration, pragmas ...string) string {
 	u := url.URL{Path: path}
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()),
-		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
-	}}
+	timeout := fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds())
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{timeout}, pragmas...)}
 	return "file:" + u.EscapedPath() + "?" + q.Encode()
 }

@@ -9,9 +9,11 @@
 // SQLite has one writer at a time. A relay therefore never keeps a write transaction open
 // while the broker is busy: it writes down in one short transaction what it holds, and
 // settles in another one. What a crashed relay held is free again after Config.Lease.
+// Cancel and Reschedule leave alone what a relay holds, and do not count it.
 // Transactions that write should begin as such (BEGIN IMMEDIATE, as InTx and every
 // transaction of Open's *sql.DB do): a transaction that has read before it writes fails at
 // once with "database is locked" when somebody else has written in between.
+// A handler of an inbox (Once) keeps all other writers waiting until it returns.
 //
 // Any number of processes on one machine may share the file. Network file systems are not
 // for SQLite files in WAL mode.
@@ -81,6 +83,7 @@ type Store struct {
 	file  string
 	cfg   Config
 	turn  chan struct{} // holds the token of the one writer
+	ended broadcast     // after each of the store's own transactions
 }
 
 // New returns a store on db, which must be opened with the driver "sqlite" of
@@ -142,7 +145,8 @@ func (s *Store) Close() error {
 
 // InTx runs fn in a transaction that has the write lock from its beginning, for which it
 // waits until ctx ends. It commits if fn returns nil, and rolls back if fn fails or panics.
-// fn runs at most once.
+// fn runs at most once. It must not begin another transaction of the store: that one would
+// wait for fn's own.
 func (s *Store) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	tx, done, err := s.beginWrite(ctx)
 	if err != nil {
@@ -173,7 +177,10 @@ func (s *Store) beginWrite(ctx context.Context) (tx *sql.Tx, done func(), err er
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
-	done = func() { <-s.turn }
+	done = func() {
+		<-s.turn
+		s.ended.signal()
+	}
 	err = sqlstore.Retry(ctx, transient, func() error {
 		if tx, err = s.db.BeginTx(ctx, nil); err != nil || s.owned {
 			return err

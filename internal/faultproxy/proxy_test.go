@@ -118,7 +118,12 @@ func TestRefuseEndsNewConnectionsUntilHeal(t *testing.T) {
 	say(t, old, "a")
 	hear(t, old, "a")
 	p.Refuse()
-	broken(t, dial(t, p))
+	if refused, err := net.Dial("tcp", p.Addr()); err == nil { // else it was reset before Dial returned
+		defer refused.Close()
+		if err := refused.SetDeadline(time.Now().Add(patience)); err == nil {
+			broken(t, refused)
+		}
+	}
 	say(t, old, "b")
 	hear(t, old, "b")
 	p.Heal()

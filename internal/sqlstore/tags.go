@@ -100,7 +100,7 @@ func (e *Engine[T]) tagged(ctx context.Context, tx Tx, s parley.Selection, outbo
 }
 
 // probeLimit is where a tag counts as common.
-const probeLimit = 1000
+const probeLimit = 100
 
 // rarestFirst puts the tag with the fewest records first: a cancellation by a person and
 // a kind must not walk over everything of that kind.

@@ -1,0 +1,147 @@
+package doccheck
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/memory"
+	"github.com/parley-go/parley/postgres"
+)
+
+// The roles that docs/operations.md grants so little to can do their work.
+func TestTheLeastPrivilegesOfTheDocumentsSuffice(t *testing.T) {
+	address := testenv.Postgres(t)
+	owner := connect(t, address, "")
+	store, err := postgres.New(owner, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	statements := grants(t)
+	roles := map[string]*pgxpool.Pool{}
+	for _, name := range []string{"producer", "relay", "consumer"} {
+		role := testenv.Unique(t, name)
+		execute(t, owner, "CREATE ROLE "+role+" LOGIN")
+		t.Cleanup(func() {
+			conn := connect(t, address, "")
+			execute(t, conn, "DROP OWNED BY "+role)
+			execute(t, conn, "DROP ROLE "+role)
+			conn.Close()
+		})
+		statements = strings.ReplaceAll(statements, " TO "+name+";", " TO "+role+";")
+		roles[name] = connect(t, address, role)
+	}
+	execute(t, owner, statements)
+	produce(t, roles["producer"])
+	relay(t, roles["relay"])
+	consume(t, roles["consumer"])
+}
+
+func grants(t *testing.T) string {
+	t.Helper()
+	for _, d := range documents(t) {
+		for _, b := range d.blocks {
+			if d.path == "docs/operations.md" && b.lang == "sql" {
+				return b.code
+			}
+		}
+	}
+	t.Fatal("docs/operations.md has no sql block")
+	return ""
+}
+
+func connect(t *testing.T, address, role string) *pgxpool.Pool {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if role != "" {
+		u.User = url.User(role)
+	}
+	pool, err := pgxpool.New(context.Background(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+func execute(t *testing.T, pool *pgxpool.Pool, sql string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if _, err := pool.Exec(ctx, sql); err != nil {
+		t.Errorf("%s: %v", sql, err)
+	}
+}
+
+func storeOf(t *testing.T, pool *pgxpool.Pool) *postgres.Store {
+	t.Helper()
+	store, err := postgres.New(pool, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+var renamed = parley.NewEvent[string]("user", "renamed")
+
+func produce(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	ctx := t.Context()
+	outbox, err := parley.NewOutbox(storeOf(t, pool), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		in, tags := outbox.In(tx), parley.Tags{"id": 1}
+		if _, err := parley.Publish(ctx, in, renamed, "Ada"); err != nil {
+			return err
+		}
+		if _, err := parley.Publish(ctx, in, renamed, "Bob", parley.At(time.Now().Add(time.Hour)), parley.WithTags(tags)); err != nil {
+			return err
+		}
+		if _, err := parley.Reschedule(ctx, in, renamed, tags, time.Now().Add(2*time.Hour)); err != nil {
+			return err
+		}
+		_, err := parley.Cancel(ctx, in, renamed, tags)
+		return err
+	})
+	if err != nil {
+		t.Errorf("producer: %v", err)
+	}
+}
+
+// relay parks the record: its exchange is missing, and the broker declares none.
+func relay(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	r, err := parley.NewRelay(storeOf(t, pool), memory.NewBroker(&memory.BrokerConfig{Topology: parley.TopologyNone}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Drain(t.Context()); err != nil {
+		t.Errorf("relay: %v", err)
+	}
+}
+
+func consume(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	store := storeOf(t, pool)
+	if err := store.Once(t.Context(), "mail", "id:1", func(context.Context, pgx.Tx) error { return nil }); err != nil {
+		t.Errorf("consumer: %v", err)
+	}
+	if _, err := store.SweepInbox(t.Context(), 0, 10); err != nil {
+		t.Errorf("sweeper: %v", err)
+	}
+}

@@ -1,0 +1,74 @@
+package mysql
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/parley-go/parley/internal/sqlstore"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+var migrations = sqlstore.Migrations{Files: files, Dialect: goose.DialectMySQL}
+
+// A Migration is one step of the tables' history.
+type Migration struct {
+	Version int64
+	Name    string
+	Applied bool
+}
+
+// Migrate brings the tables up to date. Several processes may do it at once: they wait
+// for each other, up to a minute.
+func (s *Store) Migrate(ctx context.Context) error {
+	return fail("migrate", s.migrate(ctx))
+}
+
+func (s *Store) migrate(ctx context.Context) (err error) {
+	if s.db.Stats().MaxOpenConnections == 1 {
+		return migrations.Up(ctx, s.db) // no second connection to keep a lock on
+	}
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	const name = "CONCAT('parley_migrations:', MD5(DATABASE()))" // locks are the whole server's
+	var got bool
+	if err := conn.QueryRowContext(ctx, "SELECT COALESCE(GET_LOCK("+name+", 60), 0)").Scan(&got); err != nil {
+		return fmt.Errorf("wait for other migrations: %w", err)
+	}
+	if !got {
+		return errors.New("another migration has been running for a minute")
+	}
+	err = migrations.Up(ctx, s.db)
+	_, unlock := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+name+")")
+	return errors.Join(err, unlock)
+}
+
+// MigrationStatus lists the migrations, in order, and which of them are applied.
+func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
+	steps, err := migrations.Status(ctx, s.db)
+	if err != nil {
+		return nil, fail("migration status", err)
+	}
+	out := make([]Migration, len(steps))
+	for i, step := range steps {
+		out[i] = Migration(step)
+	}
+	return out, nil
+}
+
+// MigrationSQL returns the text of all migrations, in goose's form, for teams that run their own.
+func MigrationSQL() (string, error) {
+	text, err := migrations.SQL()
+	if err != nil {
+		return "", fmt.Errorf("mysql: read migrations: %w", err)
+	}
+	return text, nil
+}

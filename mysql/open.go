@@ -1,0 +1,64 @@
+package mysql
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	driver "github.com/go-sql-driver/mysql"
+)
+
+// Open returns a store that owns its *sql.DB. It does not connect yet. The DSN has the form
+// of go-sql-driver/mysql, such as "user:password@tcp(host:3306)/database"; timeouts that
+// it does not set are 10s to connect and 90s for an answer, which is longer than the
+// server's lock wait. Parameters are put into statements by the driver
+// (interpolateParams), which saves a round trip for each.
+func Open(dsn string, cfg *Config) (*Store, error) {
+	c, err := driver.ParseDSN(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("mysql: read DSN: %w", err) // the driver's error quotes no password
+	}
+	if err := complete(c, dsn); err != nil {
+		return nil, err
+	}
+	connector, err := driver.NewConnector(c)
+	if err != nil {
+		return nil, fmt.Errorf("mysql: open: %w", err)
+	}
+	db := sql.OpenDB(connector)
+	db.SetConnMaxLifetime(3 * time.Minute) // shorter than what servers and firewalls cut
+	s, err := New(db, cfg)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s.owned = true
+	return s, nil
+}
+
+// complete checks and fills in what the DSN leaves open.
+func complete(c *driver.Config, dsn string) error {
+	var errs []error
+	if c.DBName == "" {
+		errs = append(errs, errors.New("mysql: the DSN names no database: want user:password@tcp(host:port)/database"))
+	}
+	_, query, _ := strings.Cut(dsn, "?")
+	for p := range strings.SplitSeq(query, "&") {
+		if set, ok := strings.CutPrefix(p, "charset="); ok && !strings.HasPrefix(set, "utf8mb4") {
+			errs = append(errs, fmt.Errorf("mysql: the DSN's charset %q cannot hold every message: leave it out, or set utf8mb4", set))
+		}
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = 90 * time.Second
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = 90 * time.Second
+	}
+	c.InterpolateParams = true
+	c.Logger = &driver.NopLogger{} // it prints what the calls return as well
+	return errors.Join(errs...)
+}

@@ -1,0 +1,348 @@
+package rest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/parley-go/parley/rest"
+)
+
+func TestTwoHundredCallersWithAnExpiredTokenLogInOnce(t *testing.T) {
+	var expired atomic.Bool
+	s := newLoginServer(t, func(token string) bool { return token == "tok-2" || token == "tok-1" && !expired.Load() })
+	c := client(t, rest.Config{Host: s.URL, AuthURL: "login", Username: "u", Password: "p"})
+	if err := get(t, c); err != nil {
+		t.Fatal(err)
+	}
+	expired.Store(true)
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() {
+			if err := get(t, c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.logins.Load(); n != 2 {
+		t.Errorf("%d logins, want the first and one more", n)
+	}
+}
+
+func TestTwoHundredFirstCallersLogInOnce(t *testing.T) {
+	s := newLoginServer(t, func(token string) bool { return token == "tok-1" })
+	c := client(t, rest.Config{Host: s.URL, AuthURL: "login", Username: "u", Password: "p"})
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() {
+			if err := get(t, c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.logins.Load(); n != 1 {
+		t.Errorf("%d logins, want one", n)
+	}
+}
+
+func TestA401LogsInOnceMoreAndReplaysOnce(t *testing.T) {
+	s := newLoginServer(t, func(token string) bool { return token == "tok-2" })
+	c := client(t, rest.Config{Host: s.URL, AuthURL: "login", Username: "u", Password: "p"})
+	got, err := rest.Post[map[string]any](t.Context(), c, "x", 1)
+	if err != nil || got["foo_bar"] == nil || s.logins.Load() != 2 || s.calls.Load() != 2 {
+		t.Errorf("%v, %v after %d logins and %d calls, want 2 of both", got, err, s.logins.Load(), s.calls.Load())
+	}
+}
+
+func TestA401ThatNoLoginHealsCausesNoStorm(t *testing.T) {
+	s := newLoginServer(t, func(string) bool { return false })
+	c := client(t, rest.Config{Host: s.URL, AuthURL: "login", Username: "u", Password: "p"})
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			for range 4 {
+				if err := get(t, c); !errors.Is(err, rest.ErrUnauthorized) || errors.Is(err, rest.ErrLogin) {
+					t.Errorf("%v, want ErrUnauthorized", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.logins.Load(); n != 2 {
+		t.Errorf("%d logins for 200 refused calls, want the first and one more", n)
+	}
+}
+
+func TestAStreamIsNotReplayedAfterA401ButTheNextCallHasANewToken(t *testing.T) {
+	s := newLoginServer(t, func(token string) bool { return token == "tok-2" })
+	c := client(t, rest.Config{Host: s.URL, AuthURL: "login", Username: "u", Password: "p"})
+	_, err := rest.Post[any](t.Context(), c, "x", rest.Stream("", strings.NewReader("abc"), 3))
+	if !errors.Is(err, rest.ErrUnauthorized) || s.calls.Load() != 1 {
+		t.Errorf("%v after %d calls, want a 401 after one", err, s.calls.Load())
+	}
+	if err := get(t, c); err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+}
+
+func TestALoginServerThatIsDownIsAskedLessAndLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		a, next := authorizer(t, nil, func(context.Context) (*oauth2.Token, error) { asked++; return nil, errors.New("down") })
+		var last *rest.LoginError
+		for range 600 { // ten minutes
+			_, err := a.RoundTrip(request(t, t.Context()))
+			if !errors.As(err, &last) || !errors.Is(err, rest.ErrLogin) {
+				t.Fatalf("%v, want a LoginError", err)
+			}
+			time.Sleep(time.Second)
+		}
+		if asked < 10 || asked > 17 || *next != 0 { // 1+2+4+8+16+32, then each minute
+			t.Errorf("%d logins in ten minutes, and %d requests sent", asked, *next)
+		}
+		if wait := time.Until(last.RetryAt); wait <= 0 || wait > time.Minute {
+			t.Errorf("RetryAt is in %v", wait)
+		}
+	})
+}
+
+// source is a ContextTokenSource made of a function.
+type source func(context.Context) (*oauth2.Token, error)
+
+func (f source) Token() (*oauth2.Token, error)                           { return f(context.Background()) }
+func (f source) TokenContext(ctx context.Context) (*oauth2.Token, error) { return f(ctx) }
+
+func authorizer(t *testing.T, cfg *rest.AuthConfig, s source) (a *rest.Auth, sent *int) {
+	t.Helper()
+	sent = new(int)
+	a, err := rest.NewAuth(roundTrip(func(r *http.Request) (*http.Response, error) {
+		*sent++
+		resp := response(r, 200)
+		resp.Header.Set("Sent", r.Header.Get("Authorization"))
+		return resp, nil
+	}), s, []string{"http://h"}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.Close() })
+	return a, sent
+}
+
+func TestATokenIsRefreshedAheadOfItsEndWhileTheOldOneIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		gate := make(chan struct{})
+		a, _ := authorizer(t, nil, func(ctx context.Context) (*oauth2.Token, error) {
+			if n++; n == 2 {
+				<-gate
+			}
+			return &oauth2.Token{AccessToken: fmt.Sprint("t", n), Expiry: time.Now().Add(100 * time.Second)}, nil
+		})
+		use := func() string {
+			resp, err := a.RoundTrip(request(t, t.Context()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return resp.Header.Get("Sent")
+		}
+		for second := range 86 {
+			if got := use(); got != "Bearer t1" {
+				t.Fatalf("after %ds: %s", second, got)
+			}
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		if n != 2 {
+			t.Fatalf("%d logins after 86 of 100 seconds, want the second under way", n)
+		}
+		close(gate)
+		synctest.Wait()
+		if got := use(); got != "Bearer t2" || n != 2 {
+			t.Errorf("%s after %d logins, want t2 after 2", got, n)
+		}
+	})
+}
+
+func TestADeadTokenIsNeverSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		a, _ := authorizer(t, nil, func(context.Context) (*oauth2.Token, error) {
+			n++
+			return &oauth2.Token{AccessToken: fmt.Sprint("t", n), Expiry: time.Now().Add(time.Minute)}, nil
+		})
+		for want := 1; want <= 3; want++ {
+			resp, err := a.RoundTrip(request(t, t.Context()))
+			if err != nil || resp.Header.Get("Sent") != fmt.Sprint("Bearer t", want) {
+				t.Errorf("%v, %v, want t%d", resp, err, want)
+			}
+			// The second time it lives for three seconds more, which a request may need to get there.
+			time.Sleep([]time.Duration{time.Hour, 57 * time.Second, 0}[want-1])
+		}
+	})
+}
+
+func TestTheFirstCallersDeadlineDoesNotFailTheLoginForTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		a, _ := authorizer(t, nil, func(ctx context.Context) (*oauth2.Token, error) {
+			n++
+			select {
+			case <-time.After(5 * time.Second):
+				return &oauth2.Token{AccessToken: "t"}, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := a.RoundTrip(request(t, ctx)); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the impatient: %v", err)
+			}
+		})
+		synctest.Wait()
+		wg.Go(func() {
+			if _, err := a.RoundTrip(request(t, t.Context())); err != nil || n != 1 {
+				t.Errorf("the patient: %v after %d logins", err, n)
+			}
+		})
+		wg.Wait()
+	})
+}
+
+func TestALoginEndsByItsTimeoutAndByClose(t *testing.T) {
+	hang := func(ctx context.Context) (*oauth2.Token, error) { <-ctx.Done(); return nil, context.Cause(ctx) }
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := authorizer(t, &rest.AuthConfig{Timeout: 3 * time.Second}, hang)
+		start := time.Now()
+		_, err := a.RoundTrip(request(t, t.Context()))
+		if !errors.Is(err, rest.ErrLogin) || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 3*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := authorizer(t, nil, hang)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := a.RoundTrip(request(t, t.Context())); !errors.Is(err, rest.ErrLogin) {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		_ = a.Close()
+		wg.Wait()
+		if _, err := a.RoundTrip(request(t, t.Context())); !errors.Is(err, rest.ErrLogin) {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+}
+
+func TestASourceThatMisbehavesIsALoginError(t *testing.T) {
+	for name, s := range map[string]source{
+		"panics": func(context.Context) (*oauth2.Token, error) { panic("oops") },
+		"nil":    func(context.Context) (*oauth2.Token, error) { return nil, nil },
+		"empty":  func(context.Context) (*oauth2.Token, error) { return &oauth2.Token{}, nil },
+		"CRLF":   func(context.Context) (*oauth2.Token, error) { return &oauth2.Token{AccessToken: "a\r\nEvil: 1"}, nil },
+	} {
+		a, sent := authorizer(t, nil, s)
+		if _, err := a.RoundTrip(request(t, t.Context())); !errors.Is(err, rest.ErrLogin) || *sent != 0 {
+			t.Errorf("%s: %v, %d sent", name, err, *sent)
+		}
+	}
+}
+
+func TestAHundredRequestsWithOneBadTokenAreOneFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logins atomic.Int64
+		a, err := rest.NewAuth(roundTrip(func(r *http.Request) (*http.Response, error) { return response(r, 401), nil }),
+			source(func(context.Context) (*oauth2.Token, error) {
+				return &oauth2.Token{AccessToken: fmt.Sprint("t", logins.Add(1))}, nil
+			}), []string{"http://h"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		burst := func() {
+			var wg sync.WaitGroup
+			for range 100 {
+				wg.Go(func() {
+					if resp, err := a.RoundTrip(request(t, t.Context())); err != nil || resp.StatusCode != 401 {
+						t.Errorf("%v, %v, want the 401", resp, err)
+					}
+				})
+			}
+			wg.Wait()
+		}
+		burst()
+		before := logins.Load()
+		burst()
+		if logins.Load() != before || before != 2 {
+			t.Errorf("%d logins, then %d within the pause", before, logins.Load()-before)
+		}
+		time.Sleep(time.Second + 1) // not the minute that a hundred failures would cost
+		burst()
+		if logins.Load() == before {
+			t.Error("no login after the pause")
+		}
+	})
+}
+
+func TestACallWithoutATokenIsNotTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := rest.New(rest.Config{Host: "http://h", TokenSource: source(func(context.Context) (*oauth2.Token, error) { return nil, dialError() })})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		start := time.Now()
+		if err := get(t, c); !errors.Is(err, rest.ErrLogin) || time.Since(start) != 0 {
+			t.Errorf("%v after %v, want ErrLogin at once", err, time.Since(start))
+		}
+	})
+}
+
+func TestAnEndpointThatAlwaysSays401DoesNotLogInEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logins := 0
+		a, err := rest.NewAuth(roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/never" {
+				return response(r, 401), nil
+			}
+			return response(r, 200), nil
+		}), source(func(context.Context) (*oauth2.Token, error) {
+			logins++
+			return &oauth2.Token{AccessToken: fmt.Sprint("t", logins)}, nil
+		}), []string{"http://h"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		for range 100 { // ten seconds
+			for path, want := range map[string]int{"http://h/never": 401, "http://h/good": 200} {
+				r, err := http.NewRequestWithContext(t.Context(), "GET", path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if resp, err := a.RoundTrip(r); err != nil || resp.StatusCode != want {
+					t.Errorf("%s: %v, %v", path, resp, err)
+				}
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if logins > 12 {
+			t.Errorf("%d logins in ten seconds", logins)
+		}
+	})
+}

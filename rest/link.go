@@ -1,0 +1,67 @@
+package rest
+
+import "strings"
+
+// nextLink finds the target with rel="next" in Link headers (RFC 8288 section 3); "" if there is none.
+func nextLink(values []string) string {
+	for _, v := range values {
+		for v != "" {
+			var target, params string
+			if target, params, v = cutLink(v); target != "" && isNext(params) {
+				return target
+			}
+		}
+	}
+	return ""
+}
+
+// cutLink takes the first link off a list: <target>; params, rest.
+func cutLink(s string) (target, params, rest string) {
+	_, s, ok := strings.Cut(s, "<")
+	if !ok {
+		return "", "", ""
+	}
+	target, s, ok = strings.Cut(s, ">")
+	if !ok {
+		return "", "", ""
+	}
+	end := outsideQuotes(s, ',')
+	if end == len(s) {
+		return target, s, ""
+	}
+	return target, s[:end], s[end+1:]
+}
+
+// isNext tells whether the params have a rel that includes next. Only the first rel counts.
+func isNext(params string) bool {
+	for params != "" {
+		end := outsideQuotes(params, ';')
+		name, value, _ := strings.Cut(params[:end], "=")
+		if strings.EqualFold(strings.TrimSpace(name), "rel") {
+			for rel := range strings.FieldsSeq(strings.Trim(strings.TrimSpace(value), `"`)) {
+				if strings.EqualFold(rel, "next") {
+					return true
+				}
+			}
+			return false
+		}
+		params = params[min(end+1, len(params)):]
+	}
+	return false
+}
+
+// outsideQuotes is the place of the first c in s that is in no quoted string, or the length of s.
+func outsideQuotes(s string, c byte) int {
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case quoted && s[i] == '\\':
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		case !quoted && s[i] == c:
+			return i
+		}
+	}
+	return len(s)
+}
