@@ -41,11 +41,14 @@ func run(ctx context.Context, out io.Writer) error {
 	}
 	api := newAPI()
 	server := &http.Server{Handler: api.handler(), ReadHeaderTimeout: 5 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener) // until it is closed below
+	}()
 	defer func() {
 		_ = server.Close()
-		_ = <-served // always http.ErrServerClosed here
+		<-served
 	}()
 
 	client, err := rest.New(rest.Config{
