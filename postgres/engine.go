@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/parley-go/parley"
@@ -90,7 +89,7 @@ func encodeTags(tags map[string]string) (any, error) {
 	return string(text), err
 }
 
-const insertLimit = 5000 // rows in one statement: 7 parameters each, of 65535
+const insertLimit = 5000 // rows in one statement
 
 // Insert implements parley.OutboxStore: one statement for up to 5,000 records.
 func (e *engine[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record) error {
@@ -117,28 +116,41 @@ func (e *engine[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record)
 }
 
 func (e *engine[Tx]) insert(ctx context.Context, c conn, records []parley.Record) error {
-	var q strings.Builder
-	q.WriteString("INSERT INTO " + e.names.outbox + " (exchange, routing_key, kind, body, due_at, tags, properties) VALUES ")
-	args := make([]any, 0, 7*len(records))
-	for i := range records {
-		row, err := rowArgs(&records[i])
+	into := "INSERT INTO " + e.names.outbox + " (exchange, routing_key, kind, body, due_at, tags, properties) "
+	i := 0
+	scan := func(row scanner) error {
+		i++
+		return row.Scan(&records[i-1].ID)
+	}
+	if len(records) == 1 {
+		args, err := rowArgs(&records[0])
 		if err != nil {
 			return err
 		}
-		n := len(args)
-		if i > 0 {
-			q.WriteByte(',')
-		}
-		fmt.Fprintf(&q, "($%d,$%d,$%d,$%d,$%d::timestamptz,$%d::jsonb,$%d::jsonb)", n+1, n+2, n+3, n+4, n+5, n+6, n+7)
-		args = append(args, row...)
+		return c.query(ctx, into+"VALUES ($1,$2,$3,$4,$5::timestamptz,$6::jsonb,$7::jsonb) RETURNING id", scan, args...)
 	}
-	q.WriteString(" RETURNING id")
-	i := 0
-	return c.query(ctx, q.String(), func(row scanner) error {
-		i++
-		return row.Scan(&records[i-1].ID)
-	}, args...)
+	// Arrays keep the statement the same for any number of records, so that it stays prepared.
+	var columns [rowColumns]textArray
+	for r := range records {
+		args, err := rowArgs(&records[r])
+		if err != nil {
+			return err
+		}
+		for n := range columns {
+			columns[n].add(args[n])
+		}
+	}
+	args := make([]any, rowColumns)
+	for n := range columns {
+		args[n] = columns[n].String()
+	}
+	return c.query(ctx, into+`SELECT e, k, kind, b, d::timestamptz, t::jsonb, p::jsonb FROM unnest($1::text::text[], $2::text::text[],
+ $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::text[]) WITH ORDINALITY AS x (e, k, kind, b, d, t, p, n)
+ ORDER BY n RETURNING id`, scan, args...)
 }
+
+// rowColumns is how many values rowArgs returns: texts and nils.
+const rowColumns = 7
 
 func rowArgs(r *parley.Record) ([]any, error) {
 	props, err := encodeProperties(&r.Message)

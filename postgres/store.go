@@ -203,6 +203,30 @@ func (c sqlConn) rollback(context.Context) error {
 	return nil
 }
 
+// A textArray is a PostgreSQL array of texts in text form, which every driver can send.
+type textArray struct{ b strings.Builder }
+
+var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// add appends a string, or nil as NULL.
+func (a *textArray) add(value any) {
+	if a.b.Len() == 0 {
+		a.b.WriteByte('{')
+	} else {
+		a.b.WriteByte(',')
+	}
+	text, ok := value.(string)
+	if !ok {
+		a.b.WriteString("NULL")
+		return
+	}
+	a.b.WriteByte('"')
+	_, _ = arrayEscapes.WriteString(&a.b, text) // a builder takes everything
+	a.b.WriteByte('"')
+}
+
+func (a *textArray) String() string { return a.b.String() + "}" }
+
 // idList writes ids as a PostgreSQL array in text form, which every driver can send.
 func idList(ids []int64) string {
 	var b strings.Builder
