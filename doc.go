@@ -50,8 +50,8 @@
 //
 // A message is sent if and only if its transaction commits. It is sent at least once: a
 // crash at any point repeats at most one batch of the relay, with the same message ids, and
-// loses nothing. In the default mode records leave in the order of their ids, however many
-// relays run. A scheduled message is not sent before its time by the database's clock, and
+// loses nothing. In the default mode committed records leave in the order of their ids,
+// however many relays run. A scheduled message is not sent before its time by the database's clock, and
 // what Cancel counted is never sent.
 //
 // A delivery is acknowledged only after its handler returned nil, or after the broker has

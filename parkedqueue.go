@@ -42,11 +42,12 @@ func VisitParked(ctx context.Context, b Broker, queue string, secrets [][]byte, 
 	if err != nil {
 		return err
 	}
+	left, counted := countMessages(ctx, b, ParkedQueue(queue))
 	sub, err := b.Subscribe(ctx, ParkedQueue(queue), SubscribeOptions{Prefetch: 65535})
 	if err != nil {
 		return fmt.Errorf("parley: visit parked messages of queue %q: %w", queue, err)
 	}
-	for err == nil {
+	for ; err == nil && (!counted || left > 0); left-- {
 		var d *Delivery
 		if d, err = nextParked(ctx, sub); d == nil {
 			break
@@ -57,6 +58,21 @@ func VisitParked(ctx context.Context, b Broker, queue string, secrets [][]byte, 
 		return fmt.Errorf("parley: visit parked messages of queue %q: %w", queue, err)
 	}
 	return nil
+}
+
+// A queueCounter is a broker that can tell how many messages wait in a queue.
+type queueCounter interface {
+	QueueLen(ctx context.Context, queue string) (messages, consumers int, err error)
+}
+
+// countMessages spares a visit the wait at the end of the queue.
+func countMessages(ctx context.Context, b Broker, queue string) (n int, ok bool) {
+	counter, ok := b.(queueCounter)
+	if !ok {
+		return 0, false
+	}
+	n, consumers, err := counter.QueueLen(ctx, queue)
+	return n, err == nil && consumers == 0
 }
 
 // nextParked returns nil when no further message comes: AMQP does not tell the end of a queue.
