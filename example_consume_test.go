@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/memory"
+	"github.com/parley-go/parley/parleytest"
 )
 
 // mailbox is a service whose queue "mail" takes all events of accounts: what the examples
@@ -200,4 +202,66 @@ func ExampleOrdered() {
 	// Output:
 	// Ada attempt 2
 	// Adele attempt 1
+}
+
+// A route's own plan: two more tries in this process, then the parked queue.
+func ExampleRetry() {
+	ctx, stop := context.WithCancel(context.Background())
+	m := newMailbox()
+	plan := parley.RetryPolicy{Quick: []time.Duration{time.Millisecond, time.Millisecond}, Delays: []time.Duration{}}
+	parley.On(m.router, accountRenamed, func(_ context.Context, e parley.Event[account]) error {
+		fmt.Println("attempt", e.Delivery.Attempt)
+		if e.Delivery.Attempt < 3 {
+			return errors.New("the mail server is busy")
+		}
+		stop()
+		return nil
+	}, parley.Retry(plan))
+	m.publish(ctx, accountRenamed, account{1, "Ada"})
+	m.consume(ctx, parley.DefaultRetry)
+	// Output:
+	// attempt 1
+	// attempt 2
+	// attempt 3
+}
+
+// Middleware runs around the handlers that are registered after it; the first is the outermost.
+func ExampleRouter_Use() {
+	r := parley.NewRouter()
+	r.Use(parley.Timeout(30*time.Second), func(next parley.Handler) parley.Handler {
+		return parley.HandlerFunc(func(ctx context.Context, d *parley.Delivery) error {
+			fmt.Println("before", d.RoutingKey)
+			err := next.Handle(ctx, d)
+			fmt.Println("after:", err)
+			return err
+		})
+	})
+	parley.On(r, accountClosed, func(ctx context.Context, _ parley.Event[account]) error {
+		_, bounded := ctx.Deadline()
+		fmt.Println("bounded:", bounded)
+		return nil
+	})
+	d, _ := parleytest.NewDelivery(parley.Message{Exchange: "account", RoutingKey: "closed", Body: []byte(`{"payload": {}}`)})
+	if err := r.Dispatch(context.Background(), d); err != nil {
+		panic(err)
+	}
+	// Output:
+	// before closed
+	// bounded: true
+	// after: <nil>
+}
+
+// The correlation id of the context goes out with every message, and comes in with the
+// handler's context.
+func ExampleWithCorrelationID() {
+	ctx, stop := context.WithCancel(parley.WithCorrelationID(context.Background(), "request-17"))
+	m := newMailbox()
+	parley.On(m.router, accountRenamed, func(ctx context.Context, _ parley.Event[account]) error {
+		fmt.Println(parley.CorrelationID(ctx))
+		stop()
+		return nil
+	})
+	m.publish(ctx, accountRenamed, account{1, "Ada"})
+	m.consume(ctx, parley.DefaultRetry)
+	// Output: request-17
 }

@@ -87,6 +87,7 @@ func (r *Relay) publish(hard context.Context, held Batch, records []Record) (out
 		if err := held.Release(hard); err != nil {
 			r.report("relay: gives records back", err)
 		}
+		r.setState(RelayWaitsBroker)
 		return <-done, false
 	}
 }

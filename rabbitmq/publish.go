@@ -89,7 +89,8 @@ func (b *Broker) lead() {
 		b.pipe.rest()
 		if !b.pipe.empty() {
 			b.pipe.await(b.more)
-			runtime.Gosched() // whoever has its outcome may publish again: one write for many
+			// Callers that have their outcome may publish again: one write for many, not one for each.
+			runtime.Gosched()
 		}
 	}
 }

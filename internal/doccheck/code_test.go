@@ -58,11 +58,12 @@ var prelude = map[string]string{
 	"handle":       "func handle(context.Context, *parley.Delivery) error { return nil }",
 }
 
-// Go code in the documents compiles and passes vet. A block is a file, or declarations, or
-// statements; ```go fragment is left out.
+// Go code in the documents compiles and passes vet, and its tests pass. A block is a file, or
+// declarations, or statements; ```go fragment is left out.
 func TestGoCodeInTheDocumentsCompiles(t *testing.T) {
 	dir := userModule(t, "snippets")
 	where := map[string]string{}
+	var tests []string
 	for _, d := range documents(t) {
 		for _, b := range d.blocks {
 			if b.lang != "go" || strings.HasPrefix(b.info, "fragment") {
@@ -75,18 +76,25 @@ func TestGoCodeInTheDocumentsCompiles(t *testing.T) {
 			}
 			name := fmt.Sprintf("snippet%03d", len(where))
 			where[name] = fmt.Sprintf("%s:%d", b.path, b.line)
-			write(t, filepath.Join(dir, name, "snippet.go"), source)
+			file := "snippet.go"
+			if strings.Contains(b.code, "func Test") {
+				file = "snippet_test.go"
+				tests = append(tests, "./"+name)
+			}
+			write(t, filepath.Join(dir, name, file), source)
 		}
 	}
-	if len(where) == 0 {
-		t.Fatal("the documents have no Go code")
+	if len(where) == 0 || len(tests) == 0 {
+		t.Fatal("the documents have no Go code, or no tests in it")
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "vet", "-mod=mod", "./...")
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, regexp.MustCompile(`snippet\d{3}`).ReplaceAllStringFunc(string(out), func(name string) string {
-			return name + " [" + where[name] + "]"
-		}))
+	for _, args := range [][]string{{"vet", "-mod=mod", "./..."}, append([]string{"test", "-mod=mod"}, tests...)} {
+		cmd := exec.CommandContext(t.Context(), "go", args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("go %s: %v\n%s", args[0], err, regexp.MustCompile(`snippet\d{3}`).ReplaceAllStringFunc(string(out), func(name string) string {
+				return name + " [" + where[name] + "]"
+			}))
+		}
 	}
 }
 
@@ -143,9 +151,13 @@ func complete(code string) ([]byte, error) {
 		}
 	}
 	declared := declares(file)
-	for _, name := range slices.Sorted(maps.Keys(prelude)) {
-		if !declared[name] {
-			code += prelude[name] + "\n"
+	for added := true; added; { // a declaration may need another one
+		added = false
+		for _, name := range slices.Sorted(maps.Keys(prelude)) {
+			if !declared[name] && regexp.MustCompile(`\b`+name+`\b`).MatchString(code) {
+				declared[name], added = true, true
+				code += prelude[name] + "\n"
+			}
 		}
 	}
 	var out bytes.Buffer

@@ -88,7 +88,10 @@ func sources(t *testing.T, folders ...string) string {
 			continue
 		}
 		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
+			if name := d.Name(); err == nil && d.IsDir() && strings.HasPrefix(name, ".") && path != folder && name != ".." {
+				return fs.SkipDir
+			}
+			if err != nil || d.IsDir() || !isText(path) {
 				return err
 			}
 			text, err := os.ReadFile(path)
@@ -101,6 +104,14 @@ func sources(t *testing.T, folders ...string) string {
 		}
 	}
 	return all.String()
+}
+
+func isText(path string) bool {
+	switch filepath.Ext(path) {
+	case ".go", "", ".sh", ".yaml":
+		return filepath.Base(path) != ".git"
+	}
+	return false
 }
 
 // commandPattern finds commands in code spans and at the beginning of lines of sh blocks.
@@ -182,6 +193,23 @@ func child(c *cobra.Command, name string) *cobra.Command {
 		}
 	}
 	return nil
+}
+
+var makePattern = regexp.MustCompile(`^make( [a-z-]+)?$`)
+
+func TestMakeTargetsThatTheDocumentsNameExist(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range documents(t) {
+		for _, line := range d.commands() {
+			m := makePattern.FindStringSubmatch(strings.TrimSpace(line))
+			if m != nil && m[1] != "" && !strings.Contains(string(makefile), "\n"+m[1][1:]+":") {
+				t.Errorf("%s names %q, which the Makefile does not have", d.path, m[0])
+			}
+		}
+	}
 }
 
 var (

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// tool runs a program in dir and returns its output; a failure ends the test.
+func tool(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// lines collects what a process prints.
+type lines struct {
+	mu sync.Mutex // guards the field below
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *lines) await(t *testing.T, text string) {
+	t.Helper()
+	for late := time.After(time.Minute); !strings.Contains(l.String(), text); {
+		select {
+		case <-late:
+			t.Fatalf("%q did not appear:\n%s", text, l)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// newService makes a service with init and returns its folder and binary.
+func newService(t *testing.T) (dir, binary string) {
+	t.Helper()
+	root := filepath.Dir(strings.TrimSpace(tool(t, ".", "go", "env", "GOMOD")))
+	parent := t.TempDir()
+	cmd, out := command(t.Context(), t, "init", "shop", "--clone", root)
+	cmd.Dir = parent
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("init failed: %v\n%s", err, out)
+	}
+	dir = filepath.Join(parent, "shop")
+	binary = filepath.Join(dir, "shop")
+	tool(t, dir, "go", "build", "-o", binary, ".")
+	return dir, binary
+}
+
+func TestInitWritesAServiceThatRunsAndPassesItsOwnTest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles a service: run without -short")
+	}
+	dir, binary := newService(t)
+	tool(t, dir, "go", "vet", "./...")
+	tool(t, dir, "go", "test", "./...")
+	if out := tool(t, dir, "gofmt", "-l", "."); out != "" {
+		t.Errorf("not formatted: %s", out)
+	}
+	var out lines
+	run := exec.CommandContext(t.Context(), binary, "run")
+	run.Dir, run.Stdout, run.Stderr = dir, &out, &out
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitTables(t, dir, binary)
+	tool(t, dir, binary, "publish", "order", "placed", "--payload", `{"id": 7, "item": "tea", "amount": 2}`)
+	out.await(t, `msg="orders: accepted" order=7 item=tea`)
+	if err := run.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if err := run.Wait(); err != nil {
+		t.Errorf("the service did not end cleanly: %v\n%s", err, &out)
+	}
+}
+
+// awaitTables polls until the running service has made its tables.
+func awaitTables(t *testing.T, dir, binary string) {
+	t.Helper()
+	for late := time.After(time.Minute); ; {
+		cmd := exec.CommandContext(t.Context(), binary, "check")
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			return
+		}
+		select {
+		case <-late:
+			t.Fatalf("the service made no tables: %v\n%s", err, out)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func TestDevReloadsAServiceAfterAnEditOfAHandler(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles a service: run without -short")
+	}
+	dir, binary := newService(t)
+	handler := filepath.Join(dir, "orders", "orders.go")
+	source, err := os.ReadFile(handler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out lines
+	dev := exec.CommandContext(t.Context(), binary, "dev", "run")
+	dev.Dir, dev.Stdout, dev.Stderr = dir, &out, &out
+	if err := dev.Start(); err != nil {
+		t.Fatal(err)
+	}
+	save := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(handler, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish := func(id string) {
+		t.Helper()
+		awaitTables(t, dir, binary)
+		tool(t, dir, binary, "publish", "order", "placed", "--payload", `{"id": `+id+`, "item": "tea", "amount": 2}`)
+	}
+	out.await(t, "(build 1)")
+	publish("1")
+	out.await(t, "orders: accepted\" order=1")
+	save("package orders\n\nthis is no Go\n")
+	out.await(t, "the old program goes on")
+	publish("2")
+	out.await(t, "orders: accepted\" order=2")
+	save(strings.ReplaceAll(string(source), "orders: accepted", "orders: taken"))
+	out.await(t, "(build 3)")
+	publish("3")
+	out.await(t, "orders: taken\" order=3")
+	if err := dev.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if err := dev.Wait(); err != nil {
+		t.Errorf("dev did not end cleanly: %v\n%s", err, &out)
+	}
+}
+
+func TestInitRefusesWhatWouldOverwrite(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"init"}, {"init", "a", "b"}, {"init", "Bad Name"}, {"init", dir}} {
+		cmd, out := command(t.Context(), t, args...)
+		if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 2 {
+			t.Errorf("parley %v: %v, want exit code 2\n%s", args, err, out)
+		}
+	}
+}

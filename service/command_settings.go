@@ -1,0 +1,52 @@
+package service
+
+import (
+	"encoding/json"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) settingsCommand() *cobra.Command {
+	check := &cobra.Command{
+		Use: "check", Short: "check the settings; exit code 2 if there is a mistake", Args: NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := Load(&LoadOptions{Flags: cmd.Flags()})
+			if err != nil {
+				return err
+			}
+			for _, w := range s.Warnings() {
+				report(cmd.OutOrStdout(), "warning: %s", printable(w))
+			}
+			report(cmd.OutOrStdout(), "the settings are in order")
+			return nil
+		},
+	}
+	var asJSON bool
+	show := &cobra.Command{
+		Use: "show", Short: "show every setting, its value and where it came from; secrets are hidden", Args: NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := Load(&LoadOptions{Flags: cmd.Flags()})
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				return enc.Encode(s.Show())
+			}
+			return WriteSettings(cmd.OutOrStdout(), s.Show())
+		},
+	}
+	show.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	schema := &cobra.Command{
+		Use: "schema", Short: "print the JSON Schema of the settings file, for editors", Args: NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, err := Schema()
+			if err == nil {
+				report(cmd.OutOrStdout(), "%s", text)
+			}
+			return err
+		},
+	}
+	return group("settings", "check and show the settings", check, show, schema)
+}

@@ -1,0 +1,223 @@
+package service
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
+)
+
+func TestCheckTellsTheTruth(t *testing.T) {
+	flag := sqliteURL(t)
+	s := openFlag(t, flag)
+	mustCall(t, ExitOK, "check", flag)
+	publish(t, s, remind, 1, parley.At(time.Now().Add(time.Hour)))
+	publish(t, s, renamed, 2)
+	wantText(t, mustCall(t, ExitOK, "check", flag, "--max-delay=1h"), "due 1", "scheduled 1")
+	wantText(t, mustCall(t, ExitFailed, "check", flag, "--max-delay=0s"), "UNHEALTHY: 1 events are due")
+	mustCall(t, ExitOK, "check", flag, "--max-delay=0s", "--max-pending=1")
+
+	var got struct {
+		Healthy bool
+		Due     int
+	}
+	if err := json.Unmarshal([]byte(mustCall(t, ExitFailed, "check", flag, "--max-delay=0s", "--json")), &got); err != nil || got.Healthy || got.Due != 1 {
+		t.Errorf("JSON is %+v, %v; want 1 due, not healthy", got, err)
+	}
+}
+
+func TestCheckSaysSoWhenItCannotTell(t *testing.T) {
+	wantText(t, mustCall(t, ExitUsage, "check", "--database-url=sqlite:"+filepath.Join(t.TempDir(), "no-tables.db")), "cannot tell")
+	wantText(t, mustCall(t, ExitUsage, "check", "--database-url=postgres://nobody@127.0.0.1:1/x?connect_timeout=1"), "cannot tell")
+	wantText(t, mustCall(t, ExitUsage, "check"), "database.url: is missing", "PARLEY_DATABASE_URL", "--database-url")
+	wantText(t, mustCall(t, ExitUsage, "check", "--database-url=memory:"), "lives within one process")
+	wantText(t, mustCall(t, ExitUsage, "check", "--max-dely=1s"), "unknown flag", "parley check --help")
+}
+
+func TestWrongCommandLinesExitWith2AndAHint(t *testing.T) {
+	wantText(t, mustCall(t, ExitUsage, "rely"), `unknown command "rely": did you mean relay?`)
+	wantText(t, mustCall(t, ExitUsage, "migrate", "upp"), `did you mean up?`)
+	wantText(t, mustCall(t, ExitUsage, "migrate", "up", "now"), `takes no argument "now"`)
+	wantText(t, mustCall(t, ExitUsage, "relay", "--mode=chaos"), `flag --mode: "chaos" is not known (use ordered or parallel)`)
+	wantText(t, mustCall(t, ExitUsage, "relay"), "database.url: is missing", "broker.url: is missing")
+	wantText(t, mustCall(t, ExitUsage, "scheduled", "ls", "--exchange=x"), "belong together")
+	wantText(t, mustCall(t, ExitUsage, "parked", "drop"), "give ids or a filter, or --all")
+	wantText(t, mustCall(t, ExitUsage, "parked", "show"), "give the id")
+}
+
+func TestMigrateStatusExitsWith1UntilTheTablesAreThere(t *testing.T) {
+	flag := "--database-url=sqlite:" + filepath.Join(t.TempDir(), "test.db")
+	wantText(t, mustCall(t, ExitFailed, "migrate", "status", flag), "pending")
+	mustCall(t, ExitOK, "migrate", "up", flag)
+	wantText(t, mustCall(t, ExitOK, "migrate", "status", flag), "applied")
+	wantText(t, mustCall(t, ExitOK, "migrate", "sql", flag), "CREATE TABLE parley_outbox")
+	wantText(t, mustCall(t, ExitOK, "migrate", "sql", "--dialect=postgres"), "parley_outbox")
+	mustCall(t, ExitUsage, "migrate", "sql", "--dialect=oracle")
+}
+
+func TestScheduledMessagesAreListedCancelledAndMovedByTags(t *testing.T) {
+	flag := sqliteURL(t)
+	s := openFlag(t, flag)
+	due := time.Date(2100, 1, 2, 3, 4, 5, 0, time.UTC)
+	for id := range int64(3) {
+		publish(t, s, remind, id, parley.At(due.Add(time.Duration(id)*time.Hour)), parley.WithTags(parley.Tags{"user_id": id, "evil": "\x1b[2J\n"}))
+	}
+	list := mustCall(t, ExitOK, "scheduled", "ls", flag)
+	wantText(t, list, "2100-01-02T03:04:05Z", "remind.photo", `evil=\x1b[2J\n user_id=0`, "user_id=2")
+	if strings.ContainsRune(list, 0x1b) {
+		t.Error("the list sends an escape sequence to the terminal")
+	}
+	at := []string{"--exchange=user", "--routing-key=remind.photo"}
+	one := mustCall(t, ExitOK, append(at, "scheduled", "ls", flag, "--tag=user_id=1", "--json")...)
+	if strings.Count(one, "\n") != 1 || !strings.Contains(one, `"payload":{"id":1}`) {
+		t.Errorf("want one line of JSON about user 1:\n%s", one)
+	}
+	wantText(t, mustCall(t, ExitOK, append(at, "scheduled", "cancel", flag, "--tag=user_id=1", "--dry-run")...), "would have cancelled 1")
+	wantText(t, mustCall(t, ExitOK, append(at, "scheduled", "cancel", flag, "--tag=user_id=1")...), "cancelled 1")
+	wantText(t, mustCall(t, ExitOK, append(at, "scheduled", "cancel", flag, "--tag=user_id=1")...), "cancelled 0")
+	wantText(t, mustCall(t, ExitOK, append(at, "scheduled", "reschedule", flag, "--tag=user_id=2", "--to=2090-01-01T00:00:00Z")...), "moved 1")
+	wantText(t, mustCall(t, ExitOK, "scheduled", "ls", flag, "--limit=1"), "2090-01-01T00:00:00Z")
+	mustCall(t, ExitUsage, append(at, "scheduled", "cancel", flag)...)
+	mustCall(t, ExitUsage, append(at, "scheduled", "reschedule", flag, "--tag=a=b", "--to=tomorrow")...)
+}
+
+// park puts n records aside as a relay would.
+func park(t *testing.T, s *Service, n int64, reason string) {
+	t.Helper()
+	for id := range n {
+		publish(t, s, renamed, id+1)
+	}
+	b, err := s.db.Claim(t.Context(), parley.ClaimOptions{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parked []parley.Parked
+	for _, r := range b.Records() {
+		parked = append(parked, parley.Parked{Record: r, Reason: reason})
+	}
+	if _, err := b.Settle(t.Context(), nil, parked); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestParkedRecordsAreListedShownEditedReplayedAndDropped(t *testing.T) {
+	flag := sqliteURL(t)
+	s := openFlag(t, flag)
+	park(t, s, 3, "refused\x1b]0;title\a")
+	list := mustCall(t, ExitOK, "parked", "ls", flag, "--limit=2")
+	wantText(t, list, `refused\x1b]0;title\a`, "renamed", "and 1 more")
+	if strings.ContainsRune(list, 0x1b) {
+		t.Error("the list sends an escape sequence to the terminal")
+	}
+	wantText(t, mustCall(t, ExitOK, "parked", "show", "2", flag), "reason", `"eventId": 2`, `"payload": {`)
+	body := filepath.Join(t.TempDir(), "body.json")
+	if err := os.WriteFile(body, []byte(`{"eventId": 2, "mended": true}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustCall(t, ExitOK, "parked", "edit", "2", "--file", body, flag)
+	wantText(t, mustCall(t, ExitOK, "parked", "export", "2", flag), `"mended":true`)
+	wantText(t, mustCall(t, ExitOK, "parked", "replay", "2", "--dry-run", flag), "would have replayed 1")
+	wantText(t, mustCall(t, ExitOK, "parked", "replay", "2", flag), "replayed 1")
+	wantText(t, mustCall(t, ExitFailed, "parked", "replay", "2", flag), "replayed 0", "1 of the 1 ids are not parked")
+	wantText(t, mustCall(t, ExitOK, "parked", "drop", "--routing-key=other.*", flag), "dropped 0")
+	wantText(t, mustCall(t, ExitOK, "parked", "drop", "--routing-key=re*", "--reason=refused", flag), "dropped 2")
+	wantText(t, mustCall(t, ExitOK, "check", flag, "--max-parked=0", "--max-delay=1h"), "due 1", "parked 0")
+	wantText(t, mustCall(t, ExitFailed, "parked", "show", "2", flag), "no parked message")
+	mustCall(t, ExitUsage, "parked", "replay", "--all", "--reason=x", flag)
+}
+
+func TestParkedCommandsGoThroughMoreThanOnePage(t *testing.T) {
+	flag := sqliteURL(t)
+	park(t, openFlag(t, flag), parkedPage/2, "first")
+	park(t, openFlag(t, flag), parkedPage, "second")
+	wantText(t, mustCall(t, ExitOK, "parked", "replay", "--reason=second", flag), fmt.Sprintf("replayed %d", parkedPage))
+	wantText(t, mustCall(t, ExitOK, "parked", "drop", "--all", flag), fmt.Sprintf("dropped %d", parkedPage/2))
+}
+
+func TestRelayOnceDrainsAndExits(t *testing.T) {
+	broker := "--broker-url=" + testenv.RabbitMQ(t)
+	for name, flag := range map[string]string{"SQLite": sqliteURL(t), "PostgreSQL": "--database-url=" + testenv.Postgres(t)} {
+		t.Run(name, func(t *testing.T) {
+			mustCall(t, ExitOK, "migrate", "up", flag)
+			s := openFlag(t, flag)
+			event := parley.NewEvent[user](testenv.Unique(t, "parley_cli"), "made")
+			cleanUp(t, event.Exchange())
+			for id := range int64(3) {
+				publish(t, s, event, id)
+			}
+			// No queue takes them: as publish/subscribe means it, they are done with.
+			wantText(t, mustCall(t, ExitOK, "relay", "--once", flag, broker), "moved ")
+			wantText(t, mustCall(t, ExitOK, "check", flag, "--max-delay=0s"), "due 0")
+			wantText(t, mustCall(t, ExitFailed, "relay", "--once", "--timeout=300ms", flag, "--broker-url=amqp://127.0.0.1:1"), "gave up after 300ms")
+		})
+	}
+}
+
+func TestARelayOrConsumerAloneRefusesAMemoryBroker(t *testing.T) {
+	wantText(t, mustCall(t, ExitUsage, "relay", "--once", sqliteURL(t), "--broker-url=memory:"), "flag --broker-url: memory: lives within one process")
+}
+
+func TestSettingsCommandsCheckShowAndDescribe(t *testing.T) {
+	file := writeFile(t, "parley.yaml", "broker: {url: 'amqp://u:cAnArY@example.com/'}\nqueue: q\nbinds: [x]\n")
+	wantText(t, mustCall(t, ExitOK, "settings", "check", "--settings", file), "in order", "unencrypted", `exchange "x" is not among`)
+	for _, show := range []string{
+		mustCall(t, ExitOK, "settings", "show", "--settings", file),
+		mustCall(t, ExitOK, "settings", "show", "--json", "--settings", file, "--app-id=me"),
+	} {
+		wantText(t, show, "parley.yaml: queue", "relay.batch_size", "default")
+		if strings.Contains(show, "cAnArY") {
+			t.Errorf("the password is shown:\n%s", show)
+		}
+	}
+	wantText(t, mustCall(t, ExitOK, "settings", "schema"), `"additionalProperties": false`)
+	wantText(t, mustCall(t, ExitUsage, "settings", "check", "--settings", "no such file"), "read the settings file")
+}
+
+func TestTopologyPlanTellsWhatApplyWouldDeclare(t *testing.T) {
+	name := testenv.Unique(t, "parley_topology")
+	cleanUp(t, name)
+	flags := []string{"--broker-url=" + testenv.RabbitMQ(t), "--queue=" + name, "--exchanges=" + name + ":fanout", "--binds=" + name}
+	wantText(t, mustCall(t, ExitFailed, append(flags, "topology", "plan")...), "missing   exchange "+name+" (fanout)", "missing   queue", "wanted    binding")
+	wantText(t, mustCall(t, ExitOK, append(flags, "topology", "apply")...), "declared 1 exchanges, 1 queues, 1 bindings")
+	wantText(t, mustCall(t, ExitOK, append(flags, "topology", "plan")...), "there     exchange", "there     queue")
+}
+
+func TestTheConsumersParkedMessagesAreListedEditedReplayedAndDropped(t *testing.T) {
+	name, url := testenv.Unique(t, "parley_parked"), testenv.RabbitMQ(t)
+	cleanUp(t, name)
+	parked := func(args ...string) string {
+		return mustCall(t, ExitOK, append(append([]string{"parked"}, args...), "--broker-url="+url, "--queue="+name, "--consumer")...)
+	}
+	handled := failThenPark(t, URL(url), name, 3)
+	list := parked("ls")
+	wantText(t, list, "renamed", `not now\x1b[2J`)
+	ids := idsOf(list)
+	if len(ids) != 3 {
+		t.Fatalf("%d messages are parked, want 3:\n%s", len(ids), list)
+	}
+	wantText(t, parked("show", ids[0]), "failed attempts", "signed", "true", `"payload": {`)
+	wantText(t, parked("drop", ids[0]), "dropped 1")
+	parked("edit", ids[1], "--file", writeFile(t, "body", `{"eventId": 9, "payload": {"id": 99}}`))
+	wantText(t, parked("replay", "--all"), "replayed 1")
+	got := handled()
+	if got[99] != 1 || len(got) != 2 {
+		t.Errorf("handled %v after the replay, want user 99 and one other, once each", got)
+	}
+}
+
+// idsOf returns the first column of a list.
+func idsOf(list string) []string {
+	var out []string
+	for line := range strings.Lines(list) {
+		if id, _, ok := strings.Cut(line, " "); ok && len(id) == len("01a2102f-4e5b-7468-bd49-37c462cbfed3") {
+			out = append(out, id)
+		}
+	}
+	return out
+}

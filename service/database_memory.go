@@ -1,0 +1,22 @@
+package service
+
+import (
+	"context"
+
+	"github.com/parley-go/parley/memory"
+)
+
+// openMemory makes a store that lives and dies with the process.
+func openMemory() database {
+	s := memory.NewStore()
+	return newAdapter(s,
+		func(tx *memory.Tx) *Tx { return &Tx{Memory: tx} },
+		func(tx *Tx) *memory.Tx { return tx.Memory },
+		s.InTx,
+		admin{
+			migrate:    func(context.Context) error { return nil },
+			migrations: func(context.Context) ([]Migration, error) { return nil, nil },
+			ping:       func(context.Context) error { return nil },
+			close:      func() error { return nil },
+		})
+}

@@ -1,0 +1,40 @@
+package service
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parley-go/parley/postgres"
+)
+
+func openPostgres(s *Settings) (database, error) {
+	cfg, err := pgxpool.ParseConfig(s.Database.URL.Reveal())
+	if err != nil {
+		return nil, redacted(err, s.secrets()...)
+	}
+	cfg.MaxConns = int32(s.Database.MaxConnections)
+	if s.AppID != "" && cfg.ConnConfig.RuntimeParams["application_name"] == "" {
+		cfg.ConnConfig.RuntimeParams["application_name"] = s.AppID
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
+	if err != nil {
+		return nil, redacted(err, s.secrets()...)
+	}
+	store, err := postgres.New(pool, &postgres.Config{Schema: s.Database.Schema, PollOnly: s.Database.PollOnly})
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return newAdapter(store,
+		func(tx pgx.Tx) *Tx { return &Tx{Pgx: tx} },
+		func(tx *Tx) pgx.Tx { return tx.Pgx },
+		func(ctx context.Context, fn func(pgx.Tx) error) error { return pgx.BeginFunc(ctx, pool, fn) },
+		admin{
+			migrate:    store.Migrate,
+			migrations: func(ctx context.Context) ([]Migration, error) { return migrationsOf(store.MigrationStatus(ctx)) },
+			ping:       pool.Ping,
+			close:      func() error { pool.Close(); return nil },
+		}), nil
+}

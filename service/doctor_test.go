@@ -1,0 +1,54 @@
+package service
+
+import (
+	"context"
+	"testing"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/rabbitmq"
+)
+
+func TestDoctorFindsAHealthyServiceHealthyOnEveryDatabase(t *testing.T) {
+	name, broker := testenv.Unique(t, "parley_doctor"), "--broker-url="+testenv.RabbitMQ(t)
+	cleanUp(t, name)
+	flags := []string{broker, "--queue=" + name, "--exchanges=" + name, "--binds=" + name}
+	mustCall(t, ExitOK, append([]string{"topology", "apply"}, flags...)...)
+	for kind, flag := range map[string]string{
+		"SQLite": sqliteURL(t), "PostgreSQL": "--database-url=" + testenv.Postgres(t), "MariaDB": "--database-url=" + mysqlURL(t, testenv.MariaDB(t)).Reveal(),
+	} {
+		t.Run(kind, func(t *testing.T) {
+			mustCall(t, ExitOK, "migrate", "up", flag)
+			out := mustCall(t, ExitOK, append([]string{"doctor", flag}, flags...)...)
+			wantText(t, out, "answers", "version", "migrations are applied", "clock", "RabbitMQ", `queue "`+name+`": 0 messages, 0 consumers`, "is as the settings want it")
+		})
+	}
+}
+
+func TestDoctorNamesEachProblemAndItsMend(t *testing.T) {
+	name, url := testenv.Unique(t, "parley_doctor"), testenv.RabbitMQ(t)
+	cleanUp(t, name)
+	rabbit(t, func(ctx context.Context, b *rabbitmq.Broker) error {
+		return b.Declare(ctx, parley.Topology{Queues: []parley.Queue{{Name: name, Arguments: map[string]any{"x-message-ttl": int64(1000)}}}})
+	})
+	out := mustCall(t, ExitFailed, "doctor", "--broker-url="+url, "--queue="+name, "--exchanges="+name+".x",
+		"--database-url=postgres://postgres@127.0.0.1:1/x?connect_timeout=1")
+	wantText(t, out, "problem  database", "does the server run", "exists with other arguments", "x-message-ttl", "does not exist yet", "bind queue")
+	wantText(t, mustCall(t, ExitFailed, "doctor", "--database-url="+testenv.Postgres(t), "--broker-url="+withPassword(t, url, "wrong")),
+		"migrations are not applied", "migrate up", "problem  broker", "user, password")
+	wantText(t, mustCall(t, ExitOK, "doctor", "--json", "--broker-url=memory:"), `"verdict": "warning"`, "lives within one process")
+}
+
+func TestDoctorSeesASequenceThatBreaksTheOrder(t *testing.T) {
+	flag := "--database-url=" + testenv.Postgres(t)
+	mustCall(t, ExitOK, "migrate", "up", flag)
+	s := openFlag(t, flag)
+	err := s.InTx(t.Context(), func(tx *Tx) error {
+		_, err := tx.Pgx.Exec(t.Context(), "ALTER TABLE parley_outbox ALTER COLUMN id SET CACHE 50")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, mustCall(t, ExitOK, "doctor", flag), "hands out 50 ids", "rights it needs")
+}
