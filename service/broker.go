@@ -86,6 +86,14 @@ func (s *Settings) topologyMode() parley.TopologyMode {
 	return parley.TopologyDeclare
 }
 
+// brokerName names the broker in logs.
+func (s *Settings) brokerName() string {
+	if s.Broker.URL != "" {
+		return s.Broker.URL.String()
+	}
+	return s.Broker.Host
+}
+
 // topology is what the settings want on the broker.
 func (s *Settings) topology() parley.Topology {
 	t := s.relayTopology()

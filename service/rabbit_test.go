@@ -98,7 +98,6 @@ func serve(t *testing.T, settings *Settings, n int, register func(s *Service, do
 	defer cancel()
 	calls := make(chan struct{}, 64)
 	register(s, func() { calls <- struct{}{} })
-	err = s.Broker.Declare(ctx, s.Settings.topology())
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Run(ctx, PartRelay|PartConsumer) }()
 	err = errors.Join(err, then(ctx, s))

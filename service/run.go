@@ -31,6 +31,8 @@ func (s *Service) Run(ctx context.Context, parts Part) error {
 		if err := s.prepare(ctx); err != nil || ctx.Err() != nil {
 			return err
 		}
+		s.Logger.Info("service: runs", "app_id", s.Settings.AppID, "database", s.Settings.Database.URL, "broker", s.Settings.brokerName())
+		defer s.Logger.Info("service: stopped", "app_id", s.Settings.AppID)
 		return together(ctx, runners)
 	}))
 }
@@ -65,7 +67,13 @@ func (s *Service) runners(parts Part) ([]parley.Runner, error) {
 	var errs []error
 	h := &health{service: s}
 	if parts&PartRelay != 0 {
-		r, err := s.Relay()
+		t := s.Settings.relayTopology()
+		if parts&PartConsumer != 0 {
+			// The queue comes first: what is sent before it is bound is for nobody, and a
+			// broker within the process has forgotten it since the last start.
+			t = s.Settings.topology()
+		}
+		r, err := s.relay(t)
 		errs = append(errs, err)
 		out, h.relay = append(out, r), r
 	}

@@ -135,6 +135,27 @@ func publishWhenReady(ctx context.Context, t *testing.T, s *Service, e *parley.E
 	})
 }
 
+func TestEventsThatWaitedInTheOutboxAreNotSentBeforeTheQueueIsThere(t *testing.T) {
+	file := URL("sqlite:" + filepath.Join(t.TempDir(), "test.db"))
+	settings := &Settings{
+		Queue: "q", Exchanges: []Exchange{{Name: "user"}}, Binds: []Bind{{Exchange: "user"}},
+		Broker: BrokerSettings{URL: "memory:"}, Database: DatabaseSettings{URL: file},
+	}
+	waiting := openFlag(t, "--database-url="+string(file))
+	if err := waiting.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for id := range int64(20) {
+		publish(t, waiting, renamed, id)
+		serve(t, settings, 1, func(s *Service, done func()) {
+			parley.On(s.Router, renamed, func(_ context.Context, e parley.Event[user]) error {
+				done()
+				return nil
+			})
+		}, func(context.Context, *Service) error { return nil })
+	}
+}
+
 func TestATransactionThatFailsPublishesNothing(t *testing.T) {
 	s := openFlag(t, sqliteURL(t))
 	fails := errors.New("business says no")

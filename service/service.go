@@ -199,15 +199,23 @@ func (s *Service) Migrate(ctx context.Context) error {
 }
 
 // Relay returns a relay from the database to the broker, as the settings describe it.
-func (s *Service) Relay() (*parley.Relay, error) {
+func (s *Service) Relay() (*parley.Relay, error) { return s.relay(s.Settings.relayTopology()) }
+
+func (s *Service) relay(t parley.Topology) (*parley.Relay, error) {
 	if err := s.Settings.need("database.url", "broker.url"); err != nil {
 		return nil, fmt.Errorf("service: %w", err)
 	}
 	r := &s.Settings.Relay
 	cfg := &parley.RelayConfig{
 		BatchSize: r.BatchSize, PollInterval: r.PollInterval, StandbyInterval: r.StandbyInterval,
-		HoldLimit: r.HoldLimit, Grace: r.Grace, Topology: s.Settings.relayTopology(),
+		HoldLimit: r.HoldLimit, Grace: r.Grace, Topology: t,
 		Hooks: s.RelayHooks, Logger: s.Logger,
+	}
+	cfg.Hooks.State = func(state parley.RelayState) {
+		s.Logger.Info("relay: "+string(state), "outbox", s.Settings.Database.URL)
+		if s.RelayHooks.State != nil {
+			s.RelayHooks.State(state)
+		}
 	}
 	if r.Mode == "parallel" {
 		cfg.Mode = parley.ModeParallel
@@ -229,6 +237,14 @@ func (s *Service) Consumer() (*parley.Consumer, error) {
 		Grace: c.Grace, HandlerTimeout: c.HandlerTimeout, MaxBytes: c.MaxBytes,
 		Retry: parley.RetryPolicy{Quick: c.QuickRetries, Delays: c.RetryDelays},
 		Hooks: s.ConsumerHooks, Logger: s.Logger,
+	}
+	cfg.Hooks.Subscribed = func(up bool, cause error) {
+		if up {
+			s.Logger.Info("consumer: subscribed", "queue", s.Settings.Queue)
+		}
+		if s.ConsumerHooks.Subscribed != nil {
+			s.ConsumerHooks.Subscribed(up, cause)
+		}
 	}
 	if c.Secret != "" {
 		cfg.Secrets = [][]byte{[]byte(c.Secret.Reveal())}

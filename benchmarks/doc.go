@@ -1,0 +1,10 @@
+// Package benchmarks compares parley with the raw client library: the same work, the same
+// messages, the same servers, interleaved in one run, reported as ratios. It is a
+// module of its own and is never released.
+//
+//	go test -run '^$' -bench . -benchtime 1x
+//
+// Each benchmark plays several rounds; a round does the work once with each side, in
+// alternating order, so that what else happens on the machine hits both. A ratio of 1
+// means as fast as the raw client.
+package benchmarks

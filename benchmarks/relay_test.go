@@ -1,0 +1,191 @@
+package benchmarks_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parley-go/parley"
+)
+
+// BenchmarkRelayDrain drains a PostgreSQL outbox into RabbitMQ in ordered mode, against raw
+// publishing of the same messages with the same window.
+func BenchmarkRelayDrain(b *testing.B) {
+	const n, window = 20_000, 1000
+	w, o := setUp(b), openOutbox(b)
+	messages := w.messages(b, n)
+	b.Logf("%d bytes a body", len(messages[0].Body))
+	for range b.N {
+		compare(b,
+			side{"raw", func(b *testing.B) int {
+				timed(func() { w.rawPublish(b, messages, window) })
+				w.purge(b, n)
+				return n
+			}},
+			side{"parley relay", w.drain(o, n)})
+	}
+}
+
+// BenchmarkRelayScheduled drains an outbox in which a million other records wait for next year, against
+// one without.
+func BenchmarkRelayScheduled(b *testing.B) {
+	const n, pending = 20_000, 1_000_000
+	w, empty, full := setUp(b), openOutbox(b), openOutbox(b)
+	full.schedule(b, pending)
+	for range b.N {
+		compare(b, side{"none pending", w.drain(empty, n)}, side{"a million pending", w.drain(full, n)})
+	}
+}
+
+// schedule inserts records for next year, every tenth with tags.
+func (o *outbox) schedule(b *testing.B, n int) {
+	b.Helper()
+	_, err := o.pool.Exec(b.Context(), `
+		INSERT INTO parley_outbox (exchange, routing_key, kind, body, due_at, tags, properties)
+		SELECT 'later', 'remind', 'event', '{"payload": {}}', now() + interval '1 year' + i * interval '1 second',
+			CASE WHEN i % 10 = 0 THEN jsonb_build_object('user_id', i::text) END, '{}'
+		FROM generate_series(1, $1::int) AS i`, n)
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// drain returns the work of filling an outbox and draining it.
+func (w *bench) drain(o *outbox, n int) func(b *testing.B) int {
+	return func(b *testing.B) int {
+		b.Helper()
+		relay, err := parley.NewRelay(o.store, w.broker, &parley.RelayConfig{Logger: quiet()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		o.fill(b, w.event, n)
+		timed(func() {
+			if moved, err := relay.Drain(b.Context()); moved != n || err != nil {
+				b.Fatalf("moved %d: %v", moved, err)
+			}
+		})
+		w.purge(b, n)
+		return n
+	}
+}
+
+// BenchmarkRelayMemory drains 200,000 rows and watches how much memory the process has.
+func BenchmarkRelayMemory(b *testing.B) {
+	const n = 200_000
+	w, o := setUp(b), openOutbox(b)
+	for range b.N {
+		o.fill(b, w.event, n)
+		var samples []float64
+		moved := 0
+		relay, err := parley.NewRelay(o.store, w.broker, &parley.RelayConfig{Logger: quiet(), Hooks: parley.RelayHooks{
+			Batch: func(r parley.BatchReport) {
+				if moved += r.Accepted; moved/10_000 != (moved-r.Accepted)/10_000 {
+					samples = append(samples, resident(b))
+				}
+			},
+		}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		start := time.Now()
+		if moved, err := relay.Drain(b.Context()); moved != n || err != nil {
+			b.Fatalf("moved %d: %v", moved, err)
+		}
+		took := time.Since(start)
+		w.purge(b, n)
+		half := len(samples) / 2
+		b.Logf("resident MiB every 10,000 rows: %.0f", samples)
+		b.ReportMetric(median(samples[:half]), "MiB-first-half")
+		b.ReportMetric(median(samples[half:]), "MiB-second-half")
+		b.ReportMetric(n/took.Seconds(), "msg/s")
+		b.ReportMetric(0, "ns/op")
+	}
+}
+
+// resident returns the process's memory in MiB.
+func resident(b *testing.B) float64 {
+	b.Helper()
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		b.Skip("needs /proc to measure memory")
+	}
+	var size, pages float64
+	if _, err := fmt.Fscan(strings.NewReader(string(text)), &size, &pages); err != nil {
+		b.Fatal(err)
+	}
+	return pages * float64(os.Getpagesize()) / (1 << 20)
+}
+
+// BenchmarkConsumer takes what is in a queue through router, decoding and a typed handler,
+// against a raw consumer that acknowledges each delivery and looks at nothing.
+func BenchmarkConsumer(b *testing.B) {
+	const n, prefetch = 20_000, 300
+	w := setUp(b)
+	messages := w.messages(b, n)
+	for range b.N {
+		compare(b,
+			side{"raw", func(b *testing.B) int {
+				w.rawPublish(b, messages, 1000)
+				timed(func() { w.rawConsume(b, n, prefetch) })
+				return n
+			}},
+			side{"parley consumer", func(b *testing.B) int {
+				w.rawPublish(b, messages, 1000)
+				timed(func() { w.consume(b, n, prefetch) })
+				w.purge(b, 0)
+				return n
+			}})
+	}
+}
+
+func (w *bench) rawConsume(b *testing.B, n, prefetch int) {
+	b.Helper()
+	ch := w.channel(b)
+	if err := ch.Qos(prefetch, 0, false); err != nil {
+		b.Fatal(err)
+	}
+	deliveries, err := ch.Consume(w.queue, "", false, false, false, false, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for range n {
+		d := <-deliveries
+		if err := d.Ack(false); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := ch.Close(); err != nil { // all acks have arrived
+		b.Fatal(err)
+	}
+}
+
+func (w *bench) consume(b *testing.B, n, prefetch int) {
+	b.Helper()
+	ctx, stop := context.WithCancel(b.Context())
+	defer stop()
+	done := make(chan struct{}, n)
+	r := parley.NewRouter()
+	parley.On(r, w.event, func(_ context.Context, e parley.Event[user]) error {
+		if e.Payload.Name != "Ada Lovelace" {
+			return fmt.Errorf("decoded %+v", e.Payload)
+		}
+		done <- struct{}{}
+		return nil
+	})
+	c, err := parley.NewConsumer(w.broker, r, &parley.ConsumerConfig{Queue: w.queue, Prefetch: prefetch, Logger: quiet()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	for range n {
+		<-done
+	}
+	stop()
+	if err := <-ended; err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,198 @@
+package benchmarks_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/postgres"
+	"github.com/parley-go/parley/rabbitmq"
+)
+
+// user is the payload: with the event around it, 300 bytes on the wire.
+type user struct {
+	ID    int64  `json:"id"`
+	Name  string `json:"name"`
+	Email string `json:"email"`
+	Notes string `json:"notes"`
+}
+
+func payload(i int) user {
+	return user{ID: int64(i), Name: "Ada Lovelace", Email: "ada@example.org", Notes: strings.Repeat("n", 96)}
+}
+
+// bench is what a benchmark works with: an exchange with one durable queue, a raw
+// connection and ours.
+type bench struct {
+	exchange string
+	queue    string
+	event    *parley.EventType[user]
+	broker   *rabbitmq.Broker
+	raw      *amqp.Channel // in confirm mode
+	url      string
+}
+
+func setUp(b *testing.B) *bench {
+	b.Helper()
+	name := testenv.Unique(b, "bench")
+	w := &bench{exchange: name, queue: name, event: parley.NewEvent[user](name, "user.renamed"), url: testenv.RabbitMQ(b)}
+	var err error
+	if w.broker, err = rabbitmq.New(&rabbitmq.Config{URL: w.url, Logger: quiet()}); err != nil {
+		b.Fatal(err)
+	}
+	err = w.broker.Declare(b.Context(), parley.Topology{
+		Exchanges: []parley.Exchange{{Name: name}}, Queues: []parley.Queue{{Name: name}},
+		Bindings: []parley.Binding{{Queue: name, Exchange: name}},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	w.raw = w.channel(b)
+	if err := w.raw.Confirm(false); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		for _, err := range []error{w.broker.DeleteQueue(ctx, name), w.broker.DeleteExchange(ctx, name), w.broker.Close(ctx)} {
+			if err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	return w
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// channel returns a channel on a raw connection of its own.
+func (w *bench) channel(b *testing.B) *amqp.Channel {
+	b.Helper()
+	conn, err := amqp.Dial(w.url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = conn.Close() })
+	ch, err := conn.Channel()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return ch
+}
+
+// purge empties the queue between the rounds and checks what was in it.
+func (w *bench) purge(b *testing.B, want int) {
+	b.Helper()
+	n, err := w.raw.QueuePurge(w.queue, false)
+	if err != nil || n != want {
+		b.Fatalf("%d messages were in the queue (%v), want %d", n, err, want)
+	}
+}
+
+// messages are n events as a relay publishes them.
+func (w *bench) messages(b *testing.B, n int) []parley.Message {
+	b.Helper()
+	out := make([]parley.Message, n)
+	for i := range out {
+		r, err := w.event.Record(payload(i))
+		if err != nil {
+			b.Fatal(err)
+		}
+		out[i] = r.Message
+		out[i].Body = parley.FinishBody(r.Kind, int64(i+1), r.Body)
+	}
+	return out
+}
+
+func publishing(m *parley.Message) amqp.Publishing {
+	return amqp.Publishing{
+		DeliveryMode: amqp.Persistent, ContentType: parley.ContentType, MessageId: m.ID, Type: string(m.Kind),
+		Timestamp: m.Timestamp, Body: m.Body,
+	}
+}
+
+// rawPublish is the best that the client library gives: one goroutine, one channel, at most
+// window messages unconfirmed.
+func (w *bench) rawPublish(b *testing.B, messages []parley.Message, window int) {
+	b.Helper()
+	flight := make([]*amqp.DeferredConfirmation, 0, len(messages))
+	wait := func(i int) {
+		if !flight[i].Wait() {
+			b.Fatal("the broker rejected a message")
+		}
+	}
+	for i := range messages {
+		if i >= window {
+			wait(i - window)
+		}
+		m := &messages[i]
+		c, err := w.raw.PublishWithDeferredConfirm(m.Exchange, m.RoutingKey, true, false, publishing(m))
+		if err != nil {
+			b.Fatal(err)
+		}
+		flight = append(flight, c)
+	}
+	for i := max(len(messages)-window, 0); i < len(messages); i++ {
+		wait(i)
+	}
+}
+
+// outbox is a PostgreSQL outbox in a database of its own.
+type outbox struct {
+	pool   *pgxpool.Pool
+	store  *postgres.Store
+	outbox *parley.Outbox[pgx.Tx]
+}
+
+func openOutbox(b *testing.B) *outbox {
+	b.Helper()
+	pool, err := pgxpool.New(b.Context(), testenv.Postgres(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(pool.Close)
+	o := &outbox{pool: pool}
+	if o.store, err = postgres.New(pool, nil); err == nil {
+		err = o.store.Migrate(b.Context())
+	}
+	if err == nil {
+		o.outbox, err = parley.NewOutbox[pgx.Tx](o.store, nil)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return o
+}
+
+// fill records n events, a thousand at a time, and lets the database settle.
+func (o *outbox) fill(b *testing.B, event *parley.EventType[user], n int) {
+	b.Helper()
+	for done := 0; done < n; done += 1000 {
+		records := make([]parley.Record, min(1000, n-done))
+		for i := range records {
+			var err error
+			if records[i], err = event.Record(payload(done + i)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		err := pgx.BeginFunc(b.Context(), o.pool, func(tx pgx.Tx) error {
+			_, err := o.outbox.In(tx).Record(b.Context(), records...)
+			return err
+		})
+		if err != nil {
+			b.Fatal(fmt.Errorf("fill outbox: %w", err))
+		}
+	}
+	if _, err := o.pool.Exec(b.Context(), "VACUUM ANALYZE"); err != nil {
+		b.Fatal(err)
+	}
+}

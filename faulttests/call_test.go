@@ -1,0 +1,136 @@
+package faulttests_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-go/parley"
+)
+
+// question and answer are the payloads of the call. The service is the exchange of the callee's lab;
+// replies come to the exchange of the caller's.
+type (
+	question struct {
+		Number int64 `json:"number"`
+	}
+	answer struct {
+		Text string `json:"text"`
+	}
+)
+
+const method = "double"
+
+// callee answers calls and relays its replies, until it is ended.
+func (c *child) callee(ctx context.Context) error {
+	inbox, err := parley.NewInbox[pgx.Tx](c.store, &parley.InboxConfig{Consumer: c.Queue})
+	if err != nil {
+		return err
+	}
+	r := parley.NewRouter()
+	r.Use(c.p.middleware)
+	parley.OnCall(r, inbox, c.outbox, parley.NewCall[question, answer](c.Exchanges[0], method),
+		func(ctx context.Context, tx pgx.Tx, call parley.Call[question]) (answer, error) {
+			_, err := tx.Exec(ctx, "INSERT INTO effects (number, process) VALUES ($1, $2)", call.Data.Number, os.Getpid())
+			return answer{fmt.Sprint(2 * call.Data.Number)}, err
+		})
+	consumer, err := parley.NewConsumer(pointedBroker{c.broker, &points{}}, r, c.consumerConfig())
+	if err != nil {
+		return err
+	}
+	relay, err := c.newRelay()
+	if err != nil {
+		return err
+	}
+	return parley.Run(ctx, consumer, relay)
+}
+
+func TestACalleeKilledAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T) {
+	l := newLab(t, 1)
+	callers := newLab(t, 1) // another service with a database of its own
+	asked := parley.NewCall[question, answer](l.exchanges[0], method)
+	relay := callers.relay(callers.database, callers.broker, nil)
+	stopReplies := callers.hear(asked)
+	s := l.child("callee")
+	places := []point{beforeHandler, afterEffect, afterCommit, beforeAck, beforePublish, midPublish, afterPublish, afterDelete}
+	kills := 0
+	for round := range 2 {
+		for _, at := range places {
+			callers.ask(asked, 20, callers.exchanges[0])
+			s.Point, s.Pass = at, 1+round
+			if at == midPublish {
+				s.Pass = 1
+			}
+			spawn(t, s).diedAt(at)
+			kills++
+		}
+	}
+	s.Point = ""
+	last := spawn(t, s)
+	calls := callers.count("ledger")
+	eventually(t, "each call has its reply", func() bool {
+		n, err := callers.tryCount("(SELECT DISTINCT number FROM replies) AS r")
+		return err == nil && n == calls
+	})
+	callers.drained()
+	l.drained()
+	last.stop()
+	relay.stop()
+	eventually(t, "the replies' queue is empty", func() bool { n, err := callers.ready(callers.queue); return err == nil && n == 0 })
+	stopReplies()
+	e := callers.evidence()
+	e.effects = l.evidence().effects // the callee's
+	f := e.inEffect()
+	f.check(t, 0)
+	if n := callers.count("replies"); n != calls {
+		t.Errorf("%d replies were visible for %d calls, want one each", n, calls)
+	}
+	if wrong := callers.count("replies WHERE answer <> (2 * number)::text"); wrong != 0 {
+		t.Errorf("%d replies are wrong", wrong)
+	}
+	counts.add(t, f.row(fmt.Sprintf("kill -9 of the callee at %d points of a call", len(places)), kills))
+}
+
+// ask records calls in the caller's outbox, with a ledger.
+func (l *lab) ask(c *parley.CallType[question, answer], n int, replyTo string) {
+	l.t.Helper()
+	for range n {
+		err := pgx.BeginFunc(l.t.Context(), l.pool, func(tx pgx.Tx) error {
+			number := l.number.Add(1)
+			id, err := parley.Ask(l.t.Context(), l.outbox.In(tx), c, question{number}, parley.ReplyTo(replyTo))
+			if err == nil {
+				_, err = tx.Exec(l.t.Context(), "INSERT INTO ledger (number, exchange, event_id, fate) VALUES ($1, $2, $3, $4)", number, c.Exchange(), id, committed)
+			}
+			return err
+		})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+// hear writes down each reply that becomes visible to the caller.
+func (l *lab) hear(c *parley.CallType[question, answer]) (stop func()) {
+	l.t.Helper()
+	inbox, err := parley.NewInbox[pgx.Tx](l.store, &parley.InboxConfig{Consumer: l.queue})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	r := parley.NewRouter()
+	parley.OnReplyTx(r, inbox, c, func(ctx context.Context, tx pgx.Tx, reply parley.Reply[answer]) error {
+		_, err := tx.Exec(ctx, "INSERT INTO replies (number, answer) SELECT number, $2 FROM ledger WHERE event_id = $1", reply.ID, reply.Data.Text)
+		return err
+	})
+	consumer, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
+		Queue: l.queue, Lanes: 4, Logger: quiet,
+		Retry: parley.RetryPolicy{Quick: []time.Duration{}, Delays: []time.Duration{time.Second}},
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return start(l.t, "the caller's consumer", consumer)
+}

@@ -1,0 +1,219 @@
+package faulttests_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/rabbitmq"
+)
+
+// effected counts the events that have had an effect.
+func (l *lab) effected() (n int, err error) {
+	return l.tryCount("(SELECT DISTINCT number FROM effects) AS e")
+}
+
+// handled waits until every event of the ledger has had its effect.
+func (l *lab) handled() {
+	l.t.Helper()
+	eventually(l.t, "every event has had its effect", func() bool {
+		n, err := l.tryCount("ledger WHERE number NOT IN (SELECT number FROM effects)")
+		return err == nil && n == 0
+	})
+}
+
+func TestConsumersKilledUnderLoadLoseNothingAndRepeatNoEffect(t *testing.T) {
+	l := newLab(t, 2)
+	relay := l.relay(l.database, l.broker, nil)
+	stopLoad := l.load(800)
+	watch := stopwatch{t: t}
+	kills := 0
+	places := []point{beforeHandler, afterEffect, afterCommit, beforeAck, afterHop, afterPark}
+	s := l.child("consumer")
+	s.Fail, s.Park = 20, 50
+	for n := range 18 {
+		s.Point, s.Pass = places[n%len(places)], 1+n/len(places)*7
+		if s.Point == afterHop || s.Point == afterPark {
+			s.Pass = 1 + n/len(places)
+		}
+		spawn(t, s).diedAt(s.Point)
+		kills++
+	}
+	// And at any moment, while a second consumer shares the queue.
+	s.Point = ""
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	second := spawn(t, s)
+	for range 15 {
+		first := spawn(t, s)
+		first.works()
+		<-time.After(time.Duration(random.IntN(200)) * time.Millisecond) // the fault's moment, nothing waits for it
+		first.kill()
+		kills++
+	}
+	second.works()
+	second.kill()
+	kills++
+	was, err := l.effected()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	last := spawn(t, s)
+	watch.until("the next consumer handles events", l.effected, begin, was)
+	stopLoad()
+	l.drained()
+	relay.stop()
+	parked := l.settleParked(last)
+	last.stop()
+	f := l.evidence().inEffect()
+	f.check(t, 0)
+	if parked == 0 {
+		t.Error("no event was parked and replayed")
+	}
+	r := f.row("kill -9 of the consumer under load, with OnTx", kills)
+	r.recovery = watch.longest
+	counts.add(t, r)
+}
+
+// settleParked replays what the planned failures have parked until every event has had its effect.
+func (l *lab) settleParked(p *process) (replayed int) {
+	l.t.Helper()
+	b := l.direct()
+	eventually(l.t, "every event has had its effect", func() bool {
+		n, err := parley.ReplayParked(l.t.Context(), b, l.queue, nil)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		replayed += n
+		left, err := l.tryCount("ledger WHERE number NOT IN (SELECT number FROM effects)")
+		return err == nil && left == 0
+	})
+	return replayed
+}
+
+// direct returns a broker connection past all proxies.
+func (l *lab) direct() *rabbitmq.Broker {
+	l.t.Helper()
+	return l.directWith(func(*rabbitmq.Config) {})
+}
+
+func (l *lab) directWith(change func(*rabbitmq.Config)) *rabbitmq.Broker {
+	l.t.Helper()
+	cfg := rabbitmq.Config{URL: l.broker, Logger: quiet}
+	change(&cfg)
+	b, err := rabbitmq.New(&cfg)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = b.Close(ctx) // a private server may be gone
+	})
+	return b
+}
+
+func TestFiveParallelCopiesOfEachMessageHaveOneEffect(t *testing.T) {
+	l := newLab(t, 1)
+	outcomes, f := l.duplicates(l.store)
+	f.check(t, 0)
+	if n := outcomes.duplicate.Load(); n != int64(4*f.events) {
+		t.Errorf("%d copies were taken for duplicates, want %d", n, 4*f.events)
+	}
+	counts.add(t, f.row("5 copies of each message on 8 lanes, with OnTx", int(outcomes.duplicate.Load())))
+}
+
+type outcomeCounts struct{ handled, duplicate atomic.Int64 }
+
+// duplicates publishes each of 400 events five times, mixed, and has a consumer with the given inbox work on them at once.
+func (l *lab) duplicates(store parley.InboxStore[pgx.Tx]) (*outcomeCounts, findings) {
+	l.t.Helper()
+	relay := l.relay(l.database, l.broker, nil)
+	l.produce(400)
+	l.drained()
+	relay.stop()
+	l.multiply(5)
+	inbox, err := parley.NewInbox(store, &parley.InboxConfig{Consumer: l.queue})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	out := &outcomeCounts{}
+	r := parley.NewRouter()
+	parley.OnTx(r, inbox, l.events[0], func(ctx context.Context, tx pgx.Tx, e parley.Event[fact]) error {
+		_, err := tx.Exec(ctx, "INSERT INTO effects (number, process) VALUES ($1, 0)", e.Payload.Number)
+		return err
+	})
+	consumer, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
+		Queue: l.queue, Lanes: 8, Prefetch: 100, Logger: quiet,
+		Retry: parley.RetryPolicy{Quick: []time.Duration{}, Delays: []time.Duration{time.Second}},
+		Hooks: parley.ConsumerHooks{Done: func(c parley.ConsumerReport) {
+			switch c.Outcome {
+			case parley.OutcomeHandled:
+				out.handled.Add(1)
+			case parley.OutcomeDuplicate:
+				out.duplicate.Add(1)
+			}
+		}},
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	stop := start(l.t, "consumer", consumer)
+	events := l.count("ledger")
+	eventually(l.t, "all copies are settled", func() bool {
+		return out.handled.Load()+out.duplicate.Load() == int64(5*events)
+	})
+	stop()
+	return out, l.evidence().inEffect()
+}
+
+// multiply takes all messages out of the queue and puts each back so many times, the copies side by side, so that
+// they meet on different lanes.
+func (l *lab) multiply(times int) {
+	l.t.Helper()
+	err := l.onBroker(func(ch *amqp.Channel) error {
+		q, err := ch.QueueDeclarePassive(l.queue, true, false, false, false, nil)
+		if err != nil {
+			return err
+		}
+		var all []amqp.Delivery
+		for range q.Messages {
+			d, ok, err := ch.Get(l.queue, true)
+			if err != nil || !ok {
+				return err
+			}
+			all = append(all, d)
+		}
+		if err := ch.Confirm(false); err != nil {
+			return err
+		}
+		var last *amqp.DeferredConfirmation
+		for d := range slices.Values(all) {
+			for range times {
+				last, err = ch.PublishWithDeferredConfirm(d.Exchange, d.RoutingKey, true, false, amqp.Publishing{
+					MessageId: d.MessageId, Type: d.Type, Headers: d.Headers, ContentType: d.ContentType,
+					DeliveryMode: amqp.Persistent, Timestamp: d.Timestamp, AppId: d.AppId, Body: d.Body,
+				})
+				if err != nil {
+					return err
+				}
+			}
+		}
+		if last != nil {
+			_, err = last.WaitContext(l.t.Context())
+		}
+		return err
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}

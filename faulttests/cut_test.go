@@ -1,0 +1,149 @@
+package faulttests_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/faultproxy"
+	"github.com/parley-go/parley/rabbitmq"
+)
+
+// A window that is cut leaves messages whose outcome is unknown. They are sent again, in their order, so the
+// first arrivals stay in order.
+func TestABrokerConnectionThatIsCutInMidWindowLosesAndReordersNothing(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 2)
+	proxy, broker := through(t, l.broker)
+	const batch = 200
+	relay := l.relay(l.database, broker, func(c *parley.RelayConfig, _ *rabbitmq.Config) { c.BatchSize = batch })
+	stopLoad := l.load(500)
+	watch := stopwatch{t: t}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	const cuts = 30
+	for n := range cuts {
+		sent := proxy.Sent(faultproxy.BasicPublish)
+		eventually(t, "the relay publishes", func() bool { return proxy.Sent(faultproxy.BasicPublish) > sent })
+		switch n % 3 {
+		case 0:
+			proxy.CutAfter(int64(random.IntN(20_000)))
+		case 1:
+			proxy.CutInBody()
+		default:
+			proxy.Cut()
+		}
+		eventually(t, "the connection is cut", func() bool { return proxy.Count(faultproxy.Cuts) > n })
+		was, err := l.moved()
+		if err != nil {
+			t.Fatal(err)
+		}
+		watch.until("the relay goes on after a cut", l.moved, time.Now(), was)
+	}
+	stopLoad()
+	l.drained()
+	relay.stop()
+	f := l.judged()
+	f.check(t, cuts*batch)
+	if relay.errs.Load() == 0 {
+		t.Error("the relay has not noticed any of it")
+	}
+	r := f.row("cut of the broker connection in mid-window", proxy.Count(faultproxy.Cuts))
+	r.recovery = watch.longest
+	counts.add(t, r)
+}
+
+// The relay lives on, so it knows what the broker has accepted: it owes the database the deletion, and
+// publishes nothing twice.
+func TestADatabaseConnectionThatIsCutInMidTransactionDoublesNothing(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 2)
+	proxy, database := through(t, l.database)
+	relay := l.relay(database, l.broker, nil)
+	stopLoad := l.load(500)
+	watch := stopwatch{t: t}
+	const cuts = 30
+	for n := range cuts {
+		batches := relay.batches.Load()
+		eventually(t, "the relay works", func() bool { return relay.batches.Load() > batches })
+		proxy.CutAfter(int64(rand.IntN(5000))) // within the next statements of a batch or between them
+		eventually(t, "the connection is cut", func() bool { return proxy.Count(faultproxy.Cuts) > n })
+		was, err := l.moved()
+		if err != nil {
+			t.Fatal(err)
+		}
+		watch.until("the relay goes on after a cut", l.moved, time.Now(), was)
+	}
+	stopLoad()
+	l.drained()
+	relay.stop()
+	f := l.judged()
+	f.check(t, 0)
+	r := f.row("cut of the database connection in mid-transaction", proxy.Count(faultproxy.Cuts))
+	r.recovery = watch.longest
+	counts.add(t, r)
+}
+
+// The server commits, but the answer is cut off: whether the rows are gone is unknown to the relay.
+func TestALostAnswerToCommitDoublesNothing(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 2)
+	proxy, database := through(t, l.database)
+	watch := &commitCutter{proxy: proxy}
+	relay := l.relayFrom(poolTo(t, database, watch), l.broker, nil)
+	stopLoad := l.load(500)
+	const cuts = 20
+	eventually(t, "the answers to 20 commits are lost", func() bool { return watch.cuts.Load() >= cuts })
+	watch.enough.Store(true)
+	stopLoad()
+	l.drained()
+	relay.stop()
+	f := l.judged()
+	f.check(t, 0)
+	counts.add(t, f.row("lost answer to the relay's commit", int(watch.cuts.Load())))
+}
+
+// The broker has the messages, but its confirm never comes. Silence for the confirm timeout ends
+// the session; what it left open is sent again.
+func TestASwallowedConfirmCostsDuplicatesOnly(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 1)
+	proxy, broker := through(t, l.broker)
+	const batch = 50
+	relay := l.relay(l.database, broker, func(c *parley.RelayConfig, m *rabbitmq.Config) {
+		c.BatchSize = batch
+		m.ConfirmTimeout = time.Second
+	})
+	watch := stopwatch{t: t}
+	const times = 3
+	felt := 0
+	for felt < times {
+		errs, swallowed := relay.errs.Load(), proxy.Count(faultproxy.Swallowed)
+		// All confirms from here on: a later one would cover the first.
+		proxy.SwallowConfirms(1 << 20)
+		l.produce(2 * batch)
+		eventually(t, "a confirm is swallowed", func() bool { return proxy.Count(faultproxy.Swallowed) > swallowed })
+		begin := time.Now()
+		was, err := l.moved()
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the relay gives the session up", func() bool { return relay.errs.Load() > errs })
+		felt++
+		proxy.Heal()
+		watch.until("the relay goes on", l.moved, begin, was)
+	}
+	l.drained()
+	relay.stop()
+	f := l.judged()
+	if len(f.doubled) == 0 {
+		t.Error("nothing came twice: the messages of the swallowed confirms were not sent again")
+	}
+	// While all confirms are swallowed, each session repeats its batch: the relay tries again until it is healed.
+	f.check(t, times*batch*8)
+	r := f.row("swallowed confirms", felt)
+	r.recovery = watch.longest
+	counts.add(t, r)
+}

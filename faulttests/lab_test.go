@@ -1,0 +1,259 @@
+package faulttests_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/faultproxy"
+	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/postgres"
+)
+
+// patience is how long anything may take; a machine that is shared by many is slow.
+const patience = 90 * time.Second
+
+// A lab is a database, a queue with some exchanges, and the ledger. It looks at both past all
+// proxies, and at the broker without parley's own driver.
+type lab struct {
+	t         *testing.T
+	database  string // URLs
+	broker    string
+	pool      *pgxpool.Pool
+	store     *postgres.Store
+	outbox    *parley.Outbox[pgx.Tx]
+	queue     string
+	exchanges []string
+	events    []*parley.EventType[fact] // one for each exchange
+	number    atomic.Int64              // of the last event
+}
+
+// A fact is the payload of all events.
+type fact struct {
+	Number int64  `json:"number"`
+	Fill   string `json:"fill,omitempty"`
+}
+
+// newLab returns a lab on the shared servers.
+func newLab(t *testing.T, exchanges int) *lab {
+	t.Helper()
+	notShort(t)
+	return newLabOn(t, testenv.Postgres(t), testenv.RabbitMQ(t), exchanges)
+}
+
+func newLabOn(t *testing.T, database, broker string, exchanges int) *lab {
+	t.Helper()
+	l := &lab{t: t, database: database, broker: broker, queue: testenv.Unique(t, "faults")}
+	for n := range exchanges {
+		l.exchanges = append(l.exchanges, fmt.Sprintf("%s.%d", l.queue, n))
+	}
+	l.events = contracts(l.exchanges)
+	var err error
+	if l.pool, err = pgxpool.New(t.Context(), database); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.pool.Close)
+	if l.store, err = postgres.New(l.pool, nil); err == nil {
+		err = l.store.Migrate(t.Context())
+	}
+	if err == nil {
+		_, err = l.pool.Exec(t.Context(), ledgerSchema)
+	}
+	if err == nil {
+		l.outbox, err = parley.NewOutbox(l.store, &parley.OutboxConfig{AppID: "faults"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.declare()
+	return l
+}
+
+func contracts(exchanges []string) []*parley.EventType[fact] {
+	events := make([]*parley.EventType[fact], len(exchanges))
+	for i, name := range exchanges {
+		events[i] = parley.NewEvent[fact](name, "noted")
+	}
+	return events
+}
+
+// onBroker runs do on a connection of its own: brokers go down in these tests.
+func (l *lab) onBroker(do func(ch *amqp.Channel) error) error {
+	conn, err := amqp.Dial(l.broker)
+	if err != nil {
+		return err
+	}
+	defer conn.CloseDeadline(time.Now().Add(5 * time.Second))
+	ch, err := conn.Channel()
+	if err != nil {
+		return err
+	}
+	return do(ch)
+}
+
+func (l *lab) declare() {
+	l.t.Helper()
+	err := l.onBroker(func(ch *amqp.Channel) error {
+		_, err := ch.QueueDeclare(l.queue, true, false, false, false, nil)
+		for _, name := range l.exchanges {
+			if err == nil {
+				err = ch.ExchangeDeclare(name, "topic", true, false, false, false, nil)
+			}
+			if err == nil {
+				err = ch.QueueBind(l.queue, "#", name, false, nil)
+			}
+		}
+		return err
+	})
+	l.t.Cleanup(l.remove)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// remove deletes what is on the broker, the queues of a consumer included.
+func (l *lab) remove() {
+	_ = l.onBroker(func(ch *amqp.Channel) error { // a private broker may be gone already
+		for _, suffix := range []string{"", ".parked", ".retry.1s"} {
+			_, _ = ch.QueueDelete(l.queue+suffix, false, false, false)
+		}
+		for _, name := range l.exchanges {
+			_ = ch.ExchangeDelete(name, false, false)
+		}
+		return nil
+	})
+}
+
+// ready counts the messages that wait in a queue.
+func (l *lab) ready(queue string) (n int, err error) {
+	err = l.onBroker(func(ch *amqp.Channel) error {
+		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		n = q.Messages
+		return err
+	})
+	return n, err
+}
+
+// arrivals empties the queue, in its order. Nothing may be written to it meanwhile.
+func (l *lab) arrivals() []arrival {
+	l.t.Helper()
+	var out []arrival
+	err := l.onBroker(func(ch *amqp.Channel) error {
+		q, err := ch.QueueDeclarePassive(l.queue, true, false, false, false, nil)
+		if err != nil {
+			return err
+		}
+		deliveries, err := ch.Consume(l.queue, "", true, false, false, false, nil)
+		if err != nil {
+			return err
+		}
+		timeout := time.NewTimer(patience)
+		defer timeout.Stop()
+		for len(out) < q.Messages {
+			select {
+			case d, ok := <-deliveries:
+				if !ok {
+					return fmt.Errorf("the deliveries ended after %d of %d", len(out), q.Messages)
+				}
+				a, err := readArrival(d)
+				if err != nil {
+					return err
+				}
+				out = append(out, a)
+			case <-timeout.C:
+				return fmt.Errorf("only %d of %d messages came", len(out), q.Messages)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return out
+}
+
+// readArrival reads a body with nothing of parley, as a stranger would.
+func readArrival(d amqp.Delivery) (arrival, error) {
+	var body struct {
+		EventID int64 `json:"eventId"`
+		Payload fact  `json:"payload"`
+	}
+	err := json.Unmarshal(d.Body, &body)
+	return arrival{number: body.Payload.Number, exchange: d.Exchange, event: body.EventID, id: d.MessageId}, err
+}
+
+// eventually looks until ok returns true. It fails the test when it never does.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	within(t, patience, what, ok)
+}
+
+func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-timeout.C:
+			t.Fatalf("after %v still not: %s", limit, what)
+		}
+	}
+}
+
+// start runs something until the test ends or stop is called, which waits for it.
+func start(t *testing.T, what string, r parley.Runner) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	ended := false
+	stop = func() {
+		if ended {
+			return
+		}
+		ended = true
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		case <-time.After(patience):
+			t.Errorf("%s has not stopped after %v", what, patience)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// through returns a proxy to the server of a URL, and the URL that leads through it.
+func through(t *testing.T, address string) (*faultproxy.Proxy, string) {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"amqp": "5672"}[u.Scheme]
+	}
+	if port == "" {
+		port = "5432"
+	}
+	p := faultproxy.Start(t, net.JoinHostPort(u.Hostname(), port))
+	u.Host = p.Addr()
+	return p, u.String()
+}

@@ -1,0 +1,45 @@
+package faulttests_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain runs the tests, or the one role that a parent process has given this one.
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childVariable); text != "" {
+		os.Exit(runChild(text))
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := counts.write(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+		os.Exit(code)
+	}))
+}
+
+// faultsVariable is the environment variable that, set to "all", adds the tests that start servers of their
+// own or take minutes.
+const faultsVariable = "PARLEY_FAULTS"
+
+// needAll skips a test that is not in the quick set. PARLEY_TEST_ALL=1 does not turn this into a
+// failure: that variable asks for everything in the daily run, and these are another run.
+func needAll(t *testing.T) {
+	t.Helper()
+	if os.Getenv(faultsVariable) != "all" {
+		t.Skipf("is not in the quick set (set %s=all to run this test)", faultsVariable)
+	}
+	notShort(t)
+}
+
+// notShort leaves a test with real servers out of -short runs.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds on real servers (run without -short)")
+	}
+}

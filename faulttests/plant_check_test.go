@@ -1,0 +1,299 @@
+package faulttests_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/rabbitmq"
+)
+
+// Each planted mistake runs in a scenario that parley passes, so that what the checker finds is the mistake's.
+func eachPlant(t *testing.T, mistake plant, scenario func(t *testing.T, p plant) findings, found func(f findings) []int64) {
+	t.Helper()
+	t.Run("without it", func(t *testing.T) {
+		f := scenario(t, noPlant)
+		if faults := f.faults(); len(faults) > 0 || len(found(f)) > 0 {
+			t.Errorf("the scenario fails without a mistake: %s, %v", strings.Join(faults, "; "), found(f))
+		}
+	})
+	t.Run("with it", func(t *testing.T) {
+		f := scenario(t, mistake)
+		if len(found(f)) == 0 {
+			t.Errorf("the checker has not caught %q; it found: %v", mistake, f.faults())
+		}
+	})
+}
+
+func lost(f findings) []int64      { return f.lost }
+func doubled(f findings) []int64   { return f.doubled }
+func reordered(f findings) []int64 { return f.reordered }
+
+// plantedRelay moves the due records once, in this process.
+func (l *lab) plantedRelay(p plant, pub parley.Publisher, c *parley.RelayConfig) *parley.Relay {
+	l.t.Helper()
+	source, pub := p.relay(l.store, pub)
+	c.Logger = quiet
+	r, err := parley.NewRelay(source, pub, c)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return r
+}
+
+func (l *lab) drain(r *parley.Relay) {
+	l.t.Helper()
+	if _, err := r.Drain(l.t.Context()); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// An id is taken before the commit: one that is taken first may be seen last.
+func TestTheCheckerCatchesACursor(t *testing.T) {
+	eachPlant(t, cursorSelect, func(t *testing.T, p plant) findings {
+		l := newLab(t, 2)
+		r := l.plantedRelay(p, l.direct(), &parley.RelayConfig{BatchSize: 10})
+		slow, quick := writer{l: l, exchange: 0, group: 1}, writer{l: l, exchange: 1, group: 1}
+		inserted, commit := make(chan struct{}), make(chan struct{})
+		var committing sync.WaitGroup
+		committing.Go(func() { slow.writeSlowly(inserted, commit) })
+		<-inserted
+		if err := quick.write(t.Context()); err != nil {
+			t.Error(err)
+		}
+		l.drain(r)
+		close(commit)
+		committing.Wait()
+		_, _ = r.Drain(t.Context()) // with the mistake it makes no progress
+		return l.judgedWithoutOutbox()
+	}, lost)
+}
+
+// judgedWithoutOutbox leaves rows of the outbox out of the verdict: that they did not arrive is enough.
+func (l *lab) judgedWithoutOutbox() findings {
+	f := l.judged()
+	f.left = 0
+	return f
+}
+
+// writeSlowly commits one event when it is told to.
+func (w *writer) writeSlowly(inserted chan<- struct{}, commit <-chan struct{}) {
+	ctx := w.l.t.Context()
+	err := pgx.BeginFunc(ctx, w.l.pool, func(tx pgx.Tx) error {
+		number := w.l.number.Add(1)
+		id, err := parley.Publish(ctx, w.l.outbox.In(tx), w.l.events[w.exchange], fact{Number: number})
+		if err == nil {
+			_, err = tx.Exec(ctx, "INSERT INTO ledger (number, exchange, event_id, fate) VALUES ($1, $2, $3, $4)", number, w.l.exchanges[w.exchange], id, committed)
+		}
+		close(inserted)
+		<-commit
+		return err
+	})
+	if err != nil {
+		w.l.t.Error(err)
+	}
+}
+
+func TestTheCheckerCatchesADeleteBeforeTheConfirm(t *testing.T) {
+	eachPlant(t, deleteBeforeConfirm, func(t *testing.T, p plant) findings {
+		l := newLab(t, 1)
+		l.produce(100)
+		s := l.child("relay")
+		s.Plant, s.Point = p, midPublish
+		spawn(t, s).diedAt(midPublish)
+		successor := spawn(t, l.child("relay"))
+		successor.works()
+		l.drained()
+		successor.stop()
+		return l.judged()
+	}, lost)
+}
+
+func TestTheCheckerCatchesAnIgnoredReturn(t *testing.T) {
+	eachPlant(t, confirmBeforeReturn, func(t *testing.T, p plant) findings {
+		l := newLab(t, 2)
+		b := l.direct()
+		// The second exchange has no queue any more.
+		if err := b.DeleteExchange(t.Context(), l.exchanges[1]); err != nil {
+			t.Fatal(err)
+		}
+		l.produce(20)
+		l.drain(l.plantedRelay(p, b, &parley.RelayConfig{Unroutable: parley.UnroutablePark}))
+		return l.judged()
+	}, lost)
+}
+
+// gate holds up the first publication of a relay.
+type gate struct {
+	parley.Publisher
+	reached chan struct{}
+	open    chan struct{}
+	once    sync.Once
+}
+
+func (g *gate) Publish(ctx context.Context, messages []parley.Message) []error {
+	g.once.Do(func() {
+		close(g.reached)
+		<-g.open
+	})
+	return g.Publisher.Publish(ctx, messages)
+}
+
+// While one relay has a batch in hand, another one must not publish the next.
+func TestTheCheckerCatchesSkipLockedInOrderedMode(t *testing.T) {
+	eachPlant(t, skipLocked, func(t *testing.T, p plant) findings {
+		l := newLab(t, 1)
+		l.produce(40)
+		g := &gate{Publisher: l.direct(), reached: make(chan struct{}), open: make(chan struct{})}
+		slow := l.plantedRelay(p, g, &parley.RelayConfig{BatchSize: 10})
+		quick := l.plantedRelay(p, l.direct(), &parley.RelayConfig{BatchSize: 10})
+		var draining sync.WaitGroup
+		draining.Go(func() { l.drain(slow) })
+		<-g.reached
+		_, _ = quick.Drain(t.Context()) // standing by is an error of Drain
+		close(g.open)
+		draining.Wait()
+		return l.judged()
+	}, reordered)
+}
+
+func TestTheCheckerCatchesAnAckBeforeTheCommit(t *testing.T) {
+	eachPlant(t, ackBeforeCommit, func(t *testing.T, p plant) findings {
+		l := newLab(t, 1)
+		l.produce(100)
+		relay := l.relay(l.database, l.broker, nil)
+		l.drained()
+		relay.stop()
+		s := l.child("consumer")
+		s.Plant, s.Point, s.Pass = p, afterEffect, 10
+		spawn(t, s).diedAt(afterEffect)
+		l.consumeAll()
+		return l.evidence().inEffect()
+	}, lost)
+}
+
+func TestTheCheckerCatchesAnInboxThatChecksAndThenInserts(t *testing.T) {
+	eachPlant(t, checkThenInsert, func(t *testing.T, p plant) findings {
+		l := newLab(t, 1)
+		var store parley.InboxStore[pgx.Tx] = l.store
+		if p == checkThenInsert {
+			store = lookingInbox{l.store, l.pool}
+		}
+		_, f := l.duplicates(store)
+		return f
+	}, doubled)
+}
+
+// consumeAll has consumers empty the queue. One that stops gives back what it has not begun.
+func (l *lab) consumeAll() {
+	l.t.Helper()
+	eventually(l.t, "the queue is empty and nobody holds a message of it", func() bool {
+		p := spawn(l.t, l.child("consumer"))
+		p.works()
+		eventually(l.t, "the queue is empty", func() bool { n, err := l.ready(l.queue); return err == nil && n == 0 })
+		p.stop()
+		return l.released() == 0
+	})
+}
+
+// A handler that ends after its connection was lost must not acknowledge what has the same number on the next one.
+func TestTheCheckerCatchesAnAckWithoutItsSession(t *testing.T) {
+	eachPlant(t, ackWithoutSession, func(t *testing.T, p plant) findings {
+		l := newLab(t, 1)
+		l.produce(5)
+		l.drain(l.plantedRelay(noPlant, l.direct(), &parley.RelayConfig{}))
+		proxy, broker := through(t, l.broker)
+		var b parley.Subscriber = l.directWith(func(c *rabbitmq.Config) { c.URL = broker })
+		if p == ackWithoutSession {
+			forgetful := &forgetfulBroker{url: broker}
+			t.Cleanup(forgetful.close)
+			b = forgetful
+		}
+		first, old := l.hold(b, 3)
+		l.settle(old[0])
+		if proxy.Cut() == 0 {
+			t.Fatal("no connection was cut")
+		}
+		eventually(t, "the subscription has ended with its connection", func() bool {
+			_, err := first.Next(t.Context())
+			return err != nil
+		})
+		second, _ := l.hold(b, 4)
+		if err := old[1].Settle(parley.Ack); err != nil && !errors.Is(err, parley.ErrStale) {
+			t.Error(err)
+		}
+		if err := second.Close(); err != nil { // nothing of the second session was handled
+			t.Error(err)
+		}
+		return l.effectsOf(old[:2])
+	}, lost)
+}
+
+// hold takes so many deliveries without settling them.
+func (l *lab) hold(b parley.Subscriber, n int) (parley.Subscription, []*parley.Delivery) {
+	l.t.Helper()
+	sub, err := b.Subscribe(l.t.Context(), l.queue, parley.SubscribeOptions{Prefetch: n})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { _ = sub.Close() }) // its connection is cut
+	deliveries := make([]*parley.Delivery, n)
+	for i := range deliveries {
+		if deliveries[i], err = sub.Next(l.t.Context()); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	return sub, deliveries
+}
+
+// settle acknowledges a delivery and waits until the broker has noticed: it delivers one more.
+func (l *lab) settle(d *parley.Delivery) {
+	l.t.Helper()
+	before, err := l.ready(l.queue)
+	if err == nil {
+		err = d.Settle(parley.Ack)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	eventually(l.t, "the broker has the ack", func() bool { n, err := l.ready(l.queue); return err == nil && n == before-1 })
+}
+
+// effectsOf judges deliveries that were handled together with what is left in the queue.
+func (l *lab) effectsOf(handled []*parley.Delivery) findings {
+	l.t.Helper()
+	e := l.evidence()
+	l.released()
+	for _, a := range l.arrivals() {
+		e.effects[a.number] = 1
+	}
+	for _, d := range handled {
+		a, err := readArrival(amqp.Delivery{Body: d.Body})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		e.effects[a.number] = 1
+	}
+	return e.inEffect()
+}
+
+// released waits until nobody consumes the queue, and returns how many messages it has then.
+func (l *lab) released() (left int) {
+	l.t.Helper()
+	eventually(l.t, "nobody consumes the queue", func() bool {
+		consumers := 0
+		err := l.onBroker(func(ch *amqp.Channel) error {
+			q, err := ch.QueueDeclarePassive(l.queue, true, false, false, false, nil)
+			left, consumers = q.Messages, q.Consumers
+			return err
+		})
+		return err == nil && consumers == 0
+	})
+	return left
+}

@@ -1,0 +1,208 @@
+package faulttests_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/rabbitmq"
+)
+
+// recoveryLimit is how long after a server's port is open again everything has to go on.
+const recoveryLimit = 15 * time.Second
+
+// work is a queue of a consumer beside the lab's own, which keeps all that arrives.
+func (l *lab) work() string { return l.queue + ".work" }
+
+// consume gives each event its effect, in this process, from a queue that the consumer declares by itself.
+func (l *lab) consume() (stop func()) {
+	l.t.Helper()
+	inbox, err := parley.NewInbox[pgx.Tx](l.store, &parley.InboxConfig{Consumer: l.work()})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	r := parley.NewRouter()
+	topology := parley.Topology{Queues: []parley.Queue{{Name: l.work()}}}
+	for i, event := range l.events {
+		topology.Exchanges = append(topology.Exchanges, parley.Exchange{Name: l.exchanges[i]})
+		topology.Bindings = append(topology.Bindings, parley.Binding{Queue: l.work(), Exchange: l.exchanges[i]})
+		parley.OnTx(r, inbox, event, func(ctx context.Context, tx pgx.Tx, e parley.Event[fact]) error {
+			_, err := tx.Exec(ctx, "INSERT INTO effects (number, process) VALUES ($1, 0)", e.Payload.Number)
+			return err
+		})
+	}
+	subscribed := make(chan struct{}, 1)
+	c, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
+		Queue: l.work(), Lanes: 8, Topology: topology, Logger: quiet,
+		Retry: parley.RetryPolicy{Quick: []time.Duration{100 * time.Millisecond}, Delays: []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second}},
+		Hooks: parley.ConsumerHooks{Subscribed: func(bool, error) {
+			select {
+			case subscribed <- struct{}{}:
+			default: // the first time is what is waited for
+			}
+		}},
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() {
+		b := l.direct()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		for _, suffix := range []string{"", ".parked", ".retry.2s", ".retry.5s", ".retry.10s"} {
+			_ = b.DeleteQueue(ctx, l.work()+suffix) // a private server may be gone
+		}
+	})
+	stop = start(l.t, "consumer", c)
+	select {
+	case <-subscribed:
+	case <-time.After(patience):
+		l.t.Fatal("the consumer has not subscribed")
+	}
+	return stop
+}
+
+// withFaults runs a relay, a consumer and a load through faults, and judges queue and effects. Each fault returns when
+// the server serves again, and since when its port is open.
+func (l *lab) withFaults(name string, doubled int, faults []func() (opened time.Time)) {
+	l.t.Helper()
+	relay := l.relay(l.database, l.broker, nil)
+	stopConsumer := l.consume()
+	stopLoad := l.load(300)
+	moved, handled := stopwatch{t: l.t}, stopwatch{t: l.t}
+	for _, fault := range faults {
+		before, err := l.effected()
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		eventually(l.t, "the load flows", func() bool { n, err := l.effected(); return err == nil && n > before+300 })
+		errs := relay.errs.Load()
+		opened := fault()
+		eventually(l.t, "the relay has felt it", func() bool { return relay.errs.Load() > errs || relay.state() == parley.RelayActive })
+		was, err := l.moved()
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		had, err := l.effected()
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		moved.until("the relay goes on", l.moved, opened, was)
+		handled.until("the consumer goes on", l.effected, opened, had)
+	}
+	stopLoad()
+	l.drained()
+	relay.stop()
+	l.handled()
+	stopConsumer()
+	if moved.longest > recoveryLimit || handled.longest > recoveryLimit {
+		l.t.Errorf("the relay went on after %v and the consumer after %v, want at most %v", moved.longest, handled.longest, recoveryLimit)
+	}
+	if n, err := l.ready(l.work() + ".parked"); err != nil || n != 0 {
+		l.t.Errorf("an outage has parked %d messages (%v)", n, err)
+	}
+	e := l.evidence()
+	e.arrivals = l.arrivals()
+	f := e.inQueue()
+	f.check(l.t, doubled)
+	e.inEffect().check(l.t, 0)
+	r := f.row(name, len(faults))
+	r.recovery = max(moved.longest, handled.longest)
+	counts.add(l.t, r)
+}
+
+func TestABrokerThatRestartsUnderLoadCostsNothing(t *testing.T) {
+	needAll(t)
+	s := privateRabbitMQ(t)
+	l := newLabOn(t, testenv.Postgres(t), s.url, 2)
+	restart := func(sig syscall.Signal) func() time.Time {
+		return func() time.Time { s.signal(sig); s.start(); return s.opened }
+	}
+	faults := []func() time.Time{restart(syscall.SIGTERM), restart(syscall.SIGKILL), restart(syscall.SIGKILL), restart(syscall.SIGTERM), restart(syscall.SIGKILL)}
+	l.withFaults("restart and kill -9 of the broker under load", 200*len(faults), faults)
+}
+
+func TestADatabaseThatRestartsUnderLoadCostsNothing(t *testing.T) {
+	needAll(t)
+	s := privatePostgres(t)
+	l := newLabOn(t, s.url, testenv.RabbitMQ(t), 2)
+	restart := func(sig syscall.Signal) func() time.Time {
+		return func() time.Time { s.signal(sig); s.start(); return s.opened }
+	}
+	// Fast, immediate, and no shutdown at all.
+	faults := []func() time.Time{restart(syscall.SIGINT), restart(syscall.SIGKILL), restart(syscall.SIGQUIT), restart(syscall.SIGKILL), restart(syscall.SIGINT), restart(syscall.SIGKILL)}
+	// The relay knows what the broker has accepted, so it repeats nothing.
+	l.withFaults("restart and kill -9 of the database under load", 0, faults)
+}
+
+// A broker over its memory limit takes no publications. The relay has to wait without a transaction: its locks
+// and its snapshot would harm the whole database.
+func TestABrokerUnderItsMemoryAlarmIsWaitedForWithoutATransaction(t *testing.T) {
+	needAll(t)
+	s := privateRabbitMQ(t)
+	l := newLabOn(t, testenv.Postgres(t), s.url, 2)
+	blocked := make(chan string, 16)
+	relay := l.relay(l.database, l.broker, func(_ *parley.RelayConfig, c *rabbitmq.Config) {
+		c.Hooks.Blocked = func(reason string) { blocked <- reason }
+	})
+	stopLoad := l.load(300)
+	eventually(t, "the load flows", func() bool { n, err := l.moved(); return err == nil && n > 500 })
+	s.control("set_vm_memory_high_watermark", "absolute", "1000000")
+	select {
+	case reason := <-blocked:
+		t.Logf("the broker blocks: %s", reason)
+	case <-time.After(patience):
+		t.Fatal("the broker does not block")
+	}
+	// Longer than a confirm timeout: the relay gives a session up and has to wait on the next one too.
+	longest, statement := l.longestTransaction(40 * time.Second)
+	if longest > 6*time.Second {
+		t.Errorf("a transaction stayed open for %v while the broker blocked, want at most 6 s; its last statement: %s", longest, statement)
+	}
+	t.Logf("the oldest transaction was open for %v; %d errors", longest, relay.errs.Load())
+	was, err := l.moved()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.control("set_vm_memory_high_watermark", "0.4")
+	watch := stopwatch{t: t}
+	watch.until("the relay goes on", l.moved, time.Now(), was)
+	stopLoad()
+	l.drained()
+	relay.stop()
+	f := l.judged()
+	f.check(t, 200)
+	r := f.row("memory alarm of the broker", 1)
+	r.recovery = watch.longest
+	counts.add(t, r)
+}
+
+// longestTransaction watches the database for a while, and returns the age and the last statement of the oldest
+// transaction that it has seen.
+func (l *lab) longestTransaction(watch time.Duration) (longest time.Duration, statement string) {
+	l.t.Helper()
+	const q = `SELECT extract(epoch FROM clock_timestamp() - xact_start)::float8, state || ': ' || query FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND xact_start IS NOT NULL AND state <> 'idle'
+ORDER BY 1 DESC LIMIT 1`
+	begin := time.Now()
+	eventually(l.t, fmt.Sprint(watch, " have passed"), func() bool {
+		var seconds float64
+		var text string
+		err := l.pool.QueryRow(l.t.Context(), q).Scan(&seconds, &text)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			l.t.Fatal(err)
+		}
+		if age := time.Duration(seconds * float64(time.Second)); age > longest {
+			longest, statement = age, text
+		}
+		return time.Since(begin) > watch
+	})
+	return longest, statement
+}

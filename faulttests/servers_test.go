@@ -1,0 +1,233 @@
+package faulttests_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// A server is a PostgreSQL or RabbitMQ of a test's own: own port, own folder, ended by its pid. The machine's
+// servers are left alone.
+type server struct {
+	t       *testing.T
+	name    string
+	dir     string
+	port    int
+	url     string
+	as      *syscall.Credential
+	command []string
+	env     []string
+	// login returns nil when the server serves.
+	login func(ctx context.Context, url string) error
+
+	cmd    *exec.Cmd
+	ended  chan struct{} // closed when cmd has ended
+	opened time.Time     // when its port was found open
+}
+
+// newServer makes the folder, for an account of the machine if we are root: both servers refuse to run as root.
+func newServer(t *testing.T, name, account string) *server {
+	t.Helper()
+	s := &server{t: t, name: name}
+	var err error
+	// A short path: PostgreSQL puts a socket there, and those have at most 107 bytes.
+	if s.dir, err = os.MkdirTemp("", "parley-faults-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(s.dir) })
+	if os.Geteuid() == 0 {
+		u, err := user.Lookup(account)
+		if err != nil {
+			t.Fatalf("%s needs its account: %v", name, err)
+		}
+		uid, _ := strconv.Atoi(u.Uid) // numbers on every Unix
+		gid, _ := strconv.Atoi(u.Gid)
+		s.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		if err := os.Chown(s.dir, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.port = freePort(t)
+	return s
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// program finds a program in Debian's folders, which are not in PATH.
+func program(t *testing.T, patterns ...string) string {
+	t.Helper()
+	for _, pattern := range patterns {
+		if found, _ := filepath.Glob(pattern); len(found) > 0 {
+			return found[len(found)-1]
+		}
+		if path, err := exec.LookPath(filepath.Base(pattern)); err == nil {
+			return path
+		}
+	}
+	t.Fatalf("the test needs %s: install the server's package", filepath.Base(patterns[0]))
+	return ""
+}
+
+func privatePostgres(t *testing.T) *server {
+	t.Helper()
+	s := newServer(t, "PostgreSQL", "postgres")
+	data := filepath.Join(s.dir, "data")
+	initdb := program(t, "/usr/lib/postgresql/*/bin/initdb")
+	s.run(initdb, "--pgdata="+data, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+	s.command = []string{
+		program(t, "/usr/lib/postgresql/*/bin/postgres"), "-D", data, "-p", strconv.Itoa(s.port),
+		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=" + s.dir,
+	}
+	s.url = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
+	s.login = func(ctx context.Context, url string) error {
+		conn, err := pgx.Connect(ctx, url)
+		if err != nil {
+			return err
+		}
+		return conn.Close(ctx)
+	}
+	t.Cleanup(s.end)
+	s.start()
+	return s
+}
+
+func privateRabbitMQ(t *testing.T) *server {
+	t.Helper()
+	s := newServer(t, "RabbitMQ", "rabbitmq")
+	s.command = []string{program(t, "/usr/lib/rabbitmq/bin/rabbitmq-server")}
+	s.env = []string{
+		"HOME=" + s.dir, "ERL_EPMD_ADDRESS=127.0.0.1", "ERL_FLAGS=-kernel inet_dist_use_interface {127,0,0,1}",
+		"RUNNING_UNDER_SYSTEMD=true", // the script becomes the node in place of watching it: one pid
+		"RABBITMQ_NODENAME=" + s.node(), "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1", "RABBITMQ_NODE_PORT=" + strconv.Itoa(s.port),
+		"RABBITMQ_DIST_PORT=" + strconv.Itoa(freePort(t)), "RABBITMQ_MNESIA_BASE=" + filepath.Join(s.dir, "data"),
+		"RABBITMQ_LOG_BASE=" + filepath.Join(s.dir, "log"), "RABBITMQ_PID_FILE=" + filepath.Join(s.dir, "pid"),
+		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(s.dir, "enabled_plugins"),
+		"RABBITMQ_CONF_ENV_FILE=" + filepath.Join(s.dir, "none"), "RABBITMQ_CONFIG_FILE=" + filepath.Join(s.dir, "none"),
+	}
+	s.url = fmt.Sprintf("amqp://guest:guest@127.0.0.1:%d/", s.port)
+	s.login = func(_ context.Context, url string) error {
+		conn, err := amqp.Dial(url)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+	t.Cleanup(s.end)
+	s.start()
+	return s
+}
+
+func (s *server) node() string { return fmt.Sprintf("parley-faults-%d@localhost", s.port) }
+
+// control runs rabbitmqctl on this node and no other.
+func (s *server) control(args ...string) {
+	s.t.Helper()
+	s.run(program(s.t, "/usr/lib/rabbitmq/bin/rabbitmqctl"), append([]string{"--node", s.node()}, args...)...)
+}
+
+// run runs a program as the server's account to its end.
+func (s *server) run(name string, args ...string) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), name, args...)
+	cmd.Dir, cmd.Env = s.dir, append(os.Environ(), s.env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("%s: %v\n%s", filepath.Base(name), err, out)
+	}
+}
+
+// start starts the server, again and again if need be: after kill -9 the old one's remains may be in the
+// way. It returns when a login succeeds.
+func (s *server) start() {
+	s.t.Helper()
+	s.launch()
+	s.opened = time.Time{}
+	eventually(s.t, s.name+" serves", func() bool {
+		select {
+		case <-s.ended:
+			s.launch()
+			return false
+		default:
+		}
+		if s.opened.IsZero() {
+			conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)))
+			if err != nil {
+				return false
+			}
+			_ = conn.Close()
+			s.opened = time.Now()
+		}
+		ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
+		defer cancel()
+		return s.login(ctx, s.url) == nil
+	})
+}
+
+func (s *server) launch() {
+	s.t.Helper()
+	log, err := os.OpenFile(filepath.Join(s.dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer log.Close()
+	s.cmd = exec.Command(s.command[0], s.command[1:]...)
+	s.cmd.Dir, s.cmd.Env = s.dir, append(os.Environ(), s.env...)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.as}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan<- struct{}) {
+		_ = cmd.Wait() // how it ended is seen in its state
+		close(ended)
+	}(s.cmd, s.ended)
+}
+
+// signal ends the server with a signal and proves that it was this one's end.
+func (s *server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+	select {
+	case <-s.ended:
+	case <-time.After(patience):
+		s.t.Fatalf("%s has not ended after %v", s.name, patience)
+	}
+	status := s.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if sig == syscall.SIGKILL && (!status.Signaled() || status.Signal() != sig) {
+		s.t.Fatalf("%s ended with %v, want %v", s.name, s.cmd.ProcessState, sig)
+	}
+}
+
+// end ends the server and what it has started.
+func (s *server) end() {
+	if s.cmd == nil {
+		return
+	}
+	if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		s.t.Error(err)
+	}
+	<-s.ended
+}
