@@ -22,6 +22,7 @@ type relayUnderTest struct {
 	stop func()
 	// errs counts what the relay went on after, accepted what the broker took, batches those with at least one record.
 	errs, accepted, batches, foreign atomic.Int64
+	disconnects                      atomic.Int64 // from the broker
 	state                            func() parley.RelayState
 }
 
@@ -50,6 +51,9 @@ func poolTo(t *testing.T, database string, tracer pgx.QueryTracer) *pgxpool.Pool
 	return pool
 }
 
+// felt counts what this relay has noticed of faults.
+func (r *relayUnderTest) felt() int64 { return r.errs.Load() + r.disconnects.Load() }
+
 func (l *lab) relayFrom(pool *pgxpool.Pool, broker string, change func(*parley.RelayConfig, *rabbitmq.Config)) *relayUnderTest {
 	l.t.Helper()
 	store, err := postgres.New(pool, nil)
@@ -67,6 +71,7 @@ func (l *lab) relayFrom(pool *pgxpool.Pool, broker string, change func(*parley.R
 		},
 	}
 	mq := rabbitmq.Config{URL: broker, Logger: quiet}
+	mq.Hooks.Disconnected = func(string, error) { out.disconnects.Add(1) }
 	if change != nil {
 		change(&cfg, &mq)
 	}

@@ -163,7 +163,7 @@ func (b *djangoBatch[Tx]) claim(ctx context.Context, o parley.ClaimOptions) erro
 	if o.Mode == parley.ModeParallel {
 		tail += " SKIP LOCKED"
 	}
-	q := fmt.Sprintf(`SELECT %s FROM %s WHERE %s <= clock_timestamp() AND id <> ALL($1::text::bigint[])
+	q := fmt.Sprintf(`SELECT %s FROM %s WHERE %s <= statement_timestamp() AND id <> ALL($1::text::bigint[])
  AND exchange NOT IN (SELECT jsonb_array_elements_text($2::jsonb)) ORDER BY id LIMIT %d %s`,
 		b.s.selected(has), b.s.e.names.outbox, dueTime(has), o.Limit, tail)
 	b.rows, err = b.s.records(ctx, b.c, q, idList(b.s.skipped()), string(except))

@@ -245,34 +245,44 @@ const columns = "id, created_at, exchange, routing_key, kind, body, due_at, tags
 
 func (e *engine[Tx]) records(ctx context.Context, c conn, q string, args ...any) ([]parley.Record, error) {
 	var out []parley.Record
-	err := c.query(ctx, q, func(row scanner) error {
-		var r parley.Record
-		var due *time.Time
-		var kind, body, props string
-		var tags *string
-		if err := row.Scan(&r.ID, &r.CreatedAt, &r.Exchange, &r.RoutingKey, &kind, &body, &due, &tags, &props); err != nil {
-			return err
-		}
-		if tags != nil {
-			if err := json.Unmarshal([]byte(*tags), &r.Tags); err != nil {
-				return fmt.Errorf("read tags of record %d: %w", r.ID, err)
-			}
-		}
-		if due != nil {
-			r.DueAt = *due
-		}
-		r.Kind = parley.Kind(kind)
-		r.Body = parley.FinishBody(r.Kind, r.ID, []byte(body))
-		if err := decodeProperties(props, &r.Message); err != nil {
-			return fmt.Errorf("record %d: %w", r.ID, err)
-		}
-		if r.Timestamp.IsZero() {
-			r.Timestamp = r.CreatedAt
-		}
-		out = append(out, r)
-		return nil
-	}, args...)
+	st := e.readStatement(&out, q, args...)
+	err := c.query(ctx, st.query, st.scan, st.args...)
 	return out, err
+}
+
+// readStatement reads rows with the usual columns into out.
+func (e *engine[Tx]) readStatement(out *[]parley.Record, q string, args ...any) statement {
+	return statement{q, args, func(row scanner) error {
+		r, err := readRecord(row)
+		*out = append(*out, r)
+		return err
+	}}
+}
+
+func readRecord(row scanner) (r parley.Record, err error) {
+	var due *time.Time
+	var kind, body, props string
+	var tags *string
+	if err := row.Scan(&r.ID, &r.CreatedAt, &r.Exchange, &r.RoutingKey, &kind, &body, &due, &tags, &props); err != nil {
+		return r, err
+	}
+	if tags != nil {
+		if err := json.Unmarshal([]byte(*tags), &r.Tags); err != nil {
+			return r, fmt.Errorf("read tags of record %d: %w", r.ID, err)
+		}
+	}
+	if due != nil {
+		r.DueAt = *due
+	}
+	r.Kind = parley.Kind(kind)
+	r.Body = parley.FinishBody(r.Kind, r.ID, []byte(body))
+	if err := decodeProperties(props, &r.Message); err != nil {
+		return r, fmt.Errorf("record %d: %w", r.ID, err)
+	}
+	if r.Timestamp.IsZero() {
+		r.Timestamp = r.CreatedAt
+	}
+	return r, nil
 }
 
 // Once implements parley.InboxStore.
@@ -301,7 +311,7 @@ func (e *engine[Tx]) Once(ctx context.Context, consumer, identity string, fn fun
 // SweepInbox implements parley.InboxStore.
 func (e *engine[Tx]) SweepInbox(ctx context.Context, age time.Duration, limit int) (n int, err error) {
 	q := "DELETE FROM " + e.names.inbox + " WHERE (consumer, identity) IN (SELECT consumer, identity FROM " + e.names.inbox +
-		" WHERE seen_at < clock_timestamp() - make_interval(secs => $1) ORDER BY seen_at LIMIT $2)"
+		" WHERE seen_at < statement_timestamp() - make_interval(secs => $1) ORDER BY seen_at LIMIT $2)"
 	err = e.inTx(ctx, func(c conn) error {
 		n, err = c.exec(ctx, q, age.Seconds(), limit)
 		return err

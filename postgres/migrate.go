@@ -10,6 +10,7 @@ import (
 	"path"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 )
 
 //go:embed migrations/*.sql
@@ -27,7 +28,12 @@ func provider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("parley_migrations"))
+	// Replicas that start at once would make the same table twice.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("parley_migrations"), goose.WithSessionLocker(locker))
 }
 
 func migrate(ctx context.Context, db *sql.DB, schema string) error {

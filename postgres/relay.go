@@ -34,28 +34,54 @@ type batch[Tx any] struct {
 	done    bool
 }
 
+// claim locks and reads in one round trip: the lock is asked for first, and again by each
+// statement that would otherwise wait for the rows of the active relay.
 func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions) error {
-	if err := b.e.lock(ctx, b.c, o.Mode); err != nil {
+	except, err := json.Marshal(append([]string{}, o.Except...))
+	if err != nil {
 		return err
 	}
-	return b.read(ctx, o)
+	reserve := o.Limit / 10 // a flood of events must not hold up what is scheduled
+	var records, due []parley.Record
+	active := false
+	scheduled := func(limit int) statement {
+		return b.e.readStatement(&due, b.e.claimQuery(o, "due_at <= statement_timestamp()", "due_at, id", limit), string(except))
+	}
+	err = b.c.all(ctx,
+		b.e.lockStatement(o.Mode, &active),
+		b.e.readStatement(&records, b.e.claimQuery(o, "due_at IS NULL", "id", o.Limit), string(except)),
+		scheduled(reserve))
+	if err != nil {
+		return fmt.Errorf("read outbox: %w", err)
+	}
+	if !active {
+		return parley.ErrStandby
+	}
+	if room := o.Limit - len(records); len(due) == reserve && room > reserve {
+		due = nil
+		if err := b.c.all(ctx, scheduled(room)); err != nil {
+			return fmt.Errorf("read scheduled records: %w", err)
+		}
+	}
+	b.records = append(records[:min(len(records), o.Limit-len(due))], due...)
+	return nil
 }
 
-// lock makes this transaction the only relay in ordered mode, and has the server end it if this
-// process freezes.
-func (e *engine[Tx]) lock(ctx context.Context, c conn, mode parley.RelayMode) error {
-	lock := "true"
-	if mode == parley.ModeOrdered {
-		lock = fmt.Sprintf("pg_try_advisory_xact_lock(hashtextextended(current_database() || %d::text || coalesce(to_regclass('%s')::oid, 0)::text, 0))",
-			lockSpace(), strings.ReplaceAll(e.names.outbox, "'", "''"))
+// claimQuery selects and locks due rows. The time is that of the statement: clock_timestamp() may
+// change between rows, so that no index would be used for it.
+func (e *engine[Tx]) claimQuery(o parley.ClaimOptions, due, order string, limit int) string {
+	tail := ""
+	if o.Mode == parley.ModeParallel {
+		tail = " SKIP LOCKED"
 	}
+	return fmt.Sprintf("SELECT %s FROM %s WHERE %s AND (SELECT %s) AND exchange NOT IN (SELECT jsonb_array_elements_text($1::jsonb)) ORDER BY %s LIMIT %d FOR UPDATE%s",
+		columns, e.names.outbox, due, e.tryLock(o.Mode), order, limit, tail)
+}
+
+// lock makes this transaction the only relay in ordered mode.
+func (e *engine[Tx]) lock(ctx context.Context, c conn, mode parley.RelayMode) error {
 	active := false
-	err := c.query(ctx, "SELECT "+lock+", set_config('idle_in_transaction_session_timeout', '15000', true)",
-		func(row scanner) error {
-			var timeout string
-			return row.Scan(&active, &timeout)
-		})
-	if err != nil {
+	if err := c.all(ctx, e.lockStatement(mode, &active)); err != nil {
 		return fmt.Errorf("lock outbox: %w", err)
 	}
 	if !active {
@@ -64,47 +90,29 @@ func (e *engine[Tx]) lock(ctx context.Context, c conn, mode parley.RelayMode) er
 	return nil
 }
 
+// lockStatement asks for the lock, and has the server end the transaction if this process freezes.
+func (e *engine[Tx]) lockStatement(mode parley.RelayMode, active *bool) statement {
+	q := "SELECT " + e.tryLock(mode) + ", set_config('idle_in_transaction_session_timeout', '15000', true)"
+	return statement{q, nil, func(row scanner) error {
+		var timeout string
+		return row.Scan(active, &timeout)
+	}}
+}
+
+// tryLock is an expression that is true while this transaction may work as a relay.
+func (e *engine[Tx]) tryLock(mode parley.RelayMode) string {
+	if mode != parley.ModeOrdered {
+		return "true"
+	}
+	return fmt.Sprintf("pg_try_advisory_xact_lock(hashtextextended(current_database() || %d::text || coalesce(to_regclass('%s')::oid, 0)::text, 0))",
+		lockSpace(), strings.ReplaceAll(e.names.outbox, "'", "''"))
+}
+
 // lockSpace keeps our advisory locks apart from those of others.
 func lockSpace() uint32 {
 	h := fnv.New32a()
 	h.Write([]byte("parley relay"))
 	return h.Sum32()
-}
-
-func (b *batch[Tx]) read(ctx context.Context, o parley.ClaimOptions) error {
-	tail := " FOR UPDATE"
-	if o.Mode == parley.ModeParallel {
-		tail += " SKIP LOCKED"
-	}
-	except, args := "", []any(nil)
-	if len(o.Except) > 0 {
-		names, err := json.Marshal(o.Except)
-		if err != nil {
-			return err
-		}
-		except, args = " AND exchange NOT IN (SELECT jsonb_array_elements_text($1::jsonb))", []any{string(names)}
-	}
-	q := fmt.Sprintf("SELECT %s FROM %s WHERE due_at IS NULL%s ORDER BY id LIMIT %d%s", columns, b.e.names.outbox, except, o.Limit, tail)
-	records, err := b.e.records(ctx, b.c, q, args...)
-	if err != nil {
-		return fmt.Errorf("read outbox: %w", err)
-	}
-	room := o.Limit - len(records)
-	if room == 0 {
-		room = o.Limit / 10 // a flood of events must not hold up what is scheduled
-	}
-	if room == 0 {
-		b.records = records
-		return nil
-	}
-	q = fmt.Sprintf("SELECT %s FROM %s WHERE due_at <= clock_timestamp()%s ORDER BY due_at, id LIMIT %d%s", columns, b.e.names.outbox, except, room, tail)
-	due, err := b.e.records(ctx, b.c, q, args...)
-	if err != nil {
-		return fmt.Errorf("read scheduled records: %w", err)
-	}
-	records = records[:min(len(records), o.Limit-len(due))]
-	b.records = append(records, due...)
-	return nil
 }
 
 // Records implements parley.Batch.

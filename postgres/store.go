@@ -133,8 +133,17 @@ func newNames(schema string) (names, error) {
 type conn interface {
 	exec(ctx context.Context, query string, args ...any) (int, error)
 	query(ctx context.Context, query string, scan func(row scanner) error, args ...any) error
+	// all runs several queries, in one round trip where the driver can.
+	all(ctx context.Context, statements ...statement) error
 	commit(ctx context.Context) error
 	rollback(ctx context.Context) error
+}
+
+// A statement is a query with what becomes of its rows.
+type statement struct {
+	query string
+	args  []any
+	scan  func(row scanner) error
 }
 
 type scanner interface{ Scan(dst ...any) error }
@@ -158,6 +167,21 @@ func (c pgxConn) query(ctx context.Context, query string, scan func(scanner) err
 		}
 	}
 	return rows.Err()
+}
+
+func (c pgxConn) all(ctx context.Context, statements ...statement) error {
+	var b pgx.Batch
+	for _, s := range statements {
+		b.Queue(s.query, s.args...).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				if err := s.scan(rows); err != nil {
+					return err
+				}
+			}
+			return rows.Err()
+		})
+	}
+	return c.tx.SendBatch(ctx, &b).Close()
 }
 
 func (c pgxConn) commit(ctx context.Context) error { return c.tx.Commit(ctx) }
@@ -192,6 +216,15 @@ func (c sqlConn) query(ctx context.Context, query string, scan func(scanner) err
 		}
 	}
 	return rows.Err()
+}
+
+func (c sqlConn) all(ctx context.Context, statements ...statement) error {
+	for _, s := range statements {
+		if err := c.query(ctx, s.query, s.scan, s.args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c sqlConn) commit(context.Context) error { return c.tx.Commit() }
