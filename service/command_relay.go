@@ -15,7 +15,9 @@ func (a *app) relayCommand() *cobra.Command {
 		Use: "relay", Short: "move events from the outbox to the broker", Args: NoArgs,
 		Long: `Moves events from the outbox to the broker until it is stopped. Any number of relays may run:
 with the mode "ordered" one of them is active and the others stand by.
-With --once it moves what is due and ends.`,
+With --once it moves what is due and ends. With --django it drains the outbox of a Django service
+(django-microservices-communication 2.4 to 2.6), in place of manage.py runpublisher: stop that one first,
+as it takes no locks and would send everything twice.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd, []string{"database.url", "broker.url"}, func(ctx context.Context, s *Service) error {
 				if err := s.separate(cmd.CommandPath()); err != nil {
@@ -33,6 +35,8 @@ With --once it moves what is due and ends.`,
 	c.Flags().BoolVar(&once, "once", false, "move what is due, then end")
 	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "with --once: give up after this time")
 	addSetting(c.Flags(), "mode", "relay.mode", "ordered or parallel")
+	addSetting(c.Flags(), "django", "database.table", "drain the table of a Django service")
+	c.Flags().Lookup("django").NoOptDefVal = djangoTable
 	return c
 }
 

@@ -125,11 +125,17 @@ func (d *DatabaseSettings) scheme() string {
 	return s
 }
 
+const ownTable = "parley_outbox"
+
 // openDatabase opens the store that the settings name; it does not connect yet where that can wait.
 func openDatabase(s *Settings) (database, error) {
 	d := &s.Database
-	if d.Table != "" && d.Table != "parley_outbox" {
-		return nil, fmt.Errorf("database.table %q: this version works on parley's own tables only: leave it out", d.Table)
+	switch {
+	case d.Table == "" || d.Table == ownTable:
+	case d.Table != djangoTable:
+		return nil, fmt.Errorf("database.table %q is not known: it is %s, or %s for a Django service", d.Table, ownTable, djangoTable)
+	case d.scheme() != "postgres":
+		return nil, fmt.Errorf("database.table %s is for PostgreSQL: the table of a Django service on another database is not supported", d.Table)
 	}
 	if d.Schema != "" && d.scheme() != "postgres" {
 		return nil, errors.New("database.schema is for PostgreSQL only: leave it out")

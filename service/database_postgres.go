@@ -27,7 +27,14 @@ func openPostgres(s *Settings) (database, error) {
 		pool.Close()
 		return nil, err
 	}
-	return newAdapter(store,
+	var native nativeStore[pgx.Tx] = store
+	if s.Database.Table == djangoTable {
+		if native, err = postgresDjango(pool, store, s); err != nil {
+			pool.Close()
+			return nil, err
+		}
+	}
+	return newAdapter(native,
 		func(tx pgx.Tx) *Tx { return &Tx{Pgx: tx} },
 		func(tx *Tx) pgx.Tx { return tx.Pgx },
 		func(ctx context.Context, fn func(pgx.Tx) error) error { return pgx.BeginFunc(ctx, pool, fn) },

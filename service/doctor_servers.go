@@ -88,7 +88,7 @@ func (d *doctor) postgres(ctx context.Context) {
 
 // outboxPostgres looks at the outbox's sequence, and at the rights of this account.
 func (d *doctor) outboxPostgres(ctx context.Context) {
-	table := "parley_outbox"
+	table := or(d.s.Settings.Database.Table, ownTable)
 	if schema := d.s.Settings.Database.Schema; schema != "" {
 		table = pgx.Identifier{schema, table}.Sanitize()
 	}
