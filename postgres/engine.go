@@ -142,10 +142,10 @@ func (e *engine[Tx]) insert(ctx context.Context, c conn, records []parley.Record
 	}
 	args := make([]any, rowColumns)
 	for n := range columns {
-		args[n] = columns[n].String()
+		args[n] = c.array(columns[n])
 	}
-	return c.query(ctx, into+`SELECT e, k, kind, b, d::timestamptz, t::jsonb, p::jsonb FROM unnest($1::text::text[], $2::text::text[],
- $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::text[]) WITH ORDINALITY AS x (e, k, kind, b, d, t, p, n)
+	return c.query(ctx, into+`SELECT e, k, kind, b, d::timestamptz, t::jsonb, p::jsonb FROM unnest($1::text[], $2::text[],
+ $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) WITH ORDINALITY AS x (e, k, kind, b, d, t, p, n)
  ORDER BY n RETURNING id`, scan, args...)
 }
 

@@ -135,6 +135,8 @@ type conn interface {
 	query(ctx context.Context, query string, scan func(row scanner) error, args ...any) error
 	// all runs several queries, in one round trip where the driver can.
 	all(ctx context.Context, statements ...statement) error
+	// array returns a as a parameter of type text[].
+	array(a textArray) any
 	commit(ctx context.Context) error
 	rollback(ctx context.Context) error
 }
@@ -184,6 +186,8 @@ func (c pgxConn) all(ctx context.Context, statements ...statement) error {
 	return c.tx.SendBatch(ctx, &b).Close()
 }
 
+func (c pgxConn) array(a textArray) any { return []*string(a) }
+
 func (c pgxConn) commit(ctx context.Context) error { return c.tx.Commit(ctx) }
 
 func (c pgxConn) rollback(ctx context.Context) error {
@@ -227,6 +231,8 @@ func (c sqlConn) all(ctx context.Context, statements ...statement) error {
 	return nil
 }
 
+func (c sqlConn) array(a textArray) any { return a.String() }
+
 func (c sqlConn) commit(context.Context) error { return c.tx.Commit() }
 
 func (c sqlConn) rollback(context.Context) error {
@@ -236,29 +242,36 @@ func (c sqlConn) rollback(context.Context) error {
 	return nil
 }
 
-// A textArray is a PostgreSQL array of texts in text form, which every driver can send.
-type textArray struct{ b strings.Builder }
-
-var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+// A textArray is a PostgreSQL array of texts.
+type textArray []*string
 
 // add appends a string, or nil as NULL.
 func (a *textArray) add(value any) {
-	if a.b.Len() == 0 {
-		a.b.WriteByte('{')
-	} else {
-		a.b.WriteByte(',')
-	}
-	text, ok := value.(string)
-	if !ok {
-		a.b.WriteString("NULL")
+	if text, ok := value.(string); ok {
+		*a = append(*a, &text)
 		return
 	}
-	a.b.WriteByte('"')
-	_, _ = arrayEscapes.WriteString(&a.b, text) // a builder takes everything
-	a.b.WriteByte('"')
+	*a = append(*a, nil)
 }
 
-func (a *textArray) String() string { return a.b.String() + "}" }
+var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// String writes the array in text form, which every driver can send.
+func (a textArray) String() string {
+	var b strings.Builder
+	for i, text := range a {
+		b.WriteByte("{,"[min(i, 1)])
+		if text == nil {
+			b.WriteString("NULL")
+			continue
+		}
+		b.WriteByte('"')
+		_, _ = arrayEscapes.WriteString(&b, *text) // a builder takes everything
+		b.WriteByte('"')
+	}
+	b.WriteByte('}')
+	return b.String()
+}
 
 // idList writes ids as a PostgreSQL array in text form, which every driver can send.
 func idList(ids []int64) string {
