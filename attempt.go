@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -81,6 +82,7 @@ func (c *Consumer) attempt(l *lanes, j *job) (err error, replaced bool) {
 		cancel()
 		if !watchdog.Stop() {
 			replaced = l.returned()
+			j.replaced = replaced
 		}
 		j.took += time.Since(j.started)
 	}()
@@ -207,10 +209,30 @@ func (c *Consumer) unrouted(d *Delivery) verdict {
 	if c.cfg.Unhandled == UnhandledPark {
 		return verdict{action: actPark, err: errUnhandled}
 	}
-	if _, warned := c.unhandled.LoadOrStore(routeAddress{d.Exchange, d.RoutingKey}, true); !warned {
+	if c.unhandled.first(routeAddress{d.Exchange, d.RoutingKey}) {
 		c.cfg.Logger.Warn("consumer: no handler for this message, acknowledges it", c.attrs(d, nil)...)
 	}
 	return verdict{action: actAck, outcome: OutcomeUnhandled}
+}
+
+// warnings remember what has been warned about; a limited number, as it comes from the network.
+type warnings struct {
+	mu   sync.Mutex // guards the field below
+	seen map[routeAddress]bool
+}
+
+// first tells that a was not warned about yet.
+func (w *warnings) first(a routeAddress) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.seen[a] {
+		return false
+	}
+	if w.seen == nil || len(w.seen) >= 1000 {
+		w.seen = map[routeAddress]bool{}
+	}
+	w.seen[a] = true
+	return true
 }
 
 // carryOut does what was decided. again tells that the job rests and comes back.

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -28,7 +27,7 @@ type Consumer struct {
 	inHand     atomic.Int64
 	stuck      atomic.Int64 // handlers that ignore the end of their context
 	kill       killSwitch
-	unhandled  sync.Map // routeAddress -> struct{}: warned about
+	unhandled  warnings
 	held       heldKeys
 }
 
@@ -148,6 +147,13 @@ func (c *Consumer) completeRetry() (errs []error) {
 		}
 	}
 	delays := map[time.Duration]bool{}
+	if c.router != nil {
+		for _, route := range c.router.Routes() {
+			if err := route.options.checkOrdered(c.cfg.Retry); err != nil {
+				errs = append(errs, fmt.Errorf("parley: route %q %q: %w", route.Exchange, route.Pattern, err))
+			}
+		}
+	}
 	for _, policy := range c.policies() {
 		for _, d := range policy.Delays {
 			delays[d] = true
@@ -313,9 +319,6 @@ func (c *Consumer) newJob(d *Delivery) *job {
 	}
 	if err := j.findKey(); err != nil {
 		j.next = verdict{action: actPark, err: err}
-	}
-	if c.held.behind(j) {
-		j.next = verdict{action: actPark, err: errKeyHeld}
 	}
 	return j
 }

@@ -545,3 +545,82 @@ func TestUnhandledDeliveriesAreAckedOrParked(t *testing.T) {
 		})
 	}
 }
+
+func TestHoldKeyHoldsFollowersInHand(t *testing.T) {
+	var got []string
+	onStage(t, nil, func(s *stage) {
+		s.router.HandleFunc("user", "#", func(_ context.Context, d *parley.Delivery) error {
+			got = append(got, string(d.Body))
+			if string(d.Body) == "1" {
+				time.Sleep(time.Second)
+				return parley.Park(errors.New("bad"))
+			}
+			return nil
+		}, parley.Ordered(func(*parley.Delivery) string { return "k" }), parley.HoldKey())
+	}, func(s *stage) {
+		for _, b := range []string{"1", "2", "3"} {
+			if errs := s.broker.Publish(s.ctx, []parley.Message{{Exchange: "user", RoutingKey: "a", Body: []byte(b)}}); errs != nil {
+				t.Fatal(errs)
+			}
+		}
+		time.Sleep(5 * time.Second)
+	})
+	if len(got) != 1 {
+		t.Errorf("handled %v, want only 1: 2 and 3 are behind a parked message of their key", got)
+	}
+}
+
+func TestOrderedRouteIsHeldToTheLimitWithTheConsumersPolicy(t *testing.T) {
+	onStage(t, nil, func(s *stage) {
+		s.router.HandleFunc("user", "#", func(context.Context, *parley.Delivery) error { return nil }, parley.Ordered(nil))
+	}, func(s *stage) {
+		_, err := parley.NewConsumer(s.broker, s.router, &parley.ConsumerConfig{Queue: "q2", Retry: parley.RetryPolicy{Delays: []time.Duration{2 * time.Hour}}})
+		if err == nil {
+			t.Error("an ordered route with a retry of 2h is accepted; RabbitMQ ends the channel after 30m")
+		}
+	})
+}
+
+func TestUnknownUnroutablePolicyIsRefused(t *testing.T) {
+	if _, err := parley.NewRelay(nil, nil, &parley.RelayConfig{Unroutable: 9}); err == nil {
+		t.Error("UnroutablePolicy 9 accepted; String panics on it")
+	}
+}
+
+func TestTooShortKillSwitchWindowIsRefused(t *testing.T) {
+	onStage(t, nil, func(s *stage) {
+		s.router.HandleFunc("user", "#", func(context.Context, *parley.Delivery) error { return nil })
+	}, func(s *stage) {
+		_, err := parley.NewConsumer(s.broker, s.router, &parley.ConsumerConfig{Queue: "q2", KillSwitch: parley.KillSwitchConfig{Window: 5}})
+		if err == nil {
+			t.Error("KillSwitch.Window 5ns accepted; note divides by zero")
+		}
+	})
+}
+
+func TestHoldKeyOutlivesAReplayThatFailsAgain(t *testing.T) {
+	var got []string
+	onStage(t, nil, func(s *stage) {
+		s.router.HandleFunc("user", "#", func(_ context.Context, d *parley.Delivery) error {
+			got = append(got, string(d.Body))
+			if string(d.Body) == "1" {
+				return parley.Park(errors.New("bad"))
+			}
+			return nil
+		}, parley.Ordered(func(*parley.Delivery) string { return "k" }), parley.HoldKey())
+	}, func(s *stage) {
+		for _, b := range []string{"1", "2"} {
+			if errs := s.broker.Publish(s.ctx, []parley.Message{{Exchange: "user", RoutingKey: "a", Body: []byte(b)}}); errs != nil {
+				t.Fatal(errs)
+			}
+			time.Sleep(5 * time.Second) // 1 is parked before 2 arrives
+		}
+		if n, err := parley.ReplayParked(s.ctx, s.broker, "q", nil); n != 2 || err != nil {
+			t.Fatal(n, err)
+		}
+		time.Sleep(5 * time.Second)
+	})
+	if len(got) != 2 {
+		t.Errorf("handled %v, want [1 1]: 2 is still behind 1", got)
+	}
+}

@@ -28,6 +28,9 @@ func (k *KillSwitchConfig) complete(errs *[]error) {
 	}
 	setDefault(&k.Minimum, 10, "ConsumerConfig.KillSwitch.Minimum", errs)
 	setDefault(&k.Window, time.Minute, "ConsumerConfig.KillSwitch.Window", errs)
+	if k.Window > 0 && k.Window < killSwitchSlots {
+		*errs = append(*errs, errors.New("parley: ConsumerConfig.KillSwitch.Window is too short"))
+	}
 }
 
 // killSwitchSlots divide the window.

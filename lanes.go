@@ -24,7 +24,9 @@ type lanes struct {
 	waiting int                 // jobs behind the one in hand of their key
 	bytes   int                 // of all bodies in hand
 	resting map[*job]*time.Timer
-	stuck   int // workers whose handler ignores its context
+	inHand  int
+	over    bool // what is left behind no longer counts
+	stuck   int  // workers whose handler ignores its context
 }
 
 // A keyLane is the queue of one key. Its first job is in hand: running, ready or resting.
@@ -35,16 +37,17 @@ type keyLane struct {
 
 // A job is a delivery on its way through its attempts.
 type job struct {
-	d       *Delivery
-	route   *Route
-	key     string // orders it; "" for none
-	tries   int    // attempts since it was delivered
-	hops    int    // longer waits since the last replay, in delay queues or here
-	began   bool
-	due     time.Time // when a rest ends
-	next    verdict   // decided but not carried out yet
-	started time.Time
-	took    time.Duration
+	d        *Delivery
+	route    *Route
+	key      string // orders it; "" for none
+	tries    int    // attempts since it was delivered
+	hops     int    // longer waits since the last replay, in delay queues or here
+	began    bool
+	replaced bool      // another worker has taken over
+	due      time.Time // when a rest ends
+	next     verdict   // decided but not carried out yet
+	started  time.Time
+	took     time.Duration
 }
 
 func newLanes(c *Consumer, ctx, hard context.Context) *lanes {
@@ -67,6 +70,7 @@ func (l *lanes) dispatch(j *job) {
 		l.wake.Wait()
 	}
 	l.bytes += size
+	l.inHand++
 	l.c.inHand.Add(1)
 	if j.key == "" {
 		l.push(j)
@@ -132,7 +136,11 @@ func (l *lanes) rest(j *job, d time.Duration) {
 func (l *lanes) finish(j *job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.over {
+		return // counted off already
+	}
 	l.bytes -= len(j.d.Body)
+	l.inHand--
 	l.c.inHand.Add(-1)
 	l.wake.Broadcast()
 	lane := l.keys[j.key]
@@ -183,9 +191,15 @@ func (l *lanes) run(j *job) (replaced bool) {
 	defer func() {
 		if !returned { // the handler has ended this goroutine: runtime.Goexit, t.FailNow
 			l.step(j, errGoexit)
-			l.workers.Go(l.work)
+			if !j.replaced {
+				l.workers.Go(l.work)
+			}
 		}
 	}()
+	// Asked here, not on arrival: the message ahead may have been parked since.
+	if j.next.action == actNone && l.c.held.behind(j) {
+		j.next = verdict{action: actPark, err: errKeyHeld}
+	}
 	if j.next.action != actNone {
 		returned = true
 		l.carryOut(j)
@@ -251,7 +265,7 @@ func (l *lanes) stop(grace time.Duration) int {
 func (l *lanes) settleOne() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.bytes > 0 || len(l.ready) > 0 || len(l.resting) > 0 || l.c.inHand.Load() > 0 {
+	for l.inHand > 0 {
 		if l.live.Err() != nil {
 			return l.live.Err()
 		}
@@ -283,6 +297,7 @@ func (l *lanes) running() int {
 func (l *lanes) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.c.inHand.Store(0)
+	l.over = true
+	l.c.inHand.Add(-int64(l.inHand))
 	l.ready, l.keys, l.bytes = nil, map[string]*keyLane{}, 0
 }

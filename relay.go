@@ -96,6 +96,9 @@ func (c *RelayConfig) complete() error {
 	if c.Mode != ModeOrdered && c.Mode != ModeParallel {
 		errs = append(errs, fmt.Errorf("parley: RelayConfig.Mode %d is not known: use ModeOrdered or ModeParallel", c.Mode))
 	}
+	if c.Unroutable < UnroutableDefault || c.Unroutable > UnroutableRetry {
+		errs = append(errs, fmt.Errorf("parley: RelayConfig.Unroutable %d is not known", int(c.Unroutable)))
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -109,7 +110,7 @@ func (r *Relay) sort(records []Record, outcomes []error, report *BatchReport) (s
 			report.Unroutable++
 			switch r.unroutablePolicy(rec) {
 			case UnroutablePark:
-				parked = append(parked, Parked{*rec, err.Error()})
+				parked = append(parked, Parked{*rec, cleanText(err.Error())})
 			case UnroutableRetry:
 				r.hold(rec.Exchange)
 			default:
@@ -117,7 +118,7 @@ func (r *Relay) sort(records []Record, outcomes []error, report *BatchReport) (s
 			}
 		case errors.Is(err, ErrRefused), errors.Is(err, ErrInvalid):
 			report.Refused++
-			parked = append(parked, Parked{*rec, err.Error()})
+			parked = append(parked, Parked{*rec, cleanText(err.Error())})
 		case errors.Is(err, ErrRejected):
 			report.Rejected++
 			r.hold(rec.Exchange)
@@ -127,6 +128,11 @@ func (r *Relay) sort(records []Record, outcomes []error, report *BatchReport) (s
 	}
 	r.forgiveRejections(records, outcomes)
 	return sent, parked
+}
+
+// cleanText makes a text that every database takes: brokers may answer with any bytes.
+func cleanText(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(shorten(s, 2000), "�"), "\x00", "�")
 }
 
 func (r *Relay) unroutablePolicy(rec *Record) UnroutablePolicy {

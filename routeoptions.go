@@ -18,7 +18,16 @@ func (o *routeOptions) check() error {
 	if err := o.retry.check(); err != nil {
 		return err
 	}
-	if total := o.retry.over(DefaultRetry).total(); o.key != nil && total > orderedLimit {
+	if o.retry.Quick == nil || o.retry.Delays == nil {
+		return nil // the consumer fills in the rest, and checks then
+	}
+	return o.checkOrdered(DefaultRetry)
+}
+
+// checkOrdered checks how long the retries of an ordered route take, with what it leaves
+// open filled in from base.
+func (o *routeOptions) checkOrdered(base RetryPolicy) error {
+	if total := o.retry.over(base).total(); o.key != nil && total > orderedLimit {
 		return fmt.Errorf("the retries of an ordered route take %v together, at most %v are possible: "+
 			"the delivery stays in hand, and RabbitMQ ends the channel after 30 minutes", total, orderedLimit)
 	}

@@ -134,3 +134,25 @@ func TestTheReadmeShowsTheHelloExampleAsItIs(t *testing.T) {
 	}
 	t.Error("README.md has no code block that is examples/hello/main.go: copy it again")
 }
+
+func TestThePackageDocumentationShowsTheHelloExampleAsItIs(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join(root, "examples", "hello", "main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile(filepath.Join(root, "doc.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body, _ := strings.Cut(string(source), "\npackage main\n")
+	var want strings.Builder
+	for line := range strings.Lines("package main\n" + body) {
+		if line != "\n" {
+			line = "\t" + line
+		}
+		want.WriteString("//" + line)
+	}
+	if !strings.Contains(string(doc), want.String()) {
+		t.Error("doc.go does not contain examples/hello/main.go: copy it again")
+	}
+}

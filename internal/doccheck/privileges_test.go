@@ -29,7 +29,7 @@ func TestTheLeastPrivilegesOfTheDocumentsSuffice(t *testing.T) {
 	}
 	statements := grants(t)
 	roles := map[string]*pgxpool.Pool{}
-	for _, name := range []string{"producer", "relay", "consumer"} {
+	for _, name := range []string{"producer", "relay", "consumer", "operator"} {
 		role := testenv.Unique(t, name)
 		execute(t, owner, "CREATE ROLE "+role+" LOGIN")
 		t.Cleanup(func() {
@@ -45,6 +45,7 @@ func TestTheLeastPrivilegesOfTheDocumentsSuffice(t *testing.T) {
 	produce(t, roles["producer"])
 	relay(t, roles["relay"])
 	consume(t, roles["consumer"])
+	operate(t, roles["operator"])
 }
 
 func grants(t *testing.T) string {
@@ -143,5 +144,25 @@ func consume(t *testing.T, pool *pgxpool.Pool) {
 	}
 	if _, err := store.SweepInbox(t.Context(), 0, 10); err != nil {
 		t.Errorf("sweeper: %v", err)
+	}
+}
+
+// operate finds the record that the relay has parked, mends it and gives it back.
+func operate(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	store, ctx := storeOf(t, pool), t.Context()
+	st, err := store.Stats(ctx)
+	if err != nil || st.Parked != 1 {
+		t.Fatalf("operator: %d records are parked, want 1 (%v)", st.Parked, err)
+	}
+	parked, err := store.ListParked(ctx, 0, 10)
+	if err != nil || len(parked) != 1 {
+		t.Fatalf("operator: listed %d parked records, want 1 (%v)", len(parked), err)
+	}
+	if err := store.EditParked(ctx, parked[0].ID, parked[0].Body); err != nil {
+		t.Errorf("operator: %v", err)
+	}
+	if n, err := store.ReplayParked(ctx, []int64{parked[0].ID}); err != nil || n != 1 {
+		t.Errorf("operator: replayed %d records, want 1 (%v)", n, err)
 	}
 }
