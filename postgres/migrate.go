@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -36,10 +35,7 @@ func provider(db *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("parley_migrations"), goose.WithSessionLocker(locker))
 }
 
-func migrate(ctx context.Context, db *sql.DB, schema string) error {
-	if schema != "" {
-		return errors.New("postgres: migrate: tables are made in the search path's first schema: set search_path in the connection URL instead of Config.Schema")
-	}
+func migrate(ctx context.Context, db *sql.DB) error {
 	p, err := provider(db)
 	if err == nil {
 		_, err = p.Up(ctx)
@@ -50,7 +46,7 @@ func migrate(ctx context.Context, db *sql.DB, schema string) error {
 	return nil
 }
 
-func migrationStatus(ctx context.Context, db *sql.DB, _ string) ([]Migration, error) {
+func migrationStatus(ctx context.Context, db *sql.DB) ([]Migration, error) {
 	p, err := provider(db)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: migration status: %w", err)

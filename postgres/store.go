@@ -64,18 +64,34 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Store, error) {
 	return s, err
 }
 
-// Migrate brings the tables up to date.
+// Migrate brings the tables up to date, in Config.Schema if it is set. Several processes may
+// call it at once.
 func (s *Store) Migrate(ctx context.Context) error {
-	db := stdlib.OpenDBFromPool(s.pool)
+	db := s.migrationDB()
 	defer db.Close()
-	return migrate(ctx, db, s.cfg.Schema)
+	if s.cfg.Schema != "" {
+		if _, err := db.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+pgx.Identifier{s.cfg.Schema}.Sanitize()); err != nil {
+			return fmt.Errorf("postgres: migrate: create schema: %w", err)
+		}
+	}
+	return migrate(ctx, db)
 }
 
 // MigrationStatus lists the migrations and which of them are applied.
 func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
-	db := stdlib.OpenDBFromPool(s.pool)
+	db := s.migrationDB()
 	defer db.Close()
-	return migrationStatus(ctx, db, s.cfg.Schema)
+	return migrationStatus(ctx, db)
+}
+
+// migrationDB connects as the pool does, with the schema as the search path.
+func (s *Store) migrationDB() *sql.DB {
+	if s.cfg.Schema == "" {
+		return stdlib.OpenDBFromPool(s.pool)
+	}
+	cfg := s.pool.Config().ConnConfig.Copy()
+	cfg.RuntimeParams["search_path"] = pgx.Identifier{s.cfg.Schema}.Sanitize()
+	return stdlib.OpenDB(*cfg)
 }
 
 // SQLStore is the store for database/sql. It polls: LISTEN needs pgx.
@@ -103,12 +119,36 @@ func NewSQL(db *sql.DB, cfg *Config) (*SQLStore, error) {
 	return s, err
 }
 
-// Migrate brings the tables up to date.
-func (s *SQLStore) Migrate(ctx context.Context) error { return migrate(ctx, s.db, s.cfg.Schema) }
+// Migrate brings the tables up to date. Several processes may call it at once. With
+// Config.Schema the connections must have it as their search path.
+func (s *SQLStore) Migrate(ctx context.Context) error {
+	if err := s.checkSearchPath(ctx); err != nil {
+		return err
+	}
+	return migrate(ctx, s.db)
+}
 
 // MigrationStatus lists the migrations and which of them are applied.
 func (s *SQLStore) MigrationStatus(ctx context.Context) ([]Migration, error) {
-	return migrationStatus(ctx, s.db, s.cfg.Schema)
+	if err := s.checkSearchPath(ctx); err != nil {
+		return nil, err
+	}
+	return migrationStatus(ctx, s.db)
+}
+
+// checkSearchPath keeps tables from being made in another schema than they are looked for.
+func (s *SQLStore) checkSearchPath(ctx context.Context) error {
+	if s.cfg.Schema == "" {
+		return nil
+	}
+	var current sql.NullString
+	if err := s.db.QueryRowContext(ctx, "SELECT current_schema()").Scan(&current); err != nil {
+		return fmt.Errorf("postgres: migrate: %w", err)
+	}
+	if current.String != s.cfg.Schema {
+		return fmt.Errorf("postgres: migrate: Config.Schema is %q, but connections make tables in %q: set search_path=%s in the connection URL", s.cfg.Schema, current.String, s.cfg.Schema)
+	}
+	return nil
 }
 
 // names are the tables as they stand in statements.
