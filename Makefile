@@ -36,9 +36,14 @@ faults-quick: ## the fault tests that are part of make test
 faults: ## all fault tests, with a table of what was lost, doubled and reordered
 	@PARLEY_FAULTS=all $(GO) run ./internal/tools/testservers run -- $(GO) test -race -timeout 30m -v ./faulttests/
 
+SOAK ?= 30m
+soak: ## all fault tests over and over, for SOAK (30m)
+	@sleep $(SOAK) & pid=$$!; trap "kill $$pid 2>/dev/null" EXIT; while kill -0 $$pid 2>/dev/null; do \
+	  PARLEY_FAULTS=all $(GO) run ./internal/tools/testservers run -- $(GO) test -race -count=1 -timeout 30m ./faulttests/ || exit 1; done
+
 bench: ## run the benchmarks, against the raw clients and peers in one run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	@$(GO) run ./internal/tools/testservers run -- $(GO) -C benchmarks test -run '^$$' -bench . -benchtime 1x ./...
 
 
-.PHONY: help test servers-stop faults-quick faults check fmt lint fuzz bench
+.PHONY: help test servers-stop faults-quick faults soak check fmt lint fuzz bench

@@ -209,7 +209,7 @@ func (c *Consumer) Health() error {
 func (c *Consumer) Run(ctx context.Context) error {
 	hard, cancel := graceful(ctx, c.cfg.Grace)
 	defer cancel()
-	retry := backoff{first: 100 * time.Millisecond, limit: 30 * time.Second}
+	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
 	probe := backoff{first: time.Second, limit: 30 * time.Second}
 	left := 0
 	for ctx.Err() == nil {
@@ -228,7 +228,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 			c.cfg.Logger.Info("consumer: goes on after a pause", "queue", c.cfg.Queue)
 		default:
 			c.cfg.Logger.Warn("consumer: subscribes again", "queue", c.cfg.Queue, "err", err)
-			if time.Since(start) > time.Minute {
+			if time.Since(start) > 10*time.Second {
 				retry.reset()
 			}
 			retry.wait(ctx)

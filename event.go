@@ -63,7 +63,7 @@ func (e *EventType[T]) Record(payload T, options ...Option) (Record, error) {
 		happened = o.due
 	}
 	body := append(make([]byte, 0, 512), `{"eventTime": "`...)
-	body = append(body, formatMicros(happened)...)
+	body = happened.UTC().AppendFormat(body, microsLayout)
 	body = append(body, e.head...)
 	if body, err = e.codec.encode(body, payload); err != nil {
 		return Record{}, err

@@ -82,7 +82,9 @@ func applyOptions(v verb, options []Option) (*messageOptions, error) {
 	if o.replyTo != "" && v != verbAsk {
 		errs = append(errs, &InvalidError{What: "ReplyTo", Problem: "is for Ask"})
 	}
-	errs = append(errs, o.expiry.check(v, o.now))
+	if err := o.expiry.check(v, o.now); err != nil {
+		errs = append(errs, err)
+	}
 	return o, errors.Join(errs...)
 }
 
@@ -127,20 +129,24 @@ func (o *messageOptions) message(kind Kind, exchange, routingKey string, body []
 
 // checkMessage refuses what the broker or a database could not take.
 func checkMessage(m *Message) error {
-	errs := []error{
-		checkExchange(m.Exchange),
-		checkName("routing key", m.RoutingKey),
-		checkName("message id", m.ID),
-		checkName("correlation id", m.CorrelationID),
+	var errs []error // stays nil for a good message: no allocation
+	add := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
 	}
+	add(checkExchange(m.Exchange))
+	add(checkName("routing key", m.RoutingKey))
+	add(checkName("message id", m.ID))
+	add(checkName("correlation id", m.CorrelationID))
 	for name, value := range m.Headers {
-		errs = append(errs, checkName("header", name))
+		add(checkName("header", name))
 		if s, ok := value.(string); ok {
-			errs = append(errs, checkText(name, s))
+			add(checkText(name, s))
 		}
 	}
 	if len(m.Body) > MaxBody {
-		errs = append(errs, &InvalidError{What: "body", Problem: fmt.Sprintf("has %d bytes, the limit is %d: send a reference to it instead", len(m.Body), MaxBody)})
+		add(&InvalidError{What: "body", Problem: fmt.Sprintf("has %d bytes, the limit is %d: send a reference to it instead", len(m.Body), MaxBody)})
 	}
 	return errors.Join(errs...)
 }

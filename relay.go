@@ -135,7 +135,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	wake := make(chan struct{}, 1)
 	wg.Go(func() { r.watch(ctx, wake) })
 
-	retry := backoff{first: 100 * time.Millisecond, limit: 30 * time.Second}
+	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
 	if err := r.declare(ctx, &retry); err != nil {
 		return err
 	}
@@ -228,7 +228,7 @@ func (r *Relay) watch(ctx context.Context, wake chan<- struct{}) {
 	if !ok {
 		return
 	}
-	retry := backoff{first: time.Second, limit: 30 * time.Second}
+	retry := backoff{first: time.Second, limit: 10 * time.Second}
 	for ctx.Err() == nil {
 		err := waker.Watch(ctx, func() {
 			select {

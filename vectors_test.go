@@ -50,7 +50,7 @@ type wireVector struct {
 	Error    *struct{}    `json:"error"`
 }
 
-func readVectors[V any](t *testing.T, file string) []V {
+func readVectors[V any](t testing.TB, file string) []V {
 	t.Helper()
 	text, err := os.ReadFile("testdata/" + file)
 	if err != nil {

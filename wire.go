@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -176,8 +177,7 @@ func memberName(key string) string {
 // readID reads a number, or a string that holds one. Anything else is 0: ids of
 // foreign publishers may be anything, and the body is still at hand.
 func readID(value []byte) int64 {
-	text := string(bytes.Trim(value, `"`))
-	id, err := strconv.ParseInt(text, 10, 64)
+	id, err := strconv.ParseInt(string(bytes.Trim(value, `"`)), 10, 64)
 	if err != nil {
 		return 0
 	}
@@ -227,7 +227,7 @@ func checkName(what, name string) error {
 		return &InvalidError{What: what, Value: name, Problem: fmt.Sprintf("has %d bytes, AMQP allows %d", len(name), maxName)}
 	case !utf8.ValidString(name):
 		return &InvalidError{What: what, Value: name, Problem: "must be valid UTF-8"}
-	case bytes.IndexByte([]byte(name), 0) >= 0:
+	case strings.IndexByte(name, 0) >= 0:
 		return &InvalidError{What: what, Value: name, Problem: "must not contain U+0000"}
 	}
 	return nil

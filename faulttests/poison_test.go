@@ -13,7 +13,6 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/parley-go/parley"
-	"github.com/parley-go/parley/rabbitmq"
 )
 
 // A poison is a message that cannot be handled.
@@ -124,11 +123,11 @@ func (d *diner) done() int {
 	return len(d.handled) + len(d.parked)
 }
 
-// dine starts a consumer. What is received over the limit for publications has to be published to the parked queue.
+// dine starts a consumer. What it receives over the limit for publications still has to reach the parked queue.
 func (l *lab) dine(d *diner, r *parley.Router) (stop func()) {
 	l.t.Helper()
 	d.handled, d.parked = map[string]int{}, map[string]string{}
-	c, err := parley.NewConsumer(l.directWith(func(c *rabbitmq.Config) { c.MaxBody = 16 << 20 }), r, &parley.ConsumerConfig{
+	c, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
 		Queue: l.queue, Lanes: 8, Prefetch: 200, HandlerTimeout: 250 * time.Millisecond, Logger: quiet, Hooks: d.hooks(),
 		Retry: parley.RetryPolicy{Quick: []time.Duration{10 * time.Millisecond}, Delays: []time.Duration{time.Second}},
 	})
@@ -187,7 +186,14 @@ func TestPoisonIsParkedWithItsReasonAndHoldsUpNothing(t *testing.T) {
 	}
 	l.checkParked(kinds)
 	l.replayMended(kinds)
-	counts.add(t, row{fault: "1 % poison of 7 kinds", times: len(kinds), events: total})
+	again := 0
+	for _, n := range first.handled {
+		again += n - 1
+	}
+	if again != 0 {
+		t.Errorf("%d messages were handled twice", again)
+	}
+	counts.add(t, row{fault: "1 % poison of 7 kinds", times: len(kinds), events: total, lost: total - first.done(), doubled: again})
 }
 
 // checkParked reads the parked queue: each bad message is there once, with its reason and body.
@@ -222,7 +228,7 @@ func (l *lab) checkParked(kinds map[string]poison) {
 // replayMended gives the parked messages to a handler that takes whatever comes.
 func (l *lab) replayMended(kinds map[string]poison) {
 	l.t.Helper()
-	n, err := parley.ReplayParked(l.t.Context(), l.directWith(func(c *rabbitmq.Config) { c.MaxBody = 16 << 20 }), l.queue, nil)
+	n, err := parley.ReplayParked(l.t.Context(), l.direct(), l.queue, nil)
 	if err != nil || n != len(kinds) {
 		l.t.Fatalf("%d replayed (%v), want %d", n, err, len(kinds))
 	}

@@ -175,6 +175,8 @@ func TestABrokerUnderItsMemoryAlarmIsWaitedForWithoutATransaction(t *testing.T) 
 		t.Errorf("a transaction stayed open for %v while the broker blocked, want at most 6 s; its last statement: %s", longest, statement)
 	}
 	t.Logf("the oldest transaction was open for %v; %d errors", longest, relay.errs.Load())
+	// Each new session shows that it is blocked only after a batch was tried on it.
+	eventually(t, "the relay says that it waits for the broker", func() bool { return relay.state() == parley.RelayWaitsBroker })
 	was, err := l.moved()
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,7 @@ type subscription struct {
 type unsettled struct {
 	sub        *subscription
 	entry      *entry
+	again      bool // the entry had been delivered before: it changes when the subscription ends
 	prev, next *unsettled
 }
 
@@ -57,7 +58,7 @@ func (b *Broker) Subscribe(ctx context.Context, queue string, o parley.Subscribe
 
 // give puts a message into the hands of s.
 func (s *subscription) give(e *entry) {
-	u := &unsettled{sub: s, entry: e, prev: s.last}
+	u := &unsettled{sub: s, entry: e, again: e.redelivered, prev: s.last}
 	if s.last == nil {
 		s.first = u
 	} else {
@@ -155,7 +156,7 @@ func (u *unsettled) delivery() *parley.Delivery {
 	m := *u.entry.message
 	m.Body = bytes.Clone(m.Body)
 	m.Headers = cloneHeaders(m.Headers)
-	return parley.NewDelivery(m, u.sub.queue.Name, u.entry.redelivered, u)
+	return parley.NewDelivery(m, u.sub.queue.Name, u.again, u)
 }
 
 // Close ends the subscription; what is not settled returns to the queue.

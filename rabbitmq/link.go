@@ -15,7 +15,7 @@ import (
 
 const (
 	firstPause   = 100 * time.Millisecond
-	longestPause = 30 * time.Second
+	longestPause = 10 * time.Second
 	loginPause   = 5 * time.Second
 	// healthy is how long a session must live to be no part of a series of failures.
 	healthy = 5 * time.Second
@@ -102,7 +102,7 @@ func (l *link) get() (*session, <-chan struct{}, error) {
 	return nil, l.attempt, nil
 }
 
-// pause is how long to wait before the next attempt: full jitter, 100 ms to 30 s.
+// pause is how long to wait before the next attempt: full jitter, 100 ms to 10 s.
 func (l *link) pause() time.Duration {
 	if l.failures == 0 {
 		return 0
