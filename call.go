@@ -104,7 +104,7 @@ func (c *CallType[Req, Resp]) ask(ctx context.Context, to *TxOutbox, request Req
 		return 0, err
 	}
 	ids, err := to.Record(ctx, rec)
-	if err != nil || !o.notify {
+	if err != nil || !o.notify || ids[0] == 0 { // a call that Unless held back does not expire
 		return first(ids), err
 	}
 	notice := Record{Message: Message{

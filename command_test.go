@@ -329,3 +329,19 @@ func TestReplyAddressFromTheNetworkIsChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestACallHeldBackByUnlessLeavesNoNotice(t *testing.T) {
+	inCallWorld(t, double, func(w *callWorld) {
+		at := parley.At(time.Now().Add(time.Hour))
+		options := []parley.Option{at, parley.WithTags(parley.Tags{"cart": 1}), parley.Unless(parley.Tags{"cart": 1}), parley.ExpiresIn(2 * time.Hour), parley.NotifyExpired()}
+		if id := w.ask(options...); id == 0 {
+			t.Error("the first call was held back")
+		}
+		if id := w.ask(options...); id != 0 {
+			t.Errorf("the second call has id %d, want it held back", id)
+		}
+		if n := len(w.shop.Pending()); n != 2 {
+			t.Errorf("%d records, want the call and its notice", n)
+		}
+	})
+}

@@ -11,11 +11,14 @@ import (
 )
 
 // rounds is how often each side works: PARLEY_BENCH_ROUNDS, 7 without.
-func rounds() int {
-	if n, err := strconv.Atoi(os.Getenv("PARLEY_BENCH_ROUNDS")); err == nil && n > 0 {
+func rounds() int { return number("PARLEY_BENCH_ROUNDS", 7) }
+
+// number reads a variable of the environment.
+func number(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
 		return n
 	}
-	return 7
+	return otherwise
 }
 
 // A side does the work once and tells how many messages it moved.
@@ -25,8 +28,8 @@ type side struct {
 }
 
 // compare lets both sides work in turn and reports messages a second and the ratio of
-// ours to theirs, and what a message costs this process.
-func compare(b *testing.B, theirs, ours side) {
+// ours to theirs, and what a message costs this process. It returns our median rate.
+func compare(b *testing.B, theirs, ours side) float64 {
 	b.Helper()
 	n := rounds()
 	var a, o, ratios []float64
@@ -54,6 +57,7 @@ func compare(b *testing.B, theirs, ours side) {
 	b.ReportMetric(slices.Max(ratios), "ratio-max")
 	b.ReportMetric(median(o), "msg/s")
 	b.ReportMetric(0, "ns/op") // of no meaning here
+	return median(o)
 }
 
 // cost is what one message costs this process.
@@ -98,4 +102,9 @@ func median(v []float64) float64 {
 // spread writes minimum, median and maximum.
 func spread(v []float64, digits int) string {
 	return fmt.Sprintf("%.*f/%.*f/%.*f", digits, slices.Min(v), digits, median(v), digits, slices.Max(v))
+}
+
+// percentile sorts a copy of v.
+func percentile(v []float64, p float64) float64 {
+	return slices.Sorted(slices.Values(v))[int(p*float64(len(v)-1))]
 }

@@ -95,8 +95,5 @@ func (w *bench) keys(b *testing.B, fail bool) (sound, failing []time.Duration) {
 	if err := <-ended; err != nil {
 		b.Fatal(err)
 	}
-	if err := w.broker.DeleteQueue(b.Context(), parley.ParkedQueue(w.queue)); err != nil {
-		b.Fatal(err)
-	}
 	return sound, failing
 }

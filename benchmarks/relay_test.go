@@ -3,10 +3,7 @@ package benchmarks_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/parley-go/parley"
 )
@@ -29,14 +26,15 @@ func BenchmarkRelayDrain(b *testing.B) {
 	}
 }
 
-// BenchmarkRelayScheduled drains an outbox in which a million other records wait for next year, against
-// one without.
+// BenchmarkRelayScheduled drains an outbox in which a million other records wait for next year
+// (PARLEY_BENCH_PENDING), against one without.
 func BenchmarkRelayScheduled(b *testing.B) {
-	const n, pending = 20_000, 1_000_000
+	const n = 20_000
+	pending := number("PARLEY_BENCH_PENDING", 1_000_000)
 	w, empty, full := setUp(b), openOutbox(b), openOutbox(b)
 	full.schedule(b, pending)
 	for range b.N {
-		compare(b, side{"none pending", w.drain(empty, n)}, side{"a million pending", w.drain(full, n)})
+		compare(b, side{"none pending", w.drain(empty, n)}, side{fmt.Sprintf("%d pending", pending), w.drain(full, n)})
 	}
 }
 
@@ -70,53 +68,6 @@ func (w *bench) drain(o *outbox, n int) func(b *testing.B) int {
 		w.purge(b, n)
 		return n
 	}
-}
-
-// BenchmarkRelayMemory drains 200,000 rows and watches how much memory the process has.
-func BenchmarkRelayMemory(b *testing.B) {
-	const n = 200_000
-	w, o := setUp(b), openOutbox(b)
-	for range b.N {
-		o.fill(b, w.event, n)
-		var samples []float64
-		moved := 0
-		relay, err := parley.NewRelay(o.store, w.broker, &parley.RelayConfig{Logger: quiet(), Hooks: parley.RelayHooks{
-			Batch: func(r parley.BatchReport) {
-				if moved += r.Accepted; moved/10_000 != (moved-r.Accepted)/10_000 {
-					samples = append(samples, resident(b))
-				}
-			},
-		}})
-		if err != nil {
-			b.Fatal(err)
-		}
-		start := time.Now()
-		if moved, err := relay.Drain(b.Context()); moved != n || err != nil {
-			b.Fatalf("moved %d: %v", moved, err)
-		}
-		took := time.Since(start)
-		w.purge(b, n)
-		half := len(samples) / 2
-		b.Logf("resident MiB every 10,000 rows: %.0f", samples)
-		b.ReportMetric(median(samples[:half]), "MiB-first-half")
-		b.ReportMetric(median(samples[half:]), "MiB-second-half")
-		b.ReportMetric(n/took.Seconds(), "msg/s")
-		b.ReportMetric(0, "ns/op")
-	}
-}
-
-// resident returns the process's memory in MiB.
-func resident(b *testing.B) float64 {
-	b.Helper()
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		b.Skip("needs /proc to measure memory")
-	}
-	var size, pages float64
-	if _, err := fmt.Fscan(strings.NewReader(string(text)), &size, &pages); err != nil {
-		b.Fatal(err)
-	}
-	return pages * float64(os.Getpagesize()) / (1 << 20)
 }
 
 // BenchmarkConsumer takes what is in a queue through router, decoding and a typed handler,

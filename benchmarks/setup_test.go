@@ -2,6 +2,7 @@ package benchmarks_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -63,10 +64,13 @@ func setUp(b *testing.B) *bench {
 	b.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		for _, err := range []error{w.broker.DeleteQueue(ctx, name), w.broker.DeleteExchange(ctx, name), w.broker.Close(ctx)} {
-			if err != nil {
-				b.Error(err)
-			}
+		var errs []error
+		// A consumer leaves the queues of its default retry policy behind.
+		for _, queue := range []string{name, parley.ParkedQueue(name), name + ".retry.10s", name + ".retry.1m", name + ".retry.10m"} {
+			errs = append(errs, w.broker.DeleteQueue(ctx, queue))
+		}
+		if err := errors.Join(append(errs, w.broker.DeleteExchange(ctx, name), w.broker.Close(ctx))...); err != nil {
+			b.Error(err)
 		}
 	})
 	return w

@@ -107,9 +107,4 @@ func (w *bench) onTx(b *testing.B, o *outbox, n, workers int) {
 	if err := <-ended; err != nil {
 		b.Fatal(err)
 	}
-	for _, queue := range []string{parley.ParkedQueue(w.queue), w.queue + ".retry.10s", w.queue + ".retry.1m", w.queue + ".retry.10m"} {
-		if err := w.broker.DeleteQueue(b.Context(), queue); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

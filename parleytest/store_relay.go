@@ -19,6 +19,8 @@ func relayPromises[Tx any]() []storePromise[Tx] {
 		{name: "ReleasedRecordsComeBack", run: releasedRecordsComeBack[Tx]},
 		{name: "ReleaseAfterSettleDoesNothing", run: releaseAfterSettleDoesNothing[Tx]},
 		{name: "SettleAfterReleaseFails", run: settleAfterReleaseFails[Tx]},
+		{name: "BatchOutlivesTheContextOfItsClaim", run: batchOutlivesItsClaim[Tx]},
+		{name: "RecordOfTheFarFutureIsNotDue", run: recordOfTheFarFutureIsNotDue[Tx]},
 		{name: "ForeignDeletesAreCounted", run: foreignDeletesAreCounted[Tx]},
 		{name: "DeleteRemovesAndCounts", run: deleteRemovesAndCounts[Tx]},
 		{name: "StatsTellTheTruth", run: statsTellTheTruth[Tx]},
@@ -136,6 +138,36 @@ func settleAfterReleaseFails[Tx any](s *storeTest[Tx]) {
 		s.Errorf("a batch that was given back can be settled: another relay may hold it")
 	}
 	s.wantDue("after a settlement that failed", ids...)
+}
+
+// A relay that is stopped finishes its batch: the context that it claimed with has ended then.
+func batchOutlivesItsClaim[Tx any](s *storeTest[Tx]) {
+	ids := s.insert(numbered(2)...)
+	ctx, stop := context.WithCancel(s.ctx)
+	b, err := s.Store.Claim(ctx, parley.ClaimOptions{Limit: 1})
+	s.must(err, "claim")
+	s.Cleanup(func() { _ = b.Release(context.WithoutCancel(s.ctx)) })
+	stop()
+	// What ends with the context does so in the background: time for it to happen.
+	patient := time.NewTimer(glance)
+	<-patient.C
+	if _, err := s.Store.Claim(s.ctx, parley.ClaimOptions{Limit: 1}); !errors.Is(err, parley.ErrStandby) {
+		s.Errorf("a second relay gets %v, want ErrStandby: the first one still publishes", err)
+	}
+	s.settle(b, ids[:1])
+	s.wantDue("after the batch is settled", ids[1])
+}
+
+func recordOfTheFarFutureIsNotDue[Tx any](s *storeTest[Tx]) {
+	r := scheduled(time.Hour, nil)
+	r.DueAt = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	s.insert(r)
+	wait, ok, err := s.Store.NextDue(s.ctx)
+	s.must(err, "ask for the next due time")
+	if !ok || wait < 24*time.Hour {
+		s.Errorf("the next record is due in %v (%v): a relay would look for it without a rest", wait, ok)
+	}
+	s.wantDue("before the year 9999")
 }
 
 func foreignDeletesAreCounted[Tx any](s *storeTest[Tx]) {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/sqlstore"
 )
 
 // selected are the columns of a row, whatever the version of the table.
@@ -23,23 +24,15 @@ func (s *django[Tx]) selected(has map[string]bool) string {
 	}, ", ")
 }
 
-// A djangoRow is a row of either style.
-type djangoRow struct {
-	due, eventTime                *time.Time
-	tags, body, properties        *string
-	aggregate, eventType, payload *string
-	newStyle                      bool
-}
-
 func (s *django[Tx]) records(ctx context.Context, c conn, q string, args ...any) ([]parley.Record, error) {
 	var out []parley.Record
 	err := c.query(ctx, q, func(row scanner) error {
 		var r parley.Record
-		var d djangoRow
-		err := row.Scan(&r.ID, &r.CreatedAt, &r.Exchange, &r.RoutingKey, &d.due, &d.tags, &d.newStyle, &d.body, &d.properties,
-			&d.eventTime, &d.aggregate, &d.eventType, &d.payload)
+		var d sqlstore.DjangoRow
+		err := row.Scan(&r.ID, &r.CreatedAt, &r.Exchange, &r.RoutingKey, &d.Due, &d.Tags, &d.NewStyle, &d.Body, &d.Properties,
+			&d.EventTime, &d.Aggregate, &d.EventType, &d.Payload)
 		if err == nil {
-			err = d.fill(&r)
+			d.Fill(&r)
 		}
 		r.AppID = s.cfg.AppID
 		out = append(out, r)
@@ -48,92 +41,13 @@ func (s *django[Tx]) records(ctx context.Context, c conn, q string, args ...any)
 	return out, err
 }
 
-// fill completes a record as the Python relay would publish it.
-func (d *djangoRow) fill(r *parley.Record) error {
-	if d.due != nil {
-		r.DueAt = *d.due
-	}
-	if d.tags != nil {
-		if err := json.Unmarshal([]byte(*d.tags), &r.Tags); err != nil {
-			return fmt.Errorf("read tags of row %d: %w", r.ID, err)
-		}
-	}
-	if !d.newStyle {
-		r.Kind, r.Body = parley.KindEvent, d.oldBody(r.ID)
-		return nil
-	}
-	r.Body = []byte("null")
-	if d.body != nil {
-		r.Body = []byte(*d.body)
-	}
-	r.Kind = kindOf(r.RoutingKey, r.Body)
-	if d.properties == nil {
-		return nil
-	}
-	var p struct {
-		CorrelationID any             `json:"correlation_id"`
-		Parley        json.RawMessage `json:"parley"`
-		Kind          parley.Kind     `json:"kind"`
-	}
-	if err := json.Unmarshal([]byte(*d.properties), &p); err != nil {
-		return nil // any JSON may stand there; the Python relay ignores what is no object
-	}
-	if len(p.Parley) > 0 { // written by Go
-		r.Kind = p.Kind
-		return decodeProperties(string(p.Parley), &r.Message)
-	}
-	r.CorrelationID, _ = p.CorrelationID.(string)
-	return nil
-}
-
-// oldBody builds the body of a row of version 2.4 from its columns.
-func (d *djangoRow) oldBody(id int64) []byte {
-	when := ""
-	if d.eventTime != nil {
-		layout := "2006-01-02T15:04:05.000000-07:00"
-		if d.eventTime.Nanosecond() == 0 {
-			layout = "2006-01-02T15:04:05-07:00" // as Python's isoformat
-		}
-		when = d.eventTime.UTC().Format(layout)
-	}
-	payload := "null"
-	if d.payload != nil {
-		payload = *d.payload
-	}
-	return fmt.Appendf(nil, `{"eventId": %d, "eventTime": %s, "eventType": %s, "aggregate": %s, "payload": %s}`,
-		id, quoted(&when), quoted(d.eventType), quoted(d.aggregate), payload)
-}
-
-func quoted(s *string) []byte {
-	text, _ := json.Marshal(s) // a string always has a JSON form
-	return text
-}
-
-// kindOf tells events from calls and replies: the table does not.
-func kindOf(routingKey string, body []byte) parley.Kind {
-	if strings.HasPrefix(routingKey, "call-response.") {
-		return parley.KindReply
-	}
-	var call struct {
-		ID   json.RawMessage `json:"id"`
-		Data json.RawMessage `json:"data"`
-		Meta *struct {
-			ReplyTo string `json:"replyTo"`
-		} `json:"meta"`
-	}
-	if json.Unmarshal(body, &call) == nil && call.ID != nil && call.Meta != nil && call.Meta.ReplyTo != "" {
-		return parley.KindCall
-	}
-	return parley.KindEvent
-}
-
 // Claim implements parley.RelaySource; see [Store].
 func (s *django[Tx]) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
-	tx, err := s.e.begin(ctx)
+	tx, end, err := s.e.hold(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("begin transaction: %w", err)
+		return nil, err
 	}
-	b := &djangoBatch[Tx]{s: s, c: s.e.use(tx)}
+	b := &djangoBatch[Tx]{s: s, c: s.e.use(tx), end: end}
 	if err := b.claim(ctx, o); err != nil {
 		return nil, errors.Join(err, b.Release(context.WithoutCancel(ctx)))
 	}
@@ -143,6 +57,7 @@ func (s *django[Tx]) Claim(ctx context.Context, o parley.ClaimOptions) (parley.B
 type djangoBatch[Tx any] struct {
 	s    *django[Tx]
 	c    conn
+	end  context.CancelFunc
 	rows []parley.Record
 	done bool
 }
@@ -196,6 +111,7 @@ func (b *djangoBatch[Tx]) Settle(ctx context.Context, sent []int64, parked []par
 		return 0, err
 	}
 	b.done = true
+	defer b.end()
 	if err := b.c.commit(ctx); err != nil {
 		return 0, err
 	}
@@ -231,6 +147,7 @@ func (b *djangoBatch[Tx]) Release(ctx context.Context) error {
 		return nil
 	}
 	b.done = true
+	defer b.end()
 	return b.c.rollback(ctx)
 }
 
@@ -251,7 +168,7 @@ func (s *django[Tx]) NextDue(ctx context.Context) (wait time.Duration, ok bool, 
 			var seconds *float64
 			err := row.Scan(&seconds)
 			if seconds != nil {
-				wait, ok = time.Duration(*seconds*float64(time.Second)), true
+				wait, ok = toDuration(*seconds), true
 			}
 			return err
 		}, idList(s.skipped()))
@@ -272,7 +189,7 @@ func (s *django[Tx]) Stats(ctx context.Context) (st parley.OutboxStats, err erro
 		return c.query(ctx, q, func(row scanner) error {
 			var oldest float64
 			err := row.Scan(&st.Due, &st.Scheduled, &st.NeverDue, &oldest)
-			st.OldestDue = time.Duration(oldest * float64(time.Second))
+			st.OldestDue = toDuration(oldest)
 			return err
 		})
 	})

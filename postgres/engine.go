@@ -31,6 +31,22 @@ func (e *engine[Tx]) inTx(ctx context.Context, fn func(c conn) error) error {
 	return c.commit(ctx)
 }
 
+// hold begins a transaction that outlives ctx: database/sql would roll it back when ctx ends,
+// under a relay that still waits for the broker. end is called after its end.
+func (e *engine[Tx]) hold(ctx context.Context) (tx Tx, end context.CancelFunc, err error) {
+	held, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, end)
+	tx, err = e.begin(held)
+	if !stop() && err == nil {
+		err = errors.Join(ctx.Err(), e.use(tx).rollback(context.WithoutCancel(ctx)))
+	}
+	if err != nil {
+		end()
+		return tx, end, fmt.Errorf("begin transaction: %w", err)
+	}
+	return tx, end, nil
+}
+
 // properties are what a row keeps of a message beside its own columns.
 type properties struct {
 	MessageID       string            `json:"message_id,omitempty"`
@@ -57,11 +73,11 @@ func encodeProperties(m *parley.Message) (string, error) {
 			return "", &parley.InvalidError{What: "header", Value: name, Problem: fmt.Sprintf("is a %T: an outbox holds strings only", value)}
 		}
 		if p.Headers == nil {
-			p.Headers = map[string]string{}
+			p.Headers = make(map[string]string, len(m.Headers))
 		}
 		p.Headers[name] = text
 	}
-	text, err := json.Marshal(p)
+	text, err := json.Marshal(&p)
 	return string(text), err
 }
 
@@ -130,39 +146,68 @@ func (e *engine[Tx]) insert(ctx context.Context, c conn, records []parley.Record
 		return c.query(ctx, into+"VALUES ($1,$2,$3,$4,$5::timestamptz,$6::jsonb,$7::jsonb) RETURNING id", scan, args...)
 	}
 	// Arrays keep the statement the same for any number of records, so that it stays prepared.
-	var columns [rowColumns]textArray
+	rows := make([]rowTexts, len(records))
+	pointers := make([]*string, rowColumns*len(records))
+	args := make([]any, rowColumns)
 	for r := range records {
-		args, err := rowArgs(&records[r])
-		if err != nil {
+		if err := rows[r].fill(&records[r]); err != nil {
 			return err
 		}
-		for n := range columns {
-			columns[n].add(args[n])
+		for n, text := range rows[r].columns() {
+			pointers[n*len(records)+r] = text
 		}
 	}
-	args := make([]any, rowColumns)
-	for n := range columns {
-		args[n] = c.array(columns[n])
+	for n := range args {
+		args[n] = c.array(pointers[n*len(records) : (n+1)*len(records)])
 	}
 	return c.query(ctx, into+`SELECT e, k, kind, b, d::timestamptz, t::jsonb, p::jsonb FROM unnest($1::text[], $2::text[],
  $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) WITH ORDINALITY AS x (e, k, kind, b, d, t, p, n)
  ORDER BY n RETURNING id`, scan, args...)
 }
 
-// rowColumns is how many values rowArgs returns: texts and nils.
+// rowColumns is how many columns a record is written to.
 const rowColumns = 7
 
-func rowArgs(r *parley.Record) ([]any, error) {
-	props, err := encodeProperties(&r.Message)
-	if err != nil {
-		return nil, err
+// rowTexts are the columns of one record as texts; an empty due or tags is NULL.
+type rowTexts struct{ exchange, routingKey, kind, body, due, tags, properties string }
+
+func (t *rowTexts) fill(r *parley.Record) (err error) {
+	t.exchange, t.routingKey, t.kind, t.body = r.Exchange, r.RoutingKey, string(r.Kind), string(r.Body)
+	if !r.DueAt.IsZero() {
+		t.due = r.DueAt.UTC().Format(time.RFC3339Nano)
+	}
+	if t.properties, err = encodeProperties(&r.Message); err != nil {
+		return err
 	}
 	tags, err := encodeTags(r.Tags)
-	var due any
-	if !r.DueAt.IsZero() {
-		due = r.DueAt.UTC().Format(time.RFC3339Nano)
+	t.tags, _ = tags.(string) // nil without tags
+	return err
+}
+
+// columns points at the texts, which costs no allocation for each of them.
+func (t *rowTexts) columns() [rowColumns]*string {
+	return [...]*string{&t.exchange, &t.routingKey, &t.kind, &t.body, unlessEmpty(&t.due), unlessEmpty(&t.tags), &t.properties}
+}
+
+func unlessEmpty(text *string) *string {
+	if *text == "" {
+		return nil
 	}
-	return []any{r.Exchange, r.RoutingKey, string(r.Kind), string(r.Body), due, tags, props}, err
+	return text
+}
+
+func rowArgs(r *parley.Record) ([]any, error) {
+	var t rowTexts
+	if err := t.fill(r); err != nil {
+		return nil, err
+	}
+	args := make([]any, rowColumns, rowColumns+1)
+	for n, text := range t.columns() {
+		if text != nil {
+			args[n] = *text
+		}
+	}
+	return args, nil
 }
 
 // insertUnless inserts unless a matching record is pending. A lock on the address and tags,
@@ -252,37 +297,42 @@ func (e *engine[Tx]) records(ctx context.Context, c conn, q string, args ...any)
 
 // readStatement reads rows with the usual columns into out.
 func (e *engine[Tx]) readStatement(out *[]parley.Record, q string, args ...any) statement {
+	var columns rowValues // one for all rows
 	return statement{q, args, func(row scanner) error {
-		r, err := readRecord(row)
-		*out = append(*out, r)
-		return err
+		*out = append(*out, parley.Record{})
+		return columns.read(row, &(*out)[len(*out)-1])
 	}}
 }
 
-func readRecord(row scanner) (r parley.Record, err error) {
-	var due *time.Time
-	var kind, body, props string
-	var tags *string
-	if err := row.Scan(&r.ID, &r.CreatedAt, &r.Exchange, &r.RoutingKey, &kind, &body, &due, &tags, &props); err != nil {
-		return r, err
+// rowValues are the columns of a row that need work before they are part of a record.
+type rowValues struct {
+	kind, body, properties string
+	due                    *time.Time
+	tags                   *string
+}
+
+func (v *rowValues) read(row scanner, r *parley.Record) error {
+	err := row.Scan(&r.ID, &r.CreatedAt, &r.Exchange, &r.RoutingKey, &v.kind, &v.body, &v.due, &v.tags, &v.properties)
+	if err != nil {
+		return err
 	}
-	if tags != nil {
-		if err := json.Unmarshal([]byte(*tags), &r.Tags); err != nil {
-			return r, fmt.Errorf("read tags of record %d: %w", r.ID, err)
+	if v.tags != nil {
+		if err := json.Unmarshal([]byte(*v.tags), &r.Tags); err != nil {
+			return fmt.Errorf("read tags of record %d: %w", r.ID, err)
 		}
 	}
-	if due != nil {
-		r.DueAt = *due
+	if v.due != nil {
+		r.DueAt = *v.due
 	}
-	r.Kind = parley.Kind(kind)
-	r.Body = parley.FinishBody(r.Kind, r.ID, []byte(body))
-	if err := decodeProperties(props, &r.Message); err != nil {
-		return r, fmt.Errorf("record %d: %w", r.ID, err)
+	r.Kind = parley.Kind(v.kind)
+	r.Body = parley.FinishBody(r.Kind, r.ID, []byte(v.body))
+	if err := decodeProperties(v.properties, &r.Message); err != nil {
+		return fmt.Errorf("record %d: %w", r.ID, err)
 	}
 	if r.Timestamp.IsZero() {
 		r.Timestamp = r.CreatedAt
 	}
-	return r, nil
+	return nil
 }
 
 // Once implements parley.InboxStore.

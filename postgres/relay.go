@@ -16,11 +16,11 @@ import (
 // transaction: a relay that freezes in it loses all three together when the server ends
 // the idle transaction after 15 seconds, so no successor can overtake its rows.
 func (e *engine[Tx]) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
-	tx, err := e.begin(ctx)
+	tx, end, err := e.hold(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("begin transaction: %w", err)
+		return nil, err
 	}
-	b := &batch[Tx]{e: e, c: e.use(tx)}
+	b := &batch[Tx]{e: e, c: e.use(tx), end: end}
 	if err := b.claim(ctx, o); err != nil {
 		return nil, errors.Join(err, b.Release(context.WithoutCancel(ctx)))
 	}
@@ -30,6 +30,7 @@ func (e *engine[Tx]) Claim(ctx context.Context, o parley.ClaimOptions) (parley.B
 type batch[Tx any] struct {
 	e       *engine[Tx]
 	c       conn
+	end     context.CancelFunc
 	records []parley.Record
 	done    bool
 }
@@ -136,6 +137,7 @@ func (b *batch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Pa
 		foreign += 1 - kept
 	}
 	b.done = true
+	defer b.end()
 	return foreign, b.c.commit(ctx)
 }
 
@@ -156,6 +158,7 @@ func (b *batch[Tx]) Release(ctx context.Context) error {
 		return nil
 	}
 	b.done = true
+	defer b.end()
 	return b.c.rollback(ctx)
 }
 
@@ -187,11 +190,17 @@ func (e *engine[Tx]) NextDue(ctx context.Context) (wait time.Duration, ok bool, 
 			var seconds float64
 			ok = true
 			err := row.Scan(&seconds)
-			wait = time.Duration(seconds * float64(time.Second))
+			wait = toDuration(seconds)
 			return err
 		})
 	})
 	return wait, ok, err
+}
+
+// toDuration keeps within 31 years: further away a time.Duration overflows, and what is
+// scheduled for the year 9999 would be due.
+func toDuration(seconds float64) time.Duration {
+	return time.Duration(max(-1e9, min(seconds, 1e9)) * float64(time.Second))
 }
 
 // Stats implements parley.OutboxInspector.
@@ -203,7 +212,7 @@ func (e *engine[Tx]) Stats(ctx context.Context) (st parley.OutboxStats, err erro
 		return c.query(ctx, q, func(row scanner) error {
 			var oldest float64
 			err := row.Scan(&st.Due, &st.Scheduled, &oldest, &st.Parked)
-			st.OldestDue = time.Duration(oldest * float64(time.Second))
+			st.OldestDue = toDuration(oldest)
 			return err
 		})
 	})

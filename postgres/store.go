@@ -5,8 +5,9 @@
 //	err = store.Migrate(ctx)                        // or `parley migrate up`
 //	outbox, err := parley.NewOutbox(store, nil)
 //
-// A producer needs INSERT on parley_outbox (and SELECT, DELETE to cancel); the relay
-// SELECT, DELETE and UPDATE of one column, for the row locks.
+// A producer needs INSERT and SELECT (id) on parley_outbox (SELECT, DELETE and UPDATE to cancel,
+// to reschedule and for Unless); the relay SELECT, DELETE and UPDATE of one column, for the
+// row locks, and INSERT on parley_parked.
 package postgres
 
 import (

@@ -84,6 +84,7 @@ type Store struct {
 	cfg   Config
 	turn  chan struct{} // holds the token of the one writer
 	ended broadcast     // after each of the store's own transactions
+	table string        // one that exists, to take the write lock with
 }
 
 // New returns a store on db, which must be opened with the driver "sqlite" of
@@ -93,7 +94,7 @@ func New(db *sql.DB, cfg *Config) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("sqlite: db must not be nil")
 	}
-	s := &Store{db: db, turn: make(chan struct{}, 1)}
+	s := &Store{db: db, turn: make(chan struct{}, 1), table: "parley_lease"}
 	if cfg != nil {
 		s.cfg = *cfg
 	}
@@ -185,7 +186,7 @@ func (s *Store) beginWrite(ctx context.Context) (tx *sql.Tx, done func(), err er
 		if tx, err = s.db.BeginTx(ctx, nil); err != nil || s.owned {
 			return err
 		}
-		if err = takeWriteLock(ctx, tx); err != nil {
+		if err = lockTable(ctx, tx, s.table); err != nil {
 			return errors.Join(err, tx.Rollback())
 		}
 		return nil
@@ -199,6 +200,10 @@ func (s *Store) beginWrite(ctx context.Context) (tx *sql.Tx, done func(), err er
 // takeWriteLock changes no row, but as a statement that writes it takes the write lock
 // before it looks. As the first statement it waits for other writers.
 func takeWriteLock(ctx context.Context, tx sqlstore.Tx) error {
-	_, err := tx.ExecContext(ctx, "UPDATE parley_lease SET id = id WHERE 0")
+	return lockTable(ctx, tx, "parley_lease")
+}
+
+func lockTable(ctx context.Context, tx sqlstore.Tx, table string) error {
+	_, err := tx.ExecContext(ctx, "UPDATE "+table+" SET id = id WHERE 0")
 	return err
 }

@@ -97,11 +97,18 @@ func (e *Engine[T]) NextDue(ctx context.Context) (wait time.Duration, ok bool, e
 			var micros int64
 			ok = true
 			err := rows.Scan(&micros)
-			wait = time.Duration(micros) * time.Microsecond
+			wait = toDuration(micros)
 			return err
 		})
 	})
 	return wait, ok, e.fail("ask for the next due time", err)
+}
+
+// toDuration keeps within 31 years: further away a time.Duration overflows, and what is
+// scheduled for the year 9999 would be due.
+func toDuration(micros int64) time.Duration {
+	const limit = 1e15
+	return time.Duration(max(-limit, min(micros, limit))) * time.Microsecond
 }
 
 // Stats reports the state of the outbox; see [parley.OutboxInspector].
@@ -121,7 +128,7 @@ func (e *Engine[T]) Stats(ctx context.Context) (st parley.OutboxStats, err error
 			var age sql.NullInt64
 			err := rows.Scan(&i, &n, &age)
 			counts[i] = n
-			st.OldestDue = max(st.OldestDue, time.Duration(age.Int64)*time.Microsecond)
+			st.OldestDue = max(st.OldestDue, toDuration(age.Int64))
 			return err
 		})
 		st.Due, st.Scheduled, st.Parked = counts[0]+counts[1], counts[2], counts[3]

@@ -15,7 +15,6 @@ import (
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/sqlstore"
-	"github.com/parley-go/parley/parleytest"
 )
 
 // patience is how long a check may take against a real database, whatever its size.
@@ -69,10 +68,16 @@ func (b *Broker) Count(id string) int {
 	return b.got[id]
 }
 
+type stormStore[Tx any] interface {
+	parley.OutboxStore[Tx]
+	parley.RelaySource
+	parley.OutboxInspector
+}
+
 // CancelStorm schedules n records that become due while a relay runs and cancels each of
 // them at the same time. Every record must be cancelled, and counted, or sent once; never
 // both, never neither. inTx runs a user's transaction, again after a deadlock.
-func CancelStorm[Tx sqlstore.Tx](t *testing.T, store parleytest.Store[Tx], inTx func(ctx context.Context, fn func(tx Tx) error) error, n int) {
+func CancelStorm[Tx sqlstore.Tx](t *testing.T, store stormStore[Tx], inTx func(ctx context.Context, fn func(tx Tx) error) error, n int) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience+time.Duration(n)*20*time.Millisecond)
 	defer cancel()
 	schedule(ctx, t, store, inTx, n)
@@ -106,7 +111,7 @@ func CancelStorm[Tx sqlstore.Tx](t *testing.T, store parleytest.Store[Tx], inTx 
 }
 
 // schedule writes records that are due from now on, one after another.
-func schedule[Tx sqlstore.Tx](ctx context.Context, t *testing.T, store parleytest.Store[Tx], inTx func(context.Context, func(Tx) error) error, n int) {
+func schedule[Tx sqlstore.Tx](ctx context.Context, t *testing.T, store stormStore[Tx], inTx func(context.Context, func(Tx) error) error, n int) {
 	t.Helper()
 	records := make([]parley.Record, n)
 	start := time.Now().Add(50 * time.Millisecond)
@@ -125,7 +130,7 @@ func schedule[Tx sqlstore.Tx](ctx context.Context, t *testing.T, store parleytes
 
 // cancelAll cancels each record in a transaction of its own, from several goroutines, and
 // returns the counts.
-func cancelAll[Tx sqlstore.Tx](ctx context.Context, t *testing.T, store parleytest.Store[Tx], inTx func(context.Context, func(Tx) error) error, n int) []int {
+func cancelAll[Tx sqlstore.Tx](ctx context.Context, t *testing.T, store stormStore[Tx], inTx func(context.Context, func(Tx) error) error, n int) []int {
 	const callers = 4
 	counts := make([]int, n)
 	order := rand.Perm(n)

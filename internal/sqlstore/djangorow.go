@@ -1,0 +1,136 @@
+package sqlstore
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/parley-go/parley"
+)
+
+// A DjangoRow holds the columns of a row of Django's table from which its message is made,
+// of either style. Columns that are NULL, or that the table's version lacks, are nil.
+type DjangoRow struct {
+	// Due is the earlier one of the two times; EventTime is event_time, or else send_after_time.
+	Due, EventTime                *time.Time
+	Tags, Body, Properties        *string
+	Aggregate, EventType, Payload *string
+	NewStyle                      bool
+}
+
+// Fill completes a record, which has its ID, exchange and routing key, as the Python relay
+// would publish it. It takes every row: one that somebody has written by hand must
+// not stop the others.
+func (d *DjangoRow) Fill(r *parley.Record) {
+	if d.Due != nil {
+		r.DueAt = *d.Due
+	}
+	if d.Tags != nil {
+		r.Tags = readTags(*d.Tags)
+	}
+	if !d.NewStyle {
+		r.Kind, r.Body = parley.KindEvent, d.oldBody(r.ID)
+		return
+	}
+	r.Body = []byte("null")
+	if d.Body != nil {
+		r.Body = []byte(*d.Body)
+	}
+	r.Kind = kindOf(r.RoutingKey, r.Body)
+	if d.Properties != nil {
+		readDjangoProperties(*d.Properties, r)
+	}
+}
+
+// readTags returns the tags that are strings, as all are that either library writes.
+func readTags(text string) map[string]string {
+	var all map[string]any
+	if json.Unmarshal([]byte(text), &all) != nil {
+		return nil
+	}
+	tags := make(map[string]string, len(all))
+	for name, value := range all {
+		if s, ok := value.(string); ok {
+			tags[name] = s
+		}
+	}
+	return tags
+}
+
+// djangoProperties are the column's content: the correlation id where the Python relay
+// looks for it, and everything else where only parley does.
+type djangoProperties struct {
+	CorrelationID any             `json:"correlation_id"`
+	Parley        json.RawMessage `json:"parley,omitempty"`
+	Kind          parley.Kind     `json:"kind,omitempty"`
+}
+
+// readDjangoProperties ignores what is no object, as the Python relay does.
+func readDjangoProperties(text string, r *parley.Record) {
+	var p djangoProperties
+	if json.Unmarshal([]byte(text), &p) != nil {
+		return
+	}
+	r.CorrelationID, _ = p.CorrelationID.(string)
+	if len(p.Parley) == 0 {
+		return
+	}
+	m := r.Message
+	if decodeProperties(string(p.Parley), &m) == nil {
+		r.Message, r.Kind = m, p.Kind
+	}
+}
+
+func encodeDjangoProperties(r *parley.Record) (string, error) {
+	props, err := encodeProperties(&r.Message)
+	if err != nil {
+		return "", err
+	}
+	p := djangoProperties{Parley: json.RawMessage(props), Kind: r.Kind}
+	if r.CorrelationID != "" {
+		p.CorrelationID = r.CorrelationID
+	}
+	text, err := json.Marshal(p)
+	return string(text), err
+}
+
+// oldBody builds the body of a row of version 2.4 from its columns.
+func (d *DjangoRow) oldBody(id int64) []byte {
+	when := ""
+	if d.EventTime != nil {
+		layout := "2006-01-02T15:04:05.000000-07:00"
+		if d.EventTime.Nanosecond() == 0 {
+			layout = "2006-01-02T15:04:05-07:00" // as Python's isoformat
+		}
+		when = d.EventTime.UTC().Format(layout)
+	}
+	payload := "null"
+	if d.Payload != nil {
+		payload = *d.Payload
+	}
+	return fmt.Appendf(nil, `{"eventId": %d, "eventTime": %s, "eventType": %s, "aggregate": %s, "payload": %s}`,
+		id, quoted(&when), quoted(d.EventType), quoted(d.Aggregate), payload)
+}
+
+func quoted(s *string) []byte {
+	text, _ := json.Marshal(s) // a string always has a JSON form
+	return text
+}
+
+// kindOf tells events from calls and replies: the table does not.
+func kindOf(routingKey string, body []byte) parley.Kind {
+	if strings.HasPrefix(routingKey, "call-response.") {
+		return parley.KindReply
+	}
+	var call struct {
+		ID   json.RawMessage `json:"id"`
+		Meta *struct {
+			ReplyTo string `json:"replyTo"`
+		} `json:"meta"`
+	}
+	if json.Unmarshal(body, &call) == nil && call.ID != nil && call.Meta != nil && call.Meta.ReplyTo != "" {
+		return parley.KindCall
+	}
+	return parley.KindEvent
+}

@@ -1,0 +1,215 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/sqlstore"
+)
+
+// DjangoTable is the outbox table of the Python library.
+const DjangoTable = sqlstore.DjangoTable
+
+// DjangoConfig holds the choices for a store on the table of a Django service.
+type DjangoConfig struct {
+	// AppID is the app_id of what the relay publishes: APP_ID in Django's settings.
+	AppID string
+	// WatchInterval is how often a relay looks whether rows have arrived. Default: 20ms.
+	WatchInterval time.Duration
+}
+
+type djangoEngine = sqlstore.Django[Tx]
+
+// A DjangoStore works on the unmodified table of django-microservices-communication, next
+// to Django code: a relay drains it in place of manage.py runpublisher, and Go code
+// publishes, schedules and cancels in it. It adds no table and no column. Times in the
+// table are UTC, as Django keeps them unless DATABASES sets another TIME_ZONE.
+//
+// Ordered relays keep each other out by GET_LOCK, on the connection of the transaction
+// that has locked the rows: a relay that freezes loses both when the server ends its
+// session, after 15 silent seconds. The relay needs SELECT, DELETE and UPDATE of any one
+// column; publishing needs INSERT, SELECT and UPDATE.
+//
+// Cancel and Reschedule see the rows as of the transaction's snapshot: at REPEATABLE READ
+// that is its first SELECT, so use READ COMMITTED, as InTx and Django do.
+//
+// A row that the broker can never accept stays in the table, as there is no place of ours:
+// this process leaves it alone from then on.
+type DjangoStore struct {
+	*djangoEngine
+	base *Store
+}
+
+// NewDjango returns a store on a Django service's table. db is as for [New], which says
+// when it fails; the table has to exist when the store is used.
+func NewDjango(db *sql.DB, cfg *DjangoConfig) (*DjangoStore, error) {
+	var c DjangoConfig
+	if cfg != nil {
+		c = *cfg
+	}
+	base, err := New(db, &Config{WatchInterval: c.WatchInterval})
+	if err != nil {
+		return nil, err
+	}
+	s := &DjangoStore{base: base}
+	s.djangoEngine = sqlstore.NewDjango(sqlstore.DjangoDialect{
+		Package: "mysql", AppID: c.AppID,
+		Now:     now,
+		Earlier: "LEAST",
+		Text:    func(expr string) string { return "CAST(" + expr + " AS CHAR)" }, // whatever parseTime and loc are
+		Columns: "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '" + DjangoTable + "'",
+		ByID:    DjangoTable + " FORCE INDEX (PRIMARY)",
+		Delete: func(list string) string {
+			return strings.Replace(deleteByID(list), " parley_outbox ", " "+DjangoTable+" ", 1)
+		},
+		Lock:         " FOR UPDATE",
+		Transient:    transient,
+		BeforeChange: func(context.Context, sqlstore.Tx) error { return nil },
+		Held:         func() (map[int64]bool, error) { return nil, nil }, // row locks say so
+	}, db, base.begin)
+	return s, nil
+}
+
+// InTx runs fn in a transaction at READ COMMITTED; see [Store.InTx].
+func (s *DjangoStore) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	return s.base.InTx(ctx, fn)
+}
+
+// Watch implements parley.RelayWaker: it asks, every DjangoConfig.WatchInterval, for the
+// first and the last row. A row that is moved to an earlier time is found by polling.
+func (s *DjangoStore) Watch(ctx context.Context, wake func()) error {
+	err := s.watch(ctx, wake)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fail("watch for rows", err)
+}
+
+func (s *DjangoStore) watch(ctx context.Context, wake func()) error {
+	tick := time.NewTicker(s.base.cfg.WatchInterval)
+	defer tick.Stop()
+	var last [2]sql.NullInt64
+	for first := true; ; first = false {
+		var is [2]sql.NullInt64
+		if err := s.base.db.QueryRowContext(ctx, "SELECT MIN(id), MAX(id) FROM "+DjangoTable).Scan(&is[0], &is[1]); err != nil {
+			return err
+		}
+		if first || is != last {
+			last = is
+			wake()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Claim implements parley.RelaySource; see [Store.Claim].
+func (s *DjangoStore) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
+	var b *djangoBatch
+	err := sqlstore.Retry(ctx, transient, func() error {
+		b = &djangoBatch{store: s}
+		due, err := sqlstore.AnyDjangoDue(ctx, s.djangoEngine, o)
+		if err != nil || !due {
+			return err
+		}
+		if b.batch, err = s.base.hold(ctx); err != nil {
+			return err
+		}
+		if err = b.take(ctx, o); err != nil {
+			return errors.Join(err, b.end())
+		}
+		return nil
+	})
+	switch {
+	case err == nil:
+		return b, nil
+	case errors.Is(err, parley.ErrStandby):
+		return nil, parley.ErrStandby
+	}
+	return nil, fail("claim rows", err)
+}
+
+// A djangoBatch is a batch whose ordered relay has a lock of the session. An empty one has
+// no batch.
+type djangoBatch struct {
+	*batch
+	store *DjangoStore
+	rows  []parley.Record
+	leads bool
+	ended bool
+}
+
+// leadName is the lock of ordered relays on this database, of which a server may have many.
+const leadName = "CONCAT('parley relay ', MD5(CONCAT(DATABASE(), '." + DjangoTable + "')))"
+
+func (b *djangoBatch) take(ctx context.Context, o parley.ClaimOptions) (err error) {
+	if o.Mode == parley.ModeOrdered {
+		var got sql.NullBool
+		if err := b.tx.QueryRowContext(ctx, "SELECT GET_LOCK("+leadName+", 0)").Scan(&got); err != nil {
+			return fmt.Errorf("lock: %w", err)
+		}
+		if !got.Bool {
+			return parley.ErrStandby
+		}
+		b.leads = true
+	}
+	b.rows, err = sqlstore.ReadDjango(ctx, b.store.djangoEngine, Tx(b.tx), o, nil, " FOR UPDATE SKIP LOCKED")
+	return err
+}
+
+// Records implements parley.Batch.
+func (b *djangoBatch) Records() []parley.Record { return b.rows }
+
+// Settle implements parley.Batch. Parked rows stay in the table and are left alone by this
+// process. After an error the rows are given back.
+func (b *djangoBatch) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (foreign int, err error) {
+	if b.ended {
+		return 0, fail("settle batch", errEnded)
+	}
+	if b.batch == nil {
+		b.ended = true
+		if len(sent) > 0 {
+			err = fmt.Errorf("%d rows are not of this batch, which is empty", len(sent))
+		}
+		return 0, fail("settle batch", err)
+	}
+	if foreign, err = sqlstore.FinishDjango(ctx, b.store.djangoEngine, b.tx, sent); err == nil {
+		err = b.tx.Commit()
+	}
+	if err != nil {
+		return 0, fail("settle batch", errors.Join(err, b.end()))
+	}
+	sqlstore.SkipDjango(b.store.djangoEngine, parked)
+	return foreign, fail("settle batch", b.end())
+}
+
+// Release implements parley.Batch.
+func (b *djangoBatch) Release(context.Context) error { return fail("release batch", b.end()) }
+
+// end rolls back what is not committed, and then lets the next relay lead.
+func (b *djangoBatch) end() error {
+	if b.ended || b.batch == nil {
+		b.ended = true
+		return nil
+	}
+	b.ended = true
+	if b.leads {
+		if err := b.tx.Rollback(); err == nil || errors.Is(err, sql.ErrTxDone) {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			if _, err := b.conn.ExecContext(ctx, "DO RELEASE_LOCK("+leadName+")"); err != nil {
+				_ = b.conn.Raw(func(any) error { return driver.ErrBadConn }) // thrown away, and the lock with it
+			}
+		}
+	}
+	return b.batch.end()
+}
