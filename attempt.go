@@ -291,7 +291,11 @@ func (c *Consumer) hop(ctx context.Context, j *job, v verdict) error {
 func (c *Consumer) park(ctx context.Context, j *job, v verdict) error {
 	j.d.history.hops = j.hops
 	m := parkedMessage(j.d, c.cfg.Queue, v.err, c.secrets[0])
-	if err := c.move(ctx, m); err != nil {
+	err := c.move(ctx, m)
+	if errors.Is(err, ErrRefused) {
+		err = c.move(ctx, ownHeadersOnly(m, err))
+	}
+	if err != nil {
 		return err
 	}
 	c.holdKey(j)

@@ -130,6 +130,24 @@ func hopMessage(m Message, origin, target string, h History, secret []byte) Mess
 	return m
 }
 
+// ownHeadersOnly returns m without what its sender put into its headers: what a broker once took
+// may be refused with our headers on top, or by our own limits, and must be parked all the same.
+func ownHeadersOnly(m Message, cause error) Message {
+	own := make(map[string]any, 16)
+	for _, name := range [...]string{
+		headerExchange, headerRoutingKey, headerAttempts, headerHops, headerReplays, headerFirstError, headerLastError,
+		headerFirstTime, headerLastTime, headerReason, headerSignature, headerService, headerMethod,
+		HeaderKey, HeaderTraceParent, HeaderTraceState,
+	} {
+		if text, ok := m.Headers[name].(string); ok && len(text) <= 4096 {
+			own[name] = text
+		}
+	}
+	m.Headers = own
+	m.SetHeader(headerReason, m.Header(headerReason)+"\nits other headers are left out: "+shorten(cause.Error(), 500))
+	return m
+}
+
 func setText(headers map[string]any, name, text string) {
 	delete(headers, name)
 	if text != "" {

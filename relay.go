@@ -21,6 +21,7 @@ type Relay struct {
 	state atomic.Value // RelayState
 	// The fields below belong to the goroutine of Run.
 	limit      int                   // batch size, smaller while the broker is slow
+	late       time.Duration         // how long to wait for due records that others have locked
 	owed       []int64               // accepted by the broker, not yet deleted
 	rejected   map[string]*rejection // exchanges whose queues are full
 	unroutable map[string]time.Time  // when we last warned
@@ -209,6 +210,13 @@ func (r *Relay) idle(ctx context.Context, wake <-chan struct{}) {
 	}
 	if err == nil && ok {
 		wait = min(wait, due)
+	}
+	if err == nil && ok && due <= 0 {
+		// Nothing was claimed, but a record is due: somebody else has locked it, perhaps for long.
+		r.late = min(2*max(r.late, floor), 100*time.Millisecond)
+		floor = r.late
+	} else {
+		r.late = 0
 	}
 	for _, held := range r.rejected {
 		wait = min(wait, time.Until(held.until))

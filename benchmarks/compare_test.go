@@ -33,7 +33,7 @@ func compare(b *testing.B, theirs, ours side) float64 {
 	b.Helper()
 	n := rounds()
 	var a, o, ratios []float64
-	var allocs, bytes float64
+	costs := map[string]cost{}
 	for round := range n {
 		first, second := theirs, ours
 		if round%2 == 1 {
@@ -41,17 +41,13 @@ func compare(b *testing.B, theirs, ours side) float64 {
 		}
 		rate := map[string]float64{}
 		for _, s := range []side{first, second} {
-			r, cost := measure(b, s)
-			rate[s.name] = r
-			if s.name == ours.name {
-				allocs, bytes = cost.allocs, cost.bytes
-			}
+			rate[s.name], costs[s.name] = measure(b, s)
 		}
 		a, o = append(a, rate[theirs.name]), append(o, rate[ours.name])
 		ratios = append(ratios, rate[ours.name]/rate[theirs.name])
 	}
-	b.Logf("%s: %s msg/s; %s: %s msg/s; ratio %s; %.0f allocations, %.0f bytes a message",
-		theirs.name, spread(a, 0), ours.name, spread(o, 0), spread(ratios, 3), allocs, bytes)
+	b.Logf("%s: %s msg/s, %s; %s: %s msg/s, %s; ratio %s",
+		theirs.name, spread(a, 0), costs[theirs.name], ours.name, spread(o, 0), costs[ours.name], spread(ratios, 3))
 	b.ReportMetric(median(ratios), "ratio")
 	b.ReportMetric(slices.Min(ratios), "ratio-min")
 	b.ReportMetric(slices.Max(ratios), "ratio-max")
@@ -62,6 +58,10 @@ func compare(b *testing.B, theirs, ours side) float64 {
 
 // cost is what one message costs this process.
 type cost struct{ allocs, bytes float64 }
+
+func (c cost) String() string {
+	return fmt.Sprintf("%.0f allocations and %.0f bytes a message", c.allocs, c.bytes)
+}
 
 func measure(b *testing.B, s side) (rate float64, c cost) {
 	b.Helper()

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -231,7 +232,13 @@ func (c pgxConn) array(a textArray) any { return []*string(a) }
 
 func (c pgxConn) commit(ctx context.Context) error { return c.tx.Commit(ctx) }
 
+// rollbackTimeout bounds a rollback: a server that has frozen would hold its caller for ever. The
+// connection is closed then, which rolls back as well.
+const rollbackTimeout = 5 * time.Second
+
 func (c pgxConn) rollback(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, rollbackTimeout)
+	defer cancel()
 	if err := c.tx.Rollback(ctx); !errors.Is(err, pgx.ErrTxClosed) {
 		return err
 	}

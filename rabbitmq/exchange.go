@@ -3,7 +3,6 @@ package rabbitmq
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -29,7 +28,7 @@ const refusalMemory = time.Minute
 // exists: publishing to a missing one would end the confirm channel with everything in
 // flight. It returns a *parley.RefusedError, or why it could not ask.
 func (s *session) know(b *Broker, m *parley.Message) error {
-	if m.Exchange == "" || strings.HasPrefix(m.Exchange, "amq.") {
+	if m.Exchange == "" {
 		return nil
 	}
 	known, ok := s.exchanges[m.Exchange]

@@ -75,20 +75,10 @@ func (s *subscription) send(acks, requeues []uint64) error {
 		if err := s.ch.Nack(tag, false, true); err != nil {
 			return err
 		}
-		s.marks[tag] = struct{}{}
 	}
 	slices.Sort(acks)
-	for _, tag := range acks {
-		s.marks[tag] = struct{}{}
-	}
 	before := s.low
-	for {
-		if _, ok := s.marks[s.low+1]; !ok {
-			break
-		}
-		s.low++
-		delete(s.marks, s.low)
-	}
+	s.low = s.settledUpTo(before, acks, requeues)
 	rest, _ := slices.BinarySearch(acks, s.low+1)
 	if rest > 0 {
 		if err := s.ch.Ack(acks[rest-1], s.low > before); err != nil {
@@ -101,4 +91,24 @@ func (s *subscription) send(acks, requeues []uint64) error {
 		}
 	}
 	return nil
+}
+
+// settledUpTo forgets tags that are settled and returns up to where all are. What is
+// remembered is what is in hand, which the prefetch bounds: one slow delivery must not
+// have all that overtake it remembered.
+func (s *subscription) settledUpTo(low uint64, acks, requeues []uint64) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, tags := range [...][]uint64{acks, requeues} {
+		for _, tag := range tags {
+			delete(s.inHand, tag)
+		}
+	}
+	for low < s.last {
+		if _, waits := s.inHand[low+1]; waits {
+			break
+		}
+		low++
+	}
+	return low
 }

@@ -48,7 +48,7 @@ func (b *Broker) openSubscription(s *session, queue string, o parley.SubscribeOp
 		cancelled: ch.NotifyCancel(make(chan string, 1)),
 		work:      make(chan struct{}, 1),
 		ended:     make(chan struct{}),
-		marks:     map[uint64]struct{}{},
+		inHand:    map[uint64]struct{}{},
 	}
 	if err = ch.Qos(o.Prefetch, 0, false); err == nil {
 		sub.deliveries, err = ch.Consume(queue, o.Tag, false, false, false, false, nil)
@@ -82,10 +82,11 @@ type subscription struct {
 	requeues []uint64   // to be sent
 	stopping bool
 	dead     bool
-	spare    []uint64 // the last batch of acks, to be used again
+	spare    []uint64            // the last batch of acks, to be used again
+	last     uint64              // the tag that Next returned last; the broker counts them up
+	inHand   map[uint64]struct{} // tags up to last that are not settled, or not yet sent
 
-	low   uint64              // all tags up to here are settled; belongs to settle
-	marks map[uint64]struct{} // settled above low; belongs to settle
+	low uint64 // all tags up to here are settled; belongs to settle
 }
 
 // Next implements parley.Subscription.
@@ -101,6 +102,10 @@ func (s *subscription) Next(ctx context.Context) (*parley.Delivery, error) {
 			return nil, fmt.Errorf("rabbitmq: %w: queue %q: %w", parley.ErrSubscriptionLost, s.queue, s.lost())
 		}
 		s.s.useful.Store(true)
+		s.mu.Lock()
+		s.last = d.DeliveryTag
+		s.inHand[d.DeliveryTag] = struct{}{}
+		s.mu.Unlock()
 		return parley.NewDelivery(fromDelivery(&d), s.queue, d.Redelivered, acknowledger{s, d.DeliveryTag}), nil
 	}
 }

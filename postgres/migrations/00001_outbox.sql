@@ -12,7 +12,7 @@ CREATE TABLE parley_outbox (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX parley_outbox_at_once ON parley_outbox (id) WHERE due_at IS NULL;
 CREATE INDEX parley_outbox_scheduled ON parley_outbox (due_at, id) WHERE due_at IS NOT NULL;
-CREATE INDEX parley_outbox_tags ON parley_outbox USING gin (tags jsonb_path_ops) WHERE tags IS NOT NULL;
+CREATE INDEX parley_outbox_tags ON parley_outbox USING gin (tags jsonb_path_ops) WITH (fastupdate = off) WHERE tags IS NOT NULL;
 
 CREATE TABLE parley_parked (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
