@@ -134,8 +134,8 @@ func openDatabase(s *Settings) (database, error) {
 	case d.Table == "" || d.Table == ownTable:
 	case d.Table != djangoTable:
 		return nil, fmt.Errorf("database.table %q is not known: it is %s, or %s for a Django service", d.Table, ownTable, djangoTable)
-	case d.scheme() != "postgres":
-		return nil, fmt.Errorf("database.table %s is for PostgreSQL: the table of a Django service on another database is not supported", d.Table)
+	case d.scheme() == "memory":
+		return nil, fmt.Errorf("database.table %s: there is no Django service on %s", d.Table, d.URL)
 	}
 	if d.Schema != "" && d.scheme() != "postgres" {
 		return nil, errors.New("database.schema is for PostgreSQL only: leave it out")

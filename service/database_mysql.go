@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"net"
 	"net/url"
 	"strings"
@@ -22,7 +23,15 @@ func openMySQL(s *Settings) (database, error) {
 		return nil, redacted(err, append(s.secrets(), dsn)...)
 	}
 	store.DB().SetMaxOpenConns(s.Database.MaxConnections)
-	return newAdapter(store,
+	var native nativeStore[mysql.Tx] = store
+	if s.Database.Table == djangoTable {
+		outbox, err := mysql.NewDjango(store.DB(), &mysql.DjangoConfig{AppID: s.AppID})
+		if err != nil {
+			return nil, errors.Join(err, store.Close())
+		}
+		native = overDjango[mysql.Tx]{outbox, store, store}
+	}
+	return newAdapter(native,
 		func(tx mysql.Tx) *Tx { return &Tx{SQL: tx} },
 		func(tx *Tx) mysql.Tx { return tx.SQL },
 		func(ctx context.Context, fn func(mysql.Tx) error) error {

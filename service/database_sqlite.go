@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/parley-go/parley/sqlite"
 )
@@ -12,7 +13,15 @@ func openSQLite(s *Settings) (database, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newAdapter(store,
+	var native nativeStore[sqlite.Tx] = store
+	if s.Database.Table == djangoTable {
+		outbox, err := sqlite.NewDjango(store.DB(), &sqlite.DjangoConfig{AppID: s.AppID})
+		if err != nil {
+			return nil, errors.Join(err, store.Close())
+		}
+		native = overDjango[sqlite.Tx]{outbox, store, store}
+	}
+	return newAdapter(native,
 		func(tx sqlite.Tx) *Tx { return &Tx{SQL: tx} },
 		func(tx *Tx) sqlite.Tx { return tx.SQL },
 		func(ctx context.Context, fn func(sqlite.Tx) error) error {
