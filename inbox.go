@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // An Inbox makes the effect of a message happen once, however often it is delivered: the
@@ -109,6 +111,9 @@ func OnTx[Tx, T any](r *Router, in *Inbox[Tx], e *EventType[T], handle func(ctx 
 // command without a message id: two equal commands are legal.
 func Identity(m *Message) string {
 	if m.ID != "" {
+		if !utf8.ValidString(m.ID) || strings.ContainsRune(m.ID, 0) {
+			return "quoted-id:" + strconv.Quote(m.ID) // foreign clients send any bytes, databases take only text
+		}
 		return "id:" + m.ID
 	}
 	if f, err := readEvent(m.Body); err == nil && f.id != 0 && !f.time.IsZero() {

@@ -13,8 +13,9 @@
 // does. At REPEATABLE READ, the server's default, they are as safe, but InnoDB locks the
 // gaps between index entries too, and callers that have nothing to do with each other
 // can run into deadlocks (error 1213): then the caller has to repeat the transaction.
-// A producer needs INSERT on parley_outbox and parley_outbox_tags; to cancel, SELECT,
-// UPDATE and DELETE too.
+// A producer needs INSERT on parley_outbox and parley_outbox_tags, and SELECT on
+// parley_outbox, from which MariaDB reads the ids back; to cancel, reschedule or for Unless,
+// SELECT, UPDATE and DELETE on both, and for Unless SELECT and UPDATE on parley_locks.
 package mysql
 
 import (

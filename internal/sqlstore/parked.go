@@ -50,7 +50,8 @@ func (e *Engine[T]) ReplayParked(ctx context.Context, ids []int64) (n int, err e
 	err = Own(ctx, e, func(tx T) error {
 		n = 0
 		return Chunks(ids, func(list string) error {
-			if _, err := tx.ExecContext(ctx, insert+list); err != nil {
+			// Locked: of two operators at once the second one must see that there is nothing left.
+			if _, err := tx.ExecContext(ctx, insert+list+e.dialect.Lock); err != nil {
 				return err
 			}
 			moved, err := Exec(ctx, tx, "DELETE FROM parley_parked WHERE id IN "+list)
