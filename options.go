@@ -1,11 +1,13 @@
 package parley
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // An Option is a choice for one message: At, WithTags, Key, ExpiresIn and so on.
@@ -76,6 +78,9 @@ func applyOptions(v verb, options []Option) (*messageOptions, error) {
 	if (o.tagged || o.conditional) && !o.at {
 		errs = append(errs, &InvalidError{What: "tags", Problem: "are for scheduled messages: add At"})
 	}
+	if expires := o.expiry.time(o.now); o.at && !expires.IsZero() && expires.Before(o.due) {
+		errs = append(errs, &InvalidError{What: "expiry", Value: formatMillis(expires), Problem: "is before the time that At schedules the message for"})
+	}
 	if v == verbAwait && o.at {
 		errs = append(errs, &InvalidError{What: "At", Problem: "cannot be combined with waiting for the reply: use Ask"})
 	}
@@ -139,6 +144,10 @@ func checkMessage(m *Message) error {
 	add(checkName("routing key", m.RoutingKey))
 	add(checkName("message id", m.ID))
 	add(checkName("correlation id", m.CorrelationID))
+	add(checkName("app id", m.AppID))
+	add(checkName("reply-to", m.ReplyTo))
+	add(checkName("content type", m.ContentType))
+	add(checkName("content encoding", m.ContentEncoding))
 	for name, value := range m.Headers {
 		add(checkName("header", name))
 		if s, ok := value.(string); ok {
@@ -147,6 +156,9 @@ func checkMessage(m *Message) error {
 	}
 	if len(m.Body) > MaxBody {
 		add(&InvalidError{What: "body", Problem: fmt.Sprintf("has %d bytes, the limit is %d: send a reference to it instead", len(m.Body), MaxBody)})
+	}
+	if !utf8.Valid(m.Body) || bytes.IndexByte(m.Body, 0) >= 0 {
+		add(&InvalidError{What: "body", Problem: "must be UTF-8 text without U+0000: databases can hold nothing else"})
 	}
 	return errors.Join(errs...)
 }

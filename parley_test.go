@@ -221,8 +221,11 @@ func TestBadInputIsATypedErrorAndTheTransactionStaysUsable(t *testing.T) {
 	_, bad := parley.Publish(ctx, in, raw, json.RawMessage(`{"a":`))
 	_, surrogate := parley.Publish(ctx, in, raw, json.RawMessage(`"\ud800"`))
 	_, id := parley.Publish(ctx, in, text, "a", parley.WithMessageID(strings.Repeat("é", 128)))
+	_, raw2 := in.Record(ctx, parley.Record{Message: parley.Message{Exchange: "user", Body: []byte("\xff")}})
+	_, app := in.Record(ctx, parley.Record{Message: parley.Message{Exchange: "user", AppID: "a\x00b", Body: []byte("{}")}})
+	_, late := parley.SendTx(ctx, in, sendSMS, sms{}, parley.At(time.Now().Add(time.Hour)), parley.ExpiresIn(time.Minute))
 	_, tags := parley.Publish(ctx, in, text, "a", parley.WithTags(parley.Tags{"a": 1}))
-	for name, err := range map[string]error{"NaN": nan, "U+0000": nul, "big": big, "bad JSON": bad, "lone surrogate": surrogate, "message id": id, "tags without a time": tags} {
+	for name, err := range map[string]error{"NaN": nan, "U+0000": nul, "big": big, "bad JSON": bad, "lone surrogate": surrogate, "message id": id, "tags without a time": tags, "raw bytes": raw2, "app id": app, "expires before it is sent": late} {
 		if !errors.Is(err, parley.ErrInvalid) {
 			t.Errorf("%s: got %v, want ErrInvalid", name, err)
 		}

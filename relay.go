@@ -199,7 +199,9 @@ func (r *Relay) step(ctx, hard context.Context) (more bool, err error) {
 // idle waits until records may be due: a wake-up, the next due time, or the poll.
 func (r *Relay) idle(ctx context.Context, wake <-chan struct{}) {
 	wait := r.cfg.PollInterval
-	due, ok, err := r.source.NextDue(ctx)
+	asking, cancel := context.WithTimeout(ctx, databaseTimeout)
+	due, ok, err := r.source.NextDue(asking)
+	cancel()
 	if err != nil && ctx.Err() == nil {
 		r.report("relay: asks for the next due time", err)
 	}

@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// databaseTimeout bounds each step in the database: one that has vanished without a word must not
+// be waited for until TCP gives up.
+const databaseTimeout = 30 * time.Second
+
 // batch claims, publishes and settles once. Work that has begun goes on with hard after
 // ctx has ended.
 func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
@@ -22,7 +26,9 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 		return report, err
 	}
 	start := time.Now()
-	claimed, err := r.source.Claim(ctx, ClaimOptions{Mode: r.cfg.Mode, Limit: r.limit, Except: r.heldExchanges()})
+	asking, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
+	claimed, err := r.source.Claim(asking, ClaimOptions{Mode: r.cfg.Mode, Limit: r.limit, Except: r.heldExchanges()})
 	if err != nil {
 		if !errors.Is(err, ErrStandby) {
 			r.setState(RelayWaitsDatabase)
@@ -164,6 +170,8 @@ func (p UnroutablePolicy) String() string {
 
 // settle deletes and parks in the batch's own transaction.
 func (r *Relay) settle(ctx context.Context, held Batch, sent []int64, parked []Parked) error {
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
 	foreign, err := held.Settle(ctx, sent, parked)
 	if err != nil {
 		return err
@@ -195,6 +203,8 @@ func (r *Relay) settleOwed(ctx context.Context) error {
 	if len(r.owed) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
 	if _, err := r.source.Delete(ctx, r.owed); err != nil {
 		return err
 	}

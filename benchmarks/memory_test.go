@@ -13,9 +13,9 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// BenchmarkRelayMemory drains 200,000 rows and watches how much memory the process has.
+// BenchmarkRelayMemory drains 200,000 rows (PARLEY_BENCH_BACKLOG) and watches how much memory the process has.
 func BenchmarkRelayMemory(b *testing.B) {
-	const n = 200_000
+	n := number("PARLEY_BENCH_BACKLOG", 200_000)
 	w, o := setUp(b), openOutbox(b)
 	for range b.N {
 		o.fill(b, w.event, n)
@@ -37,7 +37,7 @@ func BenchmarkRelayMemory(b *testing.B) {
 		}
 		took := time.Since(start)
 		w.purge(b, n)
-		reportMemory(b, samples, n/took.Seconds())
+		reportMemory(b, samples, float64(n)/took.Seconds())
 	}
 }
 

@@ -43,6 +43,8 @@ func (d *doctor) serverChecks(ctx context.Context, scheme string) {
 	d.clock(ctx, clock)
 	if scheme == "postgres" {
 		d.postgres(ctx)
+		d.listening(ctx)
+		d.pythonRelay(ctx)
 	}
 }
 
@@ -141,6 +143,7 @@ func (d *doctor) brokerServer(ctx context.Context) bool {
 	if strings.HasPrefix(version, "3.") && !strings.HasPrefix(version, "3.13.") {
 		d.warn("broker", "version "+version+" gets no fixes any more", "plan an upgrade")
 	}
+	d.publishing(ctx, conn)
 	return ctx.Err() == nil
 }
 

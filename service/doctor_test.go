@@ -2,7 +2,10 @@ package service
 
 import (
 	"context"
+	"os"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/testenv"
@@ -37,6 +40,28 @@ func TestDoctorNamesEachProblemAndItsMend(t *testing.T) {
 	wantText(t, mustCall(t, ExitFailed, "doctor", "--database-url="+testenv.Postgres(t), "--broker-url="+withPassword(t, url, "wrong")),
 		"migrations are not applied", "migrate up", "problem  broker", "user, password")
 	wantText(t, mustCall(t, ExitOK, "doctor", "--json", "--broker-url=memory:"), `"verdict": "warning"`, "lives within one process")
+}
+
+func TestDoctorSeesTheRelayOfAPythonService(t *testing.T) {
+	url := testenv.Postgres(t)
+	python, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer python.Close(context.Background())
+	ddl, err := os.ReadFile("../postgres/testdata/django-2.6.sql")
+	if err == nil {
+		_, err = python.Exec(t.Context(), string(ddl))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"doctor", "--database-url=" + url, "--database-table=services_communication_publishedeventqueue"}
+	wantText(t, mustCall(t, ExitFailed, flags...), "no runpublisher", "notifications: arrive")
+	if _, err := python.Exec(t.Context(), `LISTEN "public_eventqueued"`); err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, mustCall(t, ExitFailed, flags...), "look like runpublisher")
 }
 
 func TestDoctorSeesASequenceThatBreaksTheOrder(t *testing.T) {
