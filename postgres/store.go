@@ -293,15 +293,6 @@ func (c sqlConn) rollback(context.Context) error {
 // A textArray is a PostgreSQL array of texts.
 type textArray []*string
 
-// add appends a string, or nil as NULL.
-func (a *textArray) add(value any) {
-	if text, ok := value.(string); ok {
-		*a = append(*a, &text)
-		return
-	}
-	*a = append(*a, nil)
-}
-
 var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // String writes the array in text form, which every driver can send.
