@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"database/sql"
+	"reflect"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -81,4 +82,18 @@ func openSQL(t testing.TB) (*sql.DB, *postgres.SQLStore) {
 		t.Fatal(err)
 	}
 	return db, store
+}
+
+func TestAPoolIsNoTransaction(t *testing.T) {
+	for transaction, outside := range map[reflect.Type]reflect.Type{
+		reflect.TypeFor[pgx.Tx]():      reflect.TypeFor[*pgxpool.Pool](),
+		reflect.TypeFor[postgres.Tx](): reflect.TypeFor[*sql.DB](),
+	} {
+		if outside.Implements(transaction) {
+			t.Errorf("outbox.In takes a %v where it needs a %v", outside, transaction)
+		}
+	}
+	if tx := reflect.TypeFor[*sql.Tx](); !tx.Implements(reflect.TypeFor[postgres.Tx]()) {
+		t.Errorf("outbox.In does not take a %v", tx)
+	}
 }
