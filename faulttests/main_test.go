@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/parley-go/parley/internal/testenv"
 )
 
 // TestMain runs the tests, or the one role that a parent process has given this one.
@@ -39,7 +41,5 @@ func needAll(t *testing.T) {
 // notShort leaves a test with real servers out of -short runs.
 func notShort(t *testing.T) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("takes seconds on real servers (run without -short)")
-	}
+	testenv.Long(t, "takes seconds on real servers")
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/sqlstore"
 )
 
 // DjangoTable is the outbox table of the Python library.
@@ -183,7 +184,7 @@ SELECT n.id, $1::text, $2::text, clock_timestamp(), true,
  coalesce($5::timestamptz, clock_timestamp()), $6::jsonb` + value + `
 FROM (SELECT nextval(pg_get_serial_sequence($7::text, 'id')) AS id) n`
 	if len(r.UnlessTags) > 0 {
-		unless, err := encodeTags(r.UnlessTags)
+		unless, err := sqlstore.EncodeTags(r.UnlessTags)
 		if err != nil {
 			return err
 		}
@@ -200,7 +201,7 @@ func (s *django[Tx]) rowArgs(r *parley.Record) ([]any, error) {
 		return nil, &parley.InvalidError{What: "exchange", Value: r.Exchange, Problem: "has more than 64 characters, the limit of Django's table"}
 	}
 	member := map[parley.Kind]string{parley.KindEvent: "eventId", parley.KindCall: "id"}[r.Kind]
-	tags, err := encodeTags(r.Tags)
+	tags, err := sqlstore.EncodeTags(r.Tags)
 	var due any
 	if !r.DueAt.IsZero() {
 		due = r.DueAt.UTC().Format(time.RFC3339Nano)
@@ -211,7 +212,7 @@ func (s *django[Tx]) rowArgs(r *parley.Record) ([]any, error) {
 // djangoProperties holds the correlation id where the Python relay looks for it, and everything
 // else where only parley does.
 func djangoProperties(r *parley.Record) (string, error) {
-	props, err := encodeProperties(&r.Message)
+	props, err := sqlstore.EncodeProperties(&r.Message)
 	if err != nil {
 		return "", err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/sqlstore"
 )
 
 // engine holds the statements; Tx is the caller's type of transaction.
@@ -45,64 +46,6 @@ func (e *engine[Tx]) hold(ctx context.Context) (tx Tx, end context.CancelFunc, e
 		return tx, end, fmt.Errorf("begin transaction: %w", err)
 	}
 	return tx, end, nil
-}
-
-// properties are what a row keeps of a message beside its own columns.
-type properties struct {
-	MessageID       string            `json:"message_id,omitempty"`
-	CorrelationID   string            `json:"correlation_id,omitempty"`
-	AppID           string            `json:"app_id,omitempty"`
-	ReplyTo         string            `json:"reply_to,omitempty"`
-	ContentType     string            `json:"content_type,omitempty"`
-	ContentEncoding string            `json:"content_encoding,omitempty"`
-	Timestamp       *time.Time        `json:"timestamp,omitempty"`
-	Headers         map[string]string `json:"headers,omitempty"`
-}
-
-func encodeProperties(m *parley.Message) (string, error) {
-	p := properties{
-		MessageID: m.ID, CorrelationID: m.CorrelationID, AppID: m.AppID, ReplyTo: m.ReplyTo,
-		ContentType: m.ContentType, ContentEncoding: m.ContentEncoding,
-	}
-	if !m.Timestamp.IsZero() {
-		p.Timestamp = &m.Timestamp
-	}
-	for name, value := range m.Headers {
-		text, ok := value.(string)
-		if !ok {
-			return "", &parley.InvalidError{What: "header", Value: name, Problem: fmt.Sprintf("is a %T: an outbox holds strings only", value)}
-		}
-		if p.Headers == nil {
-			p.Headers = make(map[string]string, len(m.Headers))
-		}
-		p.Headers[name] = text
-	}
-	text, err := json.Marshal(&p)
-	return string(text), err
-}
-
-func decodeProperties(text string, m *parley.Message) error {
-	var p properties
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return fmt.Errorf("read properties: %w", err)
-	}
-	m.ID, m.CorrelationID, m.AppID, m.ReplyTo = p.MessageID, p.CorrelationID, p.AppID, p.ReplyTo
-	m.ContentType, m.ContentEncoding = p.ContentType, p.ContentEncoding
-	if p.Timestamp != nil {
-		m.Timestamp = *p.Timestamp
-	}
-	for name, value := range p.Headers {
-		m.SetHeader(name, value)
-	}
-	return nil
-}
-
-func encodeTags(tags map[string]string) (any, error) {
-	if len(tags) == 0 {
-		return nil, nil
-	}
-	text, err := json.Marshal(tags)
-	return string(text), err
 }
 
 const insertLimit = 5000 // rows in one statement
@@ -176,10 +119,10 @@ func (t *rowTexts) fill(r *parley.Record) (err error) {
 	if !r.DueAt.IsZero() {
 		t.due = r.DueAt.UTC().Format(time.RFC3339Nano)
 	}
-	if t.properties, err = encodeProperties(&r.Message); err != nil {
+	if t.properties, err = sqlstore.EncodeProperties(&r.Message); err != nil {
 		return err
 	}
-	tags, err := encodeTags(r.Tags)
+	tags, err := sqlstore.EncodeTags(r.Tags)
 	t.tags, _ = tags.(string) // nil without tags
 	return err
 }
@@ -213,7 +156,7 @@ func rowArgs(r *parley.Record) ([]any, error) {
 // insertUnless inserts unless a matching record is pending. A lock on the address and tags,
 // held to the end of the transaction, keeps two callers from inserting at once.
 func (e *engine[Tx]) insertUnless(ctx context.Context, c conn, r *parley.Record) error {
-	unless, err := encodeTags(r.UnlessTags)
+	unless, err := sqlstore.EncodeTags(r.UnlessTags)
 	if err != nil {
 		return err
 	}
@@ -247,7 +190,7 @@ func where(s parley.Selection, anyKey bool) (string, []any, error) {
 		add(" AND routing_key = $%d", s.RoutingKey)
 	}
 	if len(s.Tags) > 0 {
-		tags, err := encodeTags(s.Tags)
+		tags, err := sqlstore.EncodeTags(s.Tags)
 		if err != nil {
 			return "", nil, err
 		}
@@ -326,7 +269,7 @@ func (v *rowValues) read(row scanner, r *parley.Record) error {
 	}
 	r.Kind = parley.Kind(v.kind)
 	r.Body = parley.FinishBody(r.Kind, r.ID, []byte(v.body))
-	if err := decodeProperties(v.properties, &r.Message); err != nil {
+	if err := sqlstore.DecodeProperties(v.properties, &r.Message); err != nil {
 		return fmt.Errorf("record %d: %w", r.ID, err)
 	}
 	if r.Timestamp.IsZero() {

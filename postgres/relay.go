@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/sqlstore"
 )
 
 // Claim implements parley.RelaySource. Exclusion, row locks and fencing are one
@@ -143,7 +144,7 @@ func (b *batch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Pa
 
 // park moves a record aside, if nobody has deleted it meanwhile, and returns how many it moved.
 func (b *batch[Tx]) park(ctx context.Context, p parley.Parked) (int, error) {
-	props, err := encodeProperties(&p.Record.Message)
+	props, err := sqlstore.EncodeProperties(&p.Record.Message)
 	if err != nil {
 		return 0, err
 	}
@@ -229,7 +230,7 @@ func (e *engine[Tx]) ListParked(ctx context.Context, after int64, limit int) (ou
 			err := row.Scan(&p.ID, &p.RecordID, &p.ParkedAt, &p.Reason, &p.Exchange, &p.RoutingKey, &kind, &body, &props)
 			p.Kind, p.Body = parley.Kind(kind), []byte(body)
 			out = append(out, p)
-			return errors.Join(err, decodeProperties(props, &out[len(out)-1].Message))
+			return errors.Join(err, sqlstore.DecodeProperties(props, &out[len(out)-1].Message))
 		}, after, limit)
 	})
 	return out, err

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/parley-go/parley/internal/testenv"
 )
 
 // tool runs a program in dir and returns its output; a failure ends the test.
@@ -70,9 +72,7 @@ func newService(t *testing.T) (dir, binary string) {
 }
 
 func TestInitWritesAServiceThatRunsAndPassesItsOwnTest(t *testing.T) {
-	if testing.Short() {
-		t.Skip("compiles a service: run without -short")
-	}
+	testenv.Long(t, "compiles a service")
 	dir, binary := newService(t)
 	tool(t, dir, "go", "vet", "./...")
 	tool(t, dir, "go", "test", "./...")
@@ -115,9 +115,7 @@ func awaitTables(t *testing.T, dir, binary string) {
 }
 
 func TestDevReloadsAServiceAfterAnEditOfAHandler(t *testing.T) {
-	if testing.Short() {
-		t.Skip("compiles a service: run without -short")
-	}
+	testenv.Long(t, "compiles a service")
 	dir, binary := newService(t)
 	handler := filepath.Join(dir, "orders", "orders.go")
 	source, err := os.ReadFile(handler)

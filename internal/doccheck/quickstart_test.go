@@ -20,9 +20,7 @@ import (
 // order. Only the names of queue and exchange are others, as the broker is shared, and the
 // addresses of the servers are those of the tests.
 func TestTheQuickstartWorksAsWritten(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds programs: left out by -short")
-	}
+	testenv.Long(t, "builds programs")
 	clone, err := filepath.Abs(root)
 	if err != nil {
 		t.Fatal(err)

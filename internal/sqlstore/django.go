@@ -131,7 +131,7 @@ func (s *Django[T]) insertUnless(ctx context.Context, tx Tx, has map[string]bool
 }
 
 func (s *Django[T]) insert(ctx context.Context, tx Tx, has map[string]bool, r *parley.Record) error {
-	tags, err := encodeTags(r.Tags)
+	tags, err := EncodeTags(r.Tags)
 	if err != nil {
 		return err
 	}

@@ -77,13 +77,13 @@ func readDjangoProperties(text string, r *parley.Record) {
 		return
 	}
 	m := r.Message
-	if decodeProperties(string(p.Parley), &m) == nil {
+	if DecodeProperties(string(p.Parley), &m) == nil {
 		r.Message, r.Kind = m, p.Kind
 	}
 }
 
 func encodeDjangoProperties(r *parley.Record) (string, error) {
-	props, err := encodeProperties(&r.Message)
+	props, err := EncodeProperties(&r.Message)
 	if err != nil {
 		return "", err
 	}

@@ -77,11 +77,11 @@ func (e *Engine[T]) insert(ctx context.Context, tx Tx, records []parley.Record) 
 }
 
 func (e *Engine[T]) rowArgs(r *parley.Record) ([]any, error) {
-	props, err := encodeProperties(&r.Message)
+	props, err := EncodeProperties(&r.Message)
 	if err != nil {
 		return nil, err
 	}
-	tags, err := encodeTags(r.Tags)
+	tags, err := EncodeTags(r.Tags)
 	var due any
 	if !r.DueAt.IsZero() {
 		due = e.dialect.Time(r.DueAt)

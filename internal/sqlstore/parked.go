@@ -36,7 +36,7 @@ func scanParked(rows *sql.Rows) (p parley.ParkedRecord, err error) {
 	}
 	p.ParkedAt = time.UnixMicro(at).UTC()
 	p.Kind, p.Body = parley.Kind(kind), []byte(body)
-	if err := decodeProperties(props, &p.Message); err != nil {
+	if err := DecodeProperties(props, &p.Message); err != nil {
 		return p, fmt.Errorf("parked record %d: %w", p.ID, err)
 	}
 	return p, nil

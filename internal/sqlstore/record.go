@@ -22,7 +22,9 @@ type properties struct {
 	Headers         map[string]string `json:"headers,omitempty"`
 }
 
-func encodeProperties(m *parley.Message) (string, error) {
+// EncodeProperties returns what a row keeps of a message beside its own columns, as JSON. Headers
+// that are no strings are a *parley.InvalidError.
+func EncodeProperties(m *parley.Message) (string, error) {
 	p := properties{
 		MessageID: m.ID, CorrelationID: m.CorrelationID, AppID: m.AppID, ReplyTo: m.ReplyTo,
 		ContentType: m.ContentType, ContentEncoding: m.ContentEncoding,
@@ -44,7 +46,8 @@ func encodeProperties(m *parley.Message) (string, error) {
 	return string(text), err
 }
 
-func decodeProperties(text string, m *parley.Message) error {
+// DecodeProperties reads what EncodeProperties wrote into m.
+func DecodeProperties(text string, m *parley.Message) error {
 	var p properties
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return fmt.Errorf("read properties: %w", err)
@@ -60,7 +63,8 @@ func decodeProperties(text string, m *parley.Message) error {
 	return nil
 }
 
-func encodeTags(tags map[string]string) (any, error) {
+// EncodeTags returns tags as JSON, nil for none.
+func EncodeTags(tags map[string]string) (any, error) {
 	if len(tags) == 0 {
 		return nil, nil
 	}
@@ -104,7 +108,7 @@ func scanRecord(rows *sql.Rows) (parley.Record, error) {
 	r.CreatedAt = time.UnixMicro(created).UTC()
 	r.Kind = parley.Kind(kind)
 	r.Body = parley.FinishBody(r.Kind, r.ID, []byte(body))
-	if err := decodeProperties(props, &r.Message); err != nil {
+	if err := DecodeProperties(props, &r.Message); err != nil {
 		return r, fmt.Errorf("record %d: %w", r.ID, err)
 	}
 	if r.Timestamp.IsZero() {

@@ -62,7 +62,7 @@ func Finish[T Tx](ctx context.Context, e *Engine[T], tx Tx, sent []int64, parked
 
 func (e *Engine[T]) park(ctx context.Context, tx Tx, p *parley.Parked) error {
 	r := &p.Record
-	props, err := encodeProperties(&r.Message)
+	props, err := EncodeProperties(&r.Message)
 	if err != nil {
 		return err
 	}

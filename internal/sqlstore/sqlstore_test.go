@@ -106,7 +106,7 @@ func TestChunksKeepAllIDsInOrder(t *testing.T) {
 }
 
 func TestHeadersOfOtherTypesAreRefused(t *testing.T) {
-	_, err := encodeProperties(&parley.Message{Headers: map[string]any{"n": 1}})
+	_, err := EncodeProperties(&parley.Message{Headers: map[string]any{"n": 1}})
 	if !errors.Is(err, parley.ErrInvalid) || !strings.Contains(err.Error(), `"n"`) {
 		t.Errorf("a header that is an int gives %v, want an InvalidError that names it", err)
 	}
@@ -139,15 +139,15 @@ func FuzzPropertiesAreReadOrRefused(f *testing.F) {
 	f.Add(`null`)
 	f.Fuzz(func(t *testing.T, text string) {
 		var m parley.Message
-		if decodeProperties(text, &m) != nil {
+		if DecodeProperties(text, &m) != nil {
 			return
 		}
-		again, err := encodeProperties(&m)
+		again, err := EncodeProperties(&m)
 		if err != nil {
 			return // a year that JSON cannot hold
 		}
 		var back parley.Message
-		if err := decodeProperties(again, &back); err != nil {
+		if err := DecodeProperties(again, &back); err != nil {
 			t.Fatalf("%s was read, but not %s: %v", text, again, err)
 		}
 		if diff := cmp.Diff(m, back); diff != "" {

@@ -65,6 +65,14 @@ func Skip(t testing.TB, variable, reason string) {
 	t.Skipf("%s (set %s to run this test)", reason, variable)
 }
 
+// Long skips a test that takes seconds when -short is given; with PARLEY_TEST_ALL=1 it fails then.
+func Long(t testing.TB, reason string) {
+	t.Helper()
+	if testing.Short() {
+		Skip(t, "no -short", reason)
+	}
+}
+
 // Unique returns a name that no other test, run or process uses: prefix, an
 // underscore and 12 hexadecimal digits. In lower case it serves as an unquoted
 // identifier in SQL and as a name of exchanges and queues.
