@@ -7,6 +7,7 @@ help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: ## find or start the servers, then run all tests with the race detector
+	@$(GO) test -race -tags faults ./internal/failpoint
 	@$(GO) run ./internal/tools/testservers run -- $(GO) test -race -shuffle=on -timeout 18m ./...
 
 servers-stop: ## stop the servers that make test has started by itself

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/parley-go/parley/internal/failpoint"
 )
 
 // Outcome is what became of a delivery.
@@ -86,7 +88,10 @@ func (c *Consumer) attempt(l *lanes, j *job) (err error, replaced bool) {
 		}
 		j.took += time.Since(j.started)
 	}()
-	err = protect(WithCorrelationID(ctx, j.d.CorrelationID), j.route.handler, j.d)
+	err = failpoint.Hit("consumer.handling")
+	if err == nil {
+		err = protect(WithCorrelationID(ctx, j.d.CorrelationID), j.route.handler, j.d)
+	}
 	if err != nil && context.Cause(ctx) == errHandlerTimeout && errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("%w (%v): %w", errHandlerTimeout, c.cfg.HandlerTimeout, err)
 	}
@@ -250,6 +255,7 @@ func (c *Consumer) carryOut(l *lanes, j *job) (wait time.Duration, again bool) {
 		if err := c.hop(l.hard, j, v); err != nil {
 			return c.hopLater(l, j, err)
 		}
+		_ = failpoint.Hit("consumer.hopped")
 		c.logFailure(j, v, "waits in a delay queue")
 		c.settle(j.d, Ack)
 		c.report(j, OutcomeRetried, v)
@@ -258,12 +264,15 @@ func (c *Consumer) carryOut(l *lanes, j *job) (wait time.Duration, again bool) {
 		if err := c.park(l.hard, j, v); err != nil {
 			return c.hopLater(l, j, err)
 		}
+		_ = failpoint.Hit("consumer.parked")
 		c.logFailure(j, v, "parked")
 		c.settle(j.d, Ack)
 		c.report(j, OutcomeParked, v)
 		return 0, false
 	}
+	_ = failpoint.Hit("consumer.handled")
 	c.settle(j.d, Ack)
+	_ = failpoint.Hit("consumer.acked")
 	c.report(j, v.outcome, v)
 	return 0, false
 }

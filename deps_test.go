@@ -26,15 +26,16 @@ var allowed = []struct {
 	imports []string
 	why     string
 }{
-	{"", []string{"/internal/jsonkeys"}, "users of the vocabulary must not inherit a driver"},
+	{"", []string{"/internal/jsonkeys", "/internal/failpoint"}, "users of the vocabulary must not inherit a driver"},
 	{"/internal/jsonkeys", nil, "the core depends on it"},
+	{"/internal/failpoint", nil, "everything depends on it, and it is empty but for fault tests"},
 	{"/memory", []string{""}, "the embedded default needs no server and no library"},
 	{"/parleytest", []string{""}, "users' tests import it"},
-	{"/rabbitmq", []string{"", "github.com/rabbitmq/amqp091-go"}, "one outside system"},
-	{"/postgres", []string{"", "/internal/sqlstore", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}, "one outside system"},
-	{"/mysql", []string{"", "/internal/sqlstore", "github.com/go-sql-driver/mysql", "github.com/pressly/goose/v3"}, "one outside system"},
-	{"/sqlite", []string{"", "/internal/sqlstore", "modernc.org/sqlite", "github.com/pressly/goose/v3"}, "one outside system"},
-	{"/internal/sqlstore", []string{"", "github.com/pressly/goose/v3"}, "the database/sql engine knows no driver"},
+	{"/rabbitmq", []string{"", "/internal/failpoint", "github.com/rabbitmq/amqp091-go"}, "one outside system"},
+	{"/postgres", []string{"", "/internal/failpoint", "/internal/sqlstore", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}, "one outside system"},
+	{"/mysql", []string{"", "/internal/failpoint", "/internal/sqlstore", "github.com/go-sql-driver/mysql", "github.com/pressly/goose/v3"}, "one outside system"},
+	{"/sqlite", []string{"", "/internal/failpoint", "/internal/sqlstore", "modernc.org/sqlite", "github.com/pressly/goose/v3"}, "one outside system"},
+	{"/internal/sqlstore", []string{"", "/internal/failpoint", "github.com/pressly/goose/v3"}, "the database/sql engine knows no driver"},
 	{"/rest", []string{"/internal/jsonkeys", "golang.org/x/oauth2", "github.com/sony/gobreaker/v2", "github.com/cenkalti/backoff/v5"}, "usable alone: it does not know package parley"},
 	{"/otelparley", []string{"", "go.opentelemetry.io/otel", "github.com/prometheus/client_golang"}, "the core stays on the standard library"},
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/parley-go/parley/internal/failpoint"
 )
 
 // An Outbox records messages in a table of the caller's database, within the
@@ -94,7 +96,14 @@ func (t *TxOutbox) Record(ctx context.Context, records ...Record) ([]int64, erro
 			return nil, err
 		}
 	}
-	if err := t.ops.insert(ctx, records); err != nil {
+	err := failpoint.Hit("outbox.inserting")
+	if err == nil {
+		err = t.ops.insert(ctx, records)
+	}
+	if err == nil {
+		err = failpoint.Hit("outbox.inserted")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("record in outbox: %w", err)
 	}
 	ids := make([]int64, len(records))

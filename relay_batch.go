@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/parley-go/parley/internal/failpoint"
 )
 
 // databaseTimeout bounds each step in the database: one that has vanished without a word must not
@@ -43,6 +45,9 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 		return report, nil
 	}
 	report.Oldest = time.Since(records[0].CreatedAt)
+	if err := failpoint.Hit("relay.claimed"); err != nil {
+		return report, err
+	}
 
 	start = time.Now()
 	outcomes, inTime := r.publish(hard, claimed, records)
@@ -172,7 +177,11 @@ func (p UnroutablePolicy) String() string {
 func (r *Relay) settle(ctx context.Context, held Batch, sent []int64, parked []Parked) error {
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
-	foreign, err := held.Settle(ctx, sent, parked)
+	err := failpoint.Hit("relay.confirmed")
+	foreign := 0
+	if err == nil {
+		foreign, err = held.Settle(ctx, sent, parked)
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/failpoint"
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
@@ -158,10 +159,13 @@ func (b *batch) finish(ctx context.Context, sent []int64, parked []parley.Parked
 	if err := dropTags(ctx, b.tx, b.tagged(sent, parked)); err != nil {
 		return 0, err
 	}
+	if err := failpoint.Hit("store.deleted"); err != nil {
+		return 0, err
+	}
 	if err := b.tx.Commit(); err != nil {
 		return 0, fmt.Errorf("commit: %w", err)
 	}
-	return foreign, nil
+	return foreign, failpoint.Hit("store.committed")
 }
 
 // tagged returns which of the records that are done with have tags.

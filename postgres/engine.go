@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/failpoint"
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
@@ -295,10 +296,19 @@ func (e *engine[Tx]) Once(ctx context.Context, consumer, identity string, fn fun
 			return parley.ErrDuplicate
 		}
 	}
+	if err := failpoint.Hit("inbox.recorded"); err != nil {
+		return err
+	}
 	if err := fn(ctx, tx); err != nil {
 		return err
 	}
-	return c.commit(ctx)
+	if err := failpoint.Hit("inbox.committing"); err != nil {
+		return err
+	}
+	if err := c.commit(ctx); err != nil {
+		return err
+	}
+	return failpoint.Hit("inbox.committed")
 }
 
 // SweepInbox implements parley.InboxStore.

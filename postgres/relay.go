@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/failpoint"
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
@@ -137,9 +138,15 @@ func (b *batch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Pa
 		}
 		foreign += 1 - kept
 	}
+	if err := failpoint.Hit("store.deleted"); err != nil {
+		return 0, err
+	}
 	b.done = true
 	defer b.end()
-	return foreign, b.c.commit(ctx)
+	if err := b.c.commit(ctx); err != nil {
+		return 0, err
+	}
+	return foreign, failpoint.Hit("store.committed")
 }
 
 // park moves a record aside, if nobody has deleted it meanwhile, and returns how many it moved.

@@ -8,6 +8,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/failpoint"
 )
 
 // A pipeline is the confirm channel and what is in flight on it. It belongs to the leader.
@@ -165,6 +166,7 @@ func (p *pipeline) write(r *request, i int) error {
 	}
 	*p.at(p.next) = slot{r: r, i: i, confirm: confirm, size: len(p.body), exchange: m.Exchange, key: m.RoutingKey}
 	p.next++
+	_ = failpoint.Hit("rabbitmq.written") // on its way already: no error is possible here
 	if p.careful > 0 {
 		p.careful--
 	}
@@ -252,6 +254,7 @@ func (p *pipeline) confirm() {
 	case !acked:
 		err = parley.ErrRejected
 	}
+	_ = failpoint.Hit("rabbitmq.confirmed")
 	r, i := s.r, s.i
 	*s = slot{}
 	p.head++

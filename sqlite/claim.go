@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/failpoint"
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
@@ -128,9 +129,12 @@ func (b *batch) Settle(ctx context.Context, sent []int64, parked []parley.Parked
 		if foreign, err = sqlstore.Finish(ctx, &b.store.engine, tx, sent, parked); err != nil {
 			return err
 		}
-		return b.letGo(ctx, tx)
+		return errors.Join(b.letGo(ctx, tx), failpoint.Hit("store.deleted"))
 	})
 	b.done = err == nil
+	if err == nil {
+		err = failpoint.Hit("store.committed")
+	}
 	return foreign, fail("settle batch", err)
 }
 

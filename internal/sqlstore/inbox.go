@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/failpoint"
 )
 
 // Once runs fn within a transaction unless consumer has seen the identity before; see
@@ -22,10 +23,19 @@ func (e *Engine[T]) Once(ctx context.Context, consumer, identity string, fn func
 	}
 	defer done()
 	defer tx.Rollback() // for an error or a panic; after a commit it does nothing
+	if err := failpoint.Hit("inbox.recorded"); err != nil {
+		return err
+	}
 	if err := fn(ctx, tx); err != nil {
 		return err
 	}
-	return e.fail("record in inbox", commit(tx))
+	if err := failpoint.Hit("inbox.committing"); err != nil {
+		return err
+	}
+	if err := commit(tx); err != nil {
+		return e.fail("record in inbox", err)
+	}
+	return failpoint.Hit("inbox.committed")
 }
 
 // beginOnce begins a transaction that has recorded the identity.
