@@ -24,6 +24,8 @@ type BatchReport struct {
 	// Records were claimed; Accepted of them went to a queue. The others were
 	// unroutable, rejected for now, refused for good, or their outcome is unknown.
 	Records, Accepted, Unroutable, Rejected, Refused, Unknown int
+	// Full tells that the batch was as large as it may be: there may be more at once.
+	Full bool
 	// Claim, Publish and Settle are the times of the three steps.
 	Claim, Publish, Settle time.Duration
 	// Oldest is how long ago the first record was created, by this process's clock.

@@ -26,6 +26,7 @@ var userRenamed = parley.NewEvent[user]("user", "update.base")
 
 // A world is a service with everything in one process.
 type world struct {
+	batch  int // of the relay; 0 is the default
 	t      testing.TB
 	store  *memory.Store
 	broker *memory.Broker
@@ -84,7 +85,7 @@ func topology(queue string) parley.Topology {
 // run starts a relay and a consumer in the bubble; they end with ctx.
 func (w *world) run(ctx context.Context, wg *sync.WaitGroup) {
 	w.t.Helper()
-	relay, err := parley.NewRelay(w.store, w.broker, nil)
+	relay, err := parley.NewRelay(w.store, w.broker, &parley.RelayConfig{BatchSize: w.batch})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -46,6 +46,7 @@ func TestRelayLosesAndReordersNothingInAnyStorm(t *testing.T) {
 
 func relayStorm(t *testing.T, steps storm) error {
 	w := newWorld(t)
+	w.batch = 2 // so that the next batch is claimed ahead
 	parley.On(w.router, userRenamed, w.record)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup

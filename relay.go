@@ -18,13 +18,23 @@ type Relay struct {
 	pub    Publisher
 	cfg    RelayConfig
 
-	state atomic.Value // RelayState
+	state    atomic.Value // RelayState
+	watching atomic.Bool  // wake-ups arrive
 	// The fields below belong to the goroutine of Run.
 	limit      int                   // batch size, smaller while the broker is slow
 	late       time.Duration         // how long to wait for due records that others have locked
 	owed       []int64               // accepted by the broker, not yet deleted
 	rejected   map[string]*rejection // exchanges whose queues are full
 	unroutable map[string]time.Time  // when we last warned
+	ahead      *aheadClaim           // the batch after this one, or nil
+	next       nextDue
+}
+
+// nextDue is when the next scheduled record is due, as the last batch has learnt it.
+type nextDue struct {
+	wait      time.Duration
+	since     time.Time
+	ok, known bool
 }
 
 type rejection struct {
@@ -136,6 +146,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	wake := make(chan struct{}, 1)
 	wg.Go(func() { r.watch(ctx, wake) })
 
+	defer r.dropAhead(hard)
 	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
 	if err := r.declare(ctx, &retry); err != nil {
 		return err
@@ -164,6 +175,7 @@ func (r *Relay) Run(ctx context.Context) error {
 // Drain moves the records that are due and returns how many it moved. It returns
 // on the first error, ErrStandby among them, and when nothing is due any more.
 func (r *Relay) Drain(ctx context.Context) (int, error) {
+	defer r.dropAhead(context.WithoutCancel(ctx))
 	moved := 0
 	for {
 		b, err := r.batch(ctx, ctx)
@@ -193,15 +205,14 @@ func (r *Relay) step(ctx, hard context.Context) (more bool, err error) {
 	if b.Unknown > 0 {
 		return false, fmt.Errorf("publish %d records: %w", b.Unknown, ErrUnknown)
 	}
-	return b.Records > 0, nil
+	// What comes after a part of a batch wakes the relay, unless nothing does.
+	return b.Full || b.Records > 0 && !r.watching.Load(), nil
 }
 
 // idle waits until records may be due: a wake-up, the next due time, or the poll.
 func (r *Relay) idle(ctx context.Context, wake <-chan struct{}) {
 	wait := r.cfg.PollInterval
-	asking, cancel := context.WithTimeout(ctx, databaseTimeout)
-	due, ok, err := r.source.NextDue(asking)
-	cancel()
+	due, ok, err := r.untilNextDue(ctx)
 	if err != nil && ctx.Err() == nil {
 		r.report("relay: asks for the next due time", err)
 	}
@@ -232,6 +243,18 @@ func (r *Relay) idle(ctx context.Context, wake <-chan struct{}) {
 	}
 }
 
+// untilNextDue tells how long it is until the next scheduled record is due. The last batch may have learnt it.
+func (r *Relay) untilNextDue(ctx context.Context) (wait time.Duration, ok bool, err error) {
+	next := r.next
+	r.next = nextDue{}
+	if next.known {
+		return next.wait - time.Since(next.since), next.ok, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
+	return r.source.NextDue(ctx)
+}
+
 // watch lets the source wake the relay, for ever: without wake-ups it still polls.
 func (r *Relay) watch(ctx context.Context, wake chan<- struct{}) {
 	waker, ok := r.source.(RelayWaker)
@@ -241,11 +264,13 @@ func (r *Relay) watch(ctx context.Context, wake chan<- struct{}) {
 	retry := backoff{first: time.Second, limit: 10 * time.Second}
 	for ctx.Err() == nil {
 		err := waker.Watch(ctx, func() {
+			r.watching.Store(true)
 			select {
 			case wake <- struct{}{}:
 			default: // a wake-up is waiting already; one is enough
 			}
 		})
+		r.watching.Store(false)
 		if ctx.Err() == nil {
 			if err != nil {
 				r.report("relay: no wake-ups, polls instead", err)

@@ -30,7 +30,8 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 	start := time.Now()
 	asking, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
-	claimed, err := r.source.Claim(asking, ClaimOptions{Mode: r.cfg.Mode, Limit: r.limit, Except: r.heldExchanges()})
+	limit := r.limit
+	claimed, err := r.claim(asking)
 	if err != nil {
 		if !errors.Is(err, ErrStandby) {
 			r.setState(RelayWaitsDatabase)
@@ -49,6 +50,9 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 		return report, err
 	}
 
+	if report.Full = len(records) >= limit; report.Full {
+		r.ahead = r.claimAhead(ctx, claimed)
+	}
 	start = time.Now()
 	outcomes, inTime := r.publish(hard, claimed, records)
 	report.Publish = time.Since(start)
@@ -62,6 +66,13 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 		r.owed = append(r.owed, sent...)
 	}
 	report.Settle = time.Since(start)
+	if due, ok := claimed.(DueBatch); ok && err == nil {
+		r.next.wait, r.next.ok, r.next.known = due.NextDue()
+		r.next.since = time.Now()
+	}
+	if err != nil || report.Rejected+report.Unknown > 0 {
+		r.dropAhead(hard) // what is tried again comes first
+	}
 	if r.cfg.Hooks.Batch != nil {
 		r.cfg.Hooks.Batch(report)
 	}
@@ -76,6 +87,7 @@ func (r *Relay) waitReady(ctx context.Context) {
 		return
 	}
 	// No transaction is open while the broker is away, however long that takes.
+	r.dropAhead(ctx)
 	r.setState(RelayWaitsBroker)
 	_ = r.pub.Ready(ctx)
 }
@@ -99,6 +111,7 @@ func (r *Relay) publish(hard context.Context, held Batch, records []Record) (out
 		if err := held.Release(hard); err != nil {
 			r.report("relay: gives records back", err)
 		}
+		r.dropAhead(hard)
 		r.setState(RelayWaitsBroker)
 		return <-done, false
 	}

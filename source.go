@@ -64,6 +64,25 @@ type Batch interface {
 	Release(ctx context.Context) error
 }
 
+// An AheadBatch is a Batch that can claim what is behind it while it is held itself, so that a
+// relay with a backlog need not wait for the database between two batches.
+type AheadBatch interface {
+	Batch
+	// ClaimAhead claims what Claim would once this batch is settled. Nothing of the next
+	// batch may be published before this one is settled and lead has returned nil; it returns
+	// ErrStandby when another relay has become the active one meanwhile. After an
+	// error of lead the next batch is released. ClaimAhead may run while this batch is settled or released.
+	ClaimAhead(ctx context.Context, o ClaimOptions) (next Batch, lead func(ctx context.Context) error, err error)
+}
+
+// A DueBatch is a Batch that has learnt, in the round trip that settled it, what NextDue
+// would tell.
+type DueBatch interface {
+	Batch
+	// NextDue is RelaySource.NextDue, as of the batch's end. known is false where that was not asked.
+	NextDue() (wait time.Duration, ok, known bool)
+}
+
 // Parked is a record that the broker can never accept, and why.
 type Parked struct {
 	Record Record

@@ -20,6 +20,10 @@ func (s *Store) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch,
 	if o.Mode == parley.ModeOrdered && s.batches > 0 {
 		return nil, parley.ErrStandby
 	}
+	return s.claim(o), nil
+}
+
+func (s *Store) claim(o parley.ClaimOptions) *batch {
 	rows := s.direct.take(o.Limit, func(r *row) bool { return !slices.Contains(o.Except, r.Exchange) })
 	rows = append(rows, s.takeTimed(o.Limit-len(rows), o.Except)...)
 	b := &batch{store: s, rows: rows}
@@ -27,7 +31,7 @@ func (s *Store) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch,
 		r.holder = b
 	}
 	s.batches++
-	return b, nil
+	return b
 }
 
 // takeTimed removes up to limit due rows from the heap.
@@ -66,6 +70,26 @@ func (b *batch) Records() []parley.Record {
 	}
 	return out
 }
+
+// ClaimAhead implements parley.AheadBatch. Nobody else can take the lead meanwhile.
+func (b *batch) ClaimAhead(ctx context.Context, o parley.ClaimOptions) (parley.Batch, func(context.Context) error, error) {
+	s := b.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	return s.claim(o), func(ctx context.Context) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !b.done {
+			return errStillHeld
+		}
+		return ctx.Err()
+	}, nil
+}
+
+var errStillHeld = errors.New("memory: the batch before this one is neither settled nor released")
 
 var errBatchDone = errors.New("memory: the batch was settled or released before")
 

@@ -13,6 +13,7 @@ var (
 	_ parley.OutboxStore[*Tx] = (*Store)(nil)
 	_ parley.InboxStore[*Tx]  = (*Store)(nil)
 	_ parley.RelaySource      = (*Store)(nil)
+	_ parley.AheadBatch       = (*batch)(nil)
 	_ parley.RelayWaker       = (*Store)(nil)
 	_ parley.OutboxInspector  = (*Store)(nil)
 	_ parley.ParkedStore      = (*Store)(nil)

@@ -54,6 +54,7 @@ func NewDjango(pool *pgxpool.Pool, cfg *DjangoConfig) (*DjangoStore, error) {
 	err := s.init(cfg, engine[pgx.Tx]{
 		use:   func(tx pgx.Tx) conn { return pgxConn{tx} },
 		begin: func(ctx context.Context) (pgx.Tx, error) { return pool.Begin(ctx) },
+		own:   ownPooled(pool),
 	})
 	return s, err
 }
@@ -70,6 +71,7 @@ func NewDjangoSQL(db *sql.DB, cfg *DjangoConfig) (*DjangoSQLStore, error) {
 	err := s.init(cfg, engine[Tx]{
 		use:   func(tx Tx) conn { return sqlConn{tx} },
 		begin: func(ctx context.Context) (Tx, error) { return db.BeginTx(ctx, nil) },
+		own:   ownSQL(db),
 	})
 	return s, err
 }

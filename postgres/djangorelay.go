@@ -43,11 +43,11 @@ func (s *django[Tx]) records(ctx context.Context, c conn, q string, args ...any)
 
 // Claim implements parley.RelaySource; see [Store].
 func (s *django[Tx]) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
-	tx, end, err := s.e.hold(ctx)
+	c, err := s.e.own(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b := &djangoBatch[Tx]{s: s, c: s.e.use(tx), end: end}
+	b := &djangoBatch[Tx]{s: s, c: c}
 	if err := b.claim(ctx, o); err != nil {
 		return nil, errors.Join(err, b.Release(context.WithoutCancel(ctx)))
 	}
@@ -56,8 +56,7 @@ func (s *django[Tx]) Claim(ctx context.Context, o parley.ClaimOptions) (parley.B
 
 type djangoBatch[Tx any] struct {
 	s    *django[Tx]
-	c    conn
-	end  context.CancelFunc
+	c    ownTx
 	rows []parley.Record
 	done bool
 }
@@ -106,15 +105,11 @@ func (b *djangoBatch[Tx]) Settle(ctx context.Context, sent []int64, parked []par
 	if err != nil {
 		return 0, err
 	}
-	n, err := b.s.e.remove(ctx, b.c, sent)
-	if err != nil {
-		return 0, err
+	n := 0
+	if err := b.c.finish(ctx, b.s.e.remove(sent, &n)); err != nil {
+		return 0, fmt.Errorf("delete sent records: %w", err)
 	}
 	b.done = true
-	defer b.end()
-	if err := b.c.commit(ctx); err != nil {
-		return 0, err
-	}
 	b.s.mu.Lock()
 	defer b.s.mu.Unlock()
 	for _, p := range parked {
@@ -147,7 +142,6 @@ func (b *djangoBatch[Tx]) Release(ctx context.Context) error {
 		return nil
 	}
 	b.done = true
-	defer b.end()
 	return b.c.rollback(ctx)
 }
 
@@ -158,7 +152,7 @@ func (s *django[Tx]) Delete(ctx context.Context, ids []int64) (int, error) {
 
 // NextDue implements parley.RelaySource.
 func (s *django[Tx]) NextDue(ctx context.Context) (wait time.Duration, ok bool, err error) {
-	err = s.e.inTx(ctx, func(c conn) error {
+	err = s.e.inTx(ctx, func(c ownTx) error {
 		has, err := s.columns(ctx, c)
 		if err != nil {
 			return err
@@ -178,7 +172,7 @@ func (s *django[Tx]) NextDue(ctx context.Context) (wait time.Duration, ok bool, 
 
 // Stats implements parley.OutboxInspector. It sees the rows of both styles.
 func (s *django[Tx]) Stats(ctx context.Context) (st parley.OutboxStats, err error) {
-	err = s.e.inTx(ctx, func(c conn) error {
+	err = s.e.inTx(ctx, func(c ownTx) error {
 		has, err := s.columns(ctx, c)
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -17,36 +16,7 @@ type engine[Tx any] struct {
 	names names
 	use   func(Tx) conn
 	begin func(context.Context) (Tx, error)
-}
-
-// inTx runs fn in a transaction of its own.
-func (e *engine[Tx]) inTx(ctx context.Context, fn func(c conn) error) error {
-	tx, err := e.begin(ctx)
-	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
-	}
-	c := e.use(tx)
-	defer c.rollback(context.WithoutCancel(ctx))
-	if err := fn(c); err != nil {
-		return err
-	}
-	return c.commit(ctx)
-}
-
-// hold begins a transaction that outlives ctx: database/sql would roll it back when ctx ends,
-// under a relay that still waits for the broker. end is called after its end.
-func (e *engine[Tx]) hold(ctx context.Context) (tx Tx, end context.CancelFunc, err error) {
-	held, end := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, end)
-	tx, err = e.begin(held)
-	if !stop() && err == nil {
-		err = errors.Join(ctx.Err(), e.use(tx).rollback(context.WithoutCancel(ctx)))
-	}
-	if err != nil {
-		end()
-		return tx, end, fmt.Errorf("begin transaction: %w", err)
-	}
-	return tx, end, nil
+	own   func(context.Context) (ownTx, error)
 }
 
 const insertLimit = 5000 // rows in one statement
@@ -230,53 +200,11 @@ func (e *engine[Tx]) Scheduled(ctx context.Context, tx Tx, s parley.Selection, l
 	return e.records(ctx, e.use(tx), q, args...)
 }
 
-const columns = "id, created_at, exchange, routing_key, kind, body, due_at, tags::text, properties::text"
-
 func (e *engine[Tx]) records(ctx context.Context, c conn, q string, args ...any) ([]parley.Record, error) {
 	var out []parley.Record
-	st := e.readStatement(&out, q, args...)
+	st := readStatement(&out, q, args...)
 	err := c.query(ctx, st.query, st.scan, st.args...)
 	return out, err
-}
-
-// readStatement reads rows with the usual columns into out.
-func (e *engine[Tx]) readStatement(out *[]parley.Record, q string, args ...any) statement {
-	var columns rowValues // one for all rows
-	return statement{q, args, func(row scanner) error {
-		*out = append(*out, parley.Record{})
-		return columns.read(row, &(*out)[len(*out)-1])
-	}}
-}
-
-// rowValues are the columns of a row that need work before they are part of a record.
-type rowValues struct {
-	kind, body, properties string
-	due                    *time.Time
-	tags                   *string
-}
-
-func (v *rowValues) read(row scanner, r *parley.Record) error {
-	err := row.Scan(&r.ID, &r.CreatedAt, &r.Exchange, &r.RoutingKey, &v.kind, &v.body, &v.due, &v.tags, &v.properties)
-	if err != nil {
-		return err
-	}
-	if v.tags != nil {
-		if err := json.Unmarshal([]byte(*v.tags), &r.Tags); err != nil {
-			return fmt.Errorf("read tags of record %d: %w", r.ID, err)
-		}
-	}
-	if v.due != nil {
-		r.DueAt = *v.due
-	}
-	r.Kind = parley.Kind(v.kind)
-	r.Body = parley.FinishBody(r.Kind, r.ID, []byte(v.body))
-	if err := sqlstore.DecodeProperties(v.properties, &r.Message); err != nil {
-		return fmt.Errorf("record %d: %w", r.ID, err)
-	}
-	if r.Timestamp.IsZero() {
-		r.Timestamp = r.CreatedAt
-	}
-	return nil
 }
 
 // Once implements parley.InboxStore.
@@ -315,10 +243,7 @@ func (e *engine[Tx]) Once(ctx context.Context, consumer, identity string, fn fun
 func (e *engine[Tx]) SweepInbox(ctx context.Context, age time.Duration, limit int) (n int, err error) {
 	q := "DELETE FROM " + e.names.inbox + " WHERE (consumer, identity) IN (SELECT consumer, identity FROM " + e.names.inbox +
 		" WHERE seen_at < statement_timestamp() - make_interval(secs => $1) ORDER BY seen_at LIMIT $2)"
-	err = e.inTx(ctx, func(c conn) error {
-		n, err = c.exec(ctx, q, age.Seconds(), limit)
-		return err
-	})
+	err = e.run(ctx, statement{query: q, args: []any{age.Seconds(), limit}, count: &n})
 	return n, err
 }
 

@@ -18,43 +18,60 @@ import (
 // transaction: a relay that freezes in it loses all three together when the server ends
 // the idle transaction after 15 seconds, so no successor can overtake its rows.
 func (e *engine[Tx]) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
-	tx, end, err := e.hold(ctx)
+	b, err := e.claim(ctx, o, nil)
 	if err != nil {
 		return nil, err
 	}
-	b := &batch[Tx]{e: e, c: e.use(tx), end: end}
-	if err := b.claim(ctx, o); err != nil {
+	return b, nil
+}
+
+func (e *engine[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []parley.Record) (*batch[Tx], error) {
+	c, err := e.own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &batch[Tx]{e: e, c: c, mode: o.Mode}
+	if err := b.claim(ctx, o, behind); err != nil {
 		return nil, errors.Join(err, b.Release(context.WithoutCancel(ctx)))
 	}
 	return b, nil
 }
 
+var (
+	_ parley.AheadBatch = (*batch[Tx])(nil)
+	_ parley.DueBatch   = (*batch[Tx])(nil)
+)
+
 type batch[Tx any] struct {
 	e       *engine[Tx]
-	c       conn
-	end     context.CancelFunc
+	c       ownTx
+	mode    parley.RelayMode
 	records []parley.Record
+	part    bool // nothing else was due
 	done    bool
+
+	asked   time.Time // when the next due time was, if it was
+	wait    time.Duration
+	waiting bool
 }
 
 // claim locks and reads in one round trip: the lock is asked for first, and again by each
-// statement that would otherwise wait for the rows of the active relay.
-func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions) error {
-	except, err := json.Marshal(append([]string{}, o.Except...))
+// statement that would otherwise wait for the rows of the active relay. Behind another batch of
+// this relay, which has the lock, its rows are left out instead.
+func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []parley.Record) error {
+	q, err := newClaimQuery(b.e, o, behind)
 	if err != nil {
 		return err
 	}
 	reserve := o.Limit / 10 // a flood of events must not hold up what is scheduled
 	var records, due []parley.Record
 	active := false
+	first := b.e.lockStatement(q.lock, &active)
+	atOnce := readStatement(&records, q.text("due_at IS NULL", "id", o.Limit), q.args...)
 	scheduled := func(limit int) statement {
-		return b.e.readStatement(&due, b.e.claimQuery(o, "due_at <= statement_timestamp()", "due_at, id", limit), string(except))
+		return readStatement(&due, q.text("due_at <= statement_timestamp()", "due_at, id", limit), q.args...)
 	}
-	err = b.c.all(ctx,
-		b.e.lockStatement(o.Mode, &active),
-		b.e.readStatement(&records, b.e.claimQuery(o, "due_at IS NULL", "id", o.Limit), string(except)),
-		scheduled(reserve))
-	if err != nil {
+	if err = b.c.all(ctx, first, atOnce, scheduled(reserve)); err != nil {
 		return fmt.Errorf("read outbox: %w", err)
 	}
 	if !active {
@@ -67,24 +84,55 @@ func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions) error {
 		}
 	}
 	b.records = append(records[:min(len(records), o.Limit-len(due))], due...)
+	b.part = len(b.records) < o.Limit
 	return nil
 }
 
-// claimQuery selects and locks due rows. The time is that of the statement: clock_timestamp() may
+// A claimQuery selects and locks due rows. The time is that of the statement: clock_timestamp() may
 // change between rows, so that no index would be used for it.
-func (e *engine[Tx]) claimQuery(o parley.ClaimOptions, due, order string, limit int) string {
-	tail := ""
+type claimQuery struct {
+	table, lock, tail string
+	where             string
+	args              []any
+}
+
+func newClaimQuery[Tx any](e *engine[Tx], o parley.ClaimOptions, behind []parley.Record) (*claimQuery, error) {
+	q := &claimQuery{table: e.names.outbox, lock: e.tryLock(o.Mode)}
 	if o.Mode == parley.ModeParallel {
-		tail = " SKIP LOCKED"
+		q.tail = " SKIP LOCKED"
 	}
-	return fmt.Sprintf("SELECT %s FROM %s WHERE %s AND (SELECT %s) AND exchange NOT IN (SELECT jsonb_array_elements_text($1::jsonb)) ORDER BY %s LIMIT %d FOR UPDATE%s",
-		columns, e.names.outbox, due, e.tryLock(o.Mode), order, limit, tail)
+	if len(behind) > 0 {
+		q.lock = "true"
+		ids := make([]int64, len(behind))
+		for i := range behind {
+			ids[i] = behind[i].ID
+		}
+		q.add(" AND id NOT IN (SELECT unnest($%d::text::bigint[]))", idList(ids))
+	}
+	if len(o.Except) > 0 {
+		except, err := json.Marshal(o.Except)
+		if err != nil {
+			return nil, err
+		}
+		q.add(" AND exchange NOT IN (SELECT jsonb_array_elements_text($%d::jsonb))", string(except))
+	}
+	return q, nil
+}
+
+func (q *claimQuery) add(condition string, arg any) {
+	q.args = append(q.args, arg)
+	q.where += fmt.Sprintf(condition, len(q.args))
+}
+
+func (q *claimQuery) text(due, order string, limit int) string {
+	return fmt.Sprintf("SELECT %s FROM %s WHERE %s AND (SELECT %s)%s ORDER BY %s LIMIT %d FOR UPDATE%s",
+		columns, q.table, due, q.lock, q.where, order, limit, q.tail)
 }
 
 // lock makes this transaction the only relay in ordered mode.
-func (e *engine[Tx]) lock(ctx context.Context, c conn, mode parley.RelayMode) error {
+func (e *engine[Tx]) lock(ctx context.Context, c ownTx, mode parley.RelayMode) error {
 	active := false
-	if err := c.all(ctx, e.lockStatement(mode, &active)); err != nil {
+	if err := c.all(ctx, e.lockStatement(e.tryLock(mode), &active)); err != nil {
 		return fmt.Errorf("lock outbox: %w", err)
 	}
 	if !active {
@@ -94,9 +142,9 @@ func (e *engine[Tx]) lock(ctx context.Context, c conn, mode parley.RelayMode) er
 }
 
 // lockStatement asks for the lock, and has the server end the transaction if this process freezes.
-func (e *engine[Tx]) lockStatement(mode parley.RelayMode, active *bool) statement {
-	q := "SELECT " + e.tryLock(mode) + ", set_config('idle_in_transaction_session_timeout', '15000', true)"
-	return statement{q, nil, func(row scanner) error {
+func (e *engine[Tx]) lockStatement(lock string, active *bool) statement {
+	q := "SELECT " + lock + ", set_config('idle_in_transaction_session_timeout', '15000', true)"
+	return statement{query: q, scan: func(row scanner) error {
 		var timeout string
 		return row.Scan(active, &timeout)
 	}}
@@ -121,43 +169,66 @@ func lockSpace() uint32 {
 // Records implements parley.Batch.
 func (b *batch[Tx]) Records() []parley.Record { return b.records }
 
+// ClaimAhead implements parley.AheadBatch, in a transaction of its own. It locks rows in their order as
+// Claim does, so that whoever takes the lead meanwhile waits for them and overtakes nothing.
+func (b *batch[Tx]) ClaimAhead(ctx context.Context, o parley.ClaimOptions) (parley.Batch, func(context.Context) error, error) {
+	next, err := b.e.claim(ctx, o, b.records)
+	if err != nil {
+		return nil, nil, err
+	}
+	return next, func(ctx context.Context) error { return b.e.lock(ctx, next.c, o.Mode) }, nil
+}
+
 // Settle implements parley.Batch.
-func (b *batch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (int, error) {
+func (b *batch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (foreign int, err error) {
 	if b.done {
 		return 0, errors.New("batch has ended")
 	}
-	n, err := b.e.remove(ctx, b.c, sent)
-	if err != nil {
-		return 0, err
+	deleted := 0
+	statements := make([]statement, 0, len(parked)+2)
+	if len(sent) > 0 {
+		statements = append(statements, b.e.remove(sent, &deleted))
 	}
-	foreign := len(sent) - n
-	for _, p := range parked {
-		kept, err := b.park(ctx, p)
+	kept := make([]int, len(parked))
+	for i := range parked {
+		park, err := b.park(&parked[i], &kept[i])
 		if err != nil {
-			return 0, fmt.Errorf("park record %d: %w", p.Record.ID, err)
+			return 0, fmt.Errorf("park record %d: %w", parked[i].Record.ID, err)
 		}
-		foreign += 1 - kept
+		statements = append(statements, park)
 	}
-	if err := failpoint.Hit("store.deleted"); err != nil {
+	if b.part {
+		statements = append(statements, b.e.nextDue(&b.wait, &b.waiting))
+	}
+	if err := failpoint.Hit("store.settling"); err != nil {
 		return 0, err
+	}
+	if err := b.c.finish(ctx, statements...); err != nil {
+		return 0, fmt.Errorf("delete sent and park refused records: %w", err)
 	}
 	b.done = true
-	defer b.end()
-	if err := b.c.commit(ctx); err != nil {
-		return 0, err
+	if b.part {
+		b.asked = time.Now()
+	}
+	foreign = len(sent) - deleted + len(parked)
+	for _, n := range kept {
+		foreign -= n
 	}
 	return foreign, failpoint.Hit("store.committed")
 }
 
-// park moves a record aside, if nobody has deleted it meanwhile, and returns how many it moved.
-func (b *batch[Tx]) park(ctx context.Context, p parley.Parked) (int, error) {
+// park moves a record aside, if nobody has deleted it meanwhile; moved gets how many that were.
+func (b *batch[Tx]) park(p *parley.Parked, moved *int) (statement, error) {
 	props, err := sqlstore.EncodeProperties(&p.Record.Message)
-	if err != nil {
-		return 0, err
-	}
 	q := "WITH gone AS (DELETE FROM " + b.e.names.outbox + " WHERE id = $1 RETURNING id) INSERT INTO " + b.e.names.parked +
 		" (record_id, reason, exchange, routing_key, kind, body, properties) SELECT id, $2, $3, $4, $5, $6, $7::jsonb FROM gone"
-	return b.c.exec(ctx, q, p.Record.ID, p.Reason, p.Record.Exchange, p.Record.RoutingKey, string(p.Record.Kind), string(p.Record.Body), props)
+	args := []any{p.Record.ID, p.Reason, p.Record.Exchange, p.Record.RoutingKey, string(p.Record.Kind), string(p.Record.Body), props}
+	return statement{query: q, args: args, count: moved}, err
+}
+
+// NextDue implements parley.DueBatch.
+func (b *batch[Tx]) NextDue() (wait time.Duration, ok, known bool) {
+	return b.wait - time.Since(b.asked), b.waiting, !b.asked.IsZero()
 }
 
 // Release implements parley.Batch.
@@ -166,111 +237,43 @@ func (b *batch[Tx]) Release(ctx context.Context) error {
 		return nil
 	}
 	b.done = true
-	defer b.end()
 	return b.c.rollback(ctx)
 }
 
-func (e *engine[Tx]) remove(ctx context.Context, c conn, ids []int64) (int, error) {
+func (e *engine[Tx]) remove(ids []int64, removed *int) statement {
+	return statement{query: "DELETE FROM " + e.names.outbox + " WHERE id = ANY($1::text::bigint[])", args: []any{idList(ids)}, count: removed}
+}
+
+// Delete implements parley.RelaySource.
+func (e *engine[Tx]) Delete(ctx context.Context, ids []int64) (n int, err error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	n, err := c.exec(ctx, "DELETE FROM "+e.names.outbox+" WHERE id = ANY($1::text::bigint[])", idList(ids))
-	if err != nil {
+	if err := e.run(ctx, e.remove(ids, &n)); err != nil {
 		return 0, fmt.Errorf("delete sent records: %w", err)
 	}
 	return n, nil
 }
 
-// Delete implements parley.RelaySource.
-func (e *engine[Tx]) Delete(ctx context.Context, ids []int64) (n int, err error) {
-	err = e.inTx(ctx, func(c conn) error {
-		n, err = e.remove(ctx, c, ids)
-		return err
-	})
-	return n, err
-}
-
 // NextDue implements parley.RelaySource.
 func (e *engine[Tx]) NextDue(ctx context.Context) (wait time.Duration, ok bool, err error) {
-	q := "SELECT extract(epoch FROM due_at - clock_timestamp())::float8 FROM " + e.names.outbox + " WHERE due_at IS NOT NULL ORDER BY due_at, id LIMIT 1"
-	err = e.inTx(ctx, func(c conn) error {
-		return c.query(ctx, q, func(row scanner) error {
-			var seconds float64
-			ok = true
-			err := row.Scan(&seconds)
-			wait = toDuration(seconds)
-			return err
-		})
-	})
+	err = e.run(ctx, e.nextDue(&wait, &ok))
 	return wait, ok, err
+}
+
+func (e *engine[Tx]) nextDue(wait *time.Duration, ok *bool) statement {
+	q := "SELECT extract(epoch FROM due_at - clock_timestamp())::float8 FROM " + e.names.outbox + " WHERE due_at IS NOT NULL ORDER BY due_at, id LIMIT 1"
+	return statement{query: q, scan: func(row scanner) error {
+		var seconds float64
+		*ok = true
+		err := row.Scan(&seconds)
+		*wait = toDuration(seconds)
+		return err
+	}}
 }
 
 // toDuration keeps within 31 years: further away a time.Duration overflows, and what is
 // scheduled for the year 9999 would be due.
 func toDuration(seconds float64) time.Duration {
 	return time.Duration(max(-1e9, min(seconds, 1e9)) * float64(time.Second))
-}
-
-// Stats implements parley.OutboxInspector.
-func (e *engine[Tx]) Stats(ctx context.Context) (st parley.OutboxStats, err error) {
-	q := `SELECT count(*) FILTER (WHERE coalesce(due_at, created_at) <= now()), count(*) FILTER (WHERE due_at > now()),
- coalesce(extract(epoch FROM now() - min(coalesce(due_at, created_at)) FILTER (WHERE coalesce(due_at, created_at) <= now())), 0)::float8,
- (SELECT count(*) FROM ` + e.names.parked + `) FROM ` + e.names.outbox
-	err = e.inTx(ctx, func(c conn) error {
-		return c.query(ctx, q, func(row scanner) error {
-			var oldest float64
-			err := row.Scan(&st.Due, &st.Scheduled, &oldest, &st.Parked)
-			st.OldestDue = toDuration(oldest)
-			return err
-		})
-	})
-	return st, err
-}
-
-// ListParked implements parley.ParkedStore.
-func (e *engine[Tx]) ListParked(ctx context.Context, after int64, limit int) (out []parley.ParkedRecord, err error) {
-	q := "SELECT id, record_id, parked_at, reason, exchange, routing_key, kind, body, properties::text FROM " + e.names.parked + " WHERE id > $1 ORDER BY id LIMIT $2"
-	err = e.inTx(ctx, func(c conn) error {
-		return c.query(ctx, q, func(row scanner) error {
-			var p parley.ParkedRecord
-			var kind, body, props string
-			err := row.Scan(&p.ID, &p.RecordID, &p.ParkedAt, &p.Reason, &p.Exchange, &p.RoutingKey, &kind, &body, &props)
-			p.Kind, p.Body = parley.Kind(kind), []byte(body)
-			out = append(out, p)
-			return errors.Join(err, sqlstore.DecodeProperties(props, &out[len(out)-1].Message))
-		}, after, limit)
-	})
-	return out, err
-}
-
-// ReplayParked implements parley.ParkedStore.
-func (e *engine[Tx]) ReplayParked(ctx context.Context, ids []int64) (n int, err error) {
-	q := "WITH p AS (DELETE FROM " + e.names.parked + " WHERE id = ANY($1::text::bigint[]) RETURNING *) INSERT INTO " + e.names.outbox +
-		" (id, exchange, routing_key, kind, body, properties) OVERRIDING SYSTEM VALUE SELECT record_id, exchange, routing_key, kind, body, properties FROM p ORDER BY record_id"
-	return e.change(ctx, q, idList(ids))
-}
-
-// DropParked implements parley.ParkedStore.
-func (e *engine[Tx]) DropParked(ctx context.Context, ids []int64) (int, error) {
-	return e.change(ctx, "DELETE FROM "+e.names.parked+" WHERE id = ANY($1::text::bigint[])", idList(ids))
-}
-
-// EditParked implements parley.ParkedStore.
-func (e *engine[Tx]) EditParked(ctx context.Context, id int64, body []byte) error {
-	n, err := e.change(ctx, "UPDATE "+e.names.parked+" SET body = $2 WHERE id = $1", id, string(body))
-	if err == nil && n == 0 {
-		err = errNoRow
-	}
-	if err != nil {
-		return fmt.Errorf("postgres: edit parked record %d: %w", id, err)
-	}
-	return nil
-}
-
-func (e *engine[Tx]) change(ctx context.Context, q string, args ...any) (n int, err error) {
-	err = e.inTx(ctx, func(c conn) error {
-		n, err = c.exec(ctx, q, args...)
-		return err
-	})
-	return n, err
 }

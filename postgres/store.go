@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -52,6 +50,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Store, error) {
 		names: names,
 		use:   func(tx pgx.Tx) conn { return pgxConn{tx} },
 		begin: func(ctx context.Context) (pgx.Tx, error) { return pool.Begin(ctx) },
+		own:   ownPooled(pool),
 	}
 	return s, err
 }
@@ -107,6 +106,7 @@ func NewSQL(db *sql.DB, cfg *Config) (*SQLStore, error) {
 		names: names,
 		use:   func(tx Tx) conn { return sqlConn{tx} },
 		begin: func(ctx context.Context) (Tx, error) { return db.BeginTx(ctx, nil) },
+		own:   ownSQL(db),
 	}
 	return s, err
 }
@@ -159,159 +159,4 @@ func newNames(schema string) (names, error) {
 		return pgx.Identifier{schema, table}.Sanitize()
 	}
 	return names{at("parley_outbox"), at("parley_parked"), at("parley_inbox"), schema}, nil
-}
-
-// conn is what both kinds of transaction can do. Parameters are text, numbers and nil only.
-type conn interface {
-	exec(ctx context.Context, query string, args ...any) (int, error)
-	query(ctx context.Context, query string, scan func(row scanner) error, args ...any) error
-	// all runs several queries, in one round trip where the driver can.
-	all(ctx context.Context, statements ...statement) error
-	// array returns a as a parameter of type text[].
-	array(a textArray) any
-	commit(ctx context.Context) error
-	rollback(ctx context.Context) error
-}
-
-// A statement is a query with what becomes of its rows.
-type statement struct {
-	query string
-	args  []any
-	scan  func(row scanner) error
-}
-
-type scanner interface{ Scan(dst ...any) error }
-
-type pgxConn struct{ tx pgx.Tx }
-
-func (c pgxConn) exec(ctx context.Context, query string, args ...any) (int, error) {
-	tag, err := c.tx.Exec(ctx, query, args...)
-	return int(tag.RowsAffected()), err
-}
-
-func (c pgxConn) query(ctx context.Context, query string, scan func(scanner) error, args ...any) error {
-	rows, err := c.tx.Query(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-func (c pgxConn) all(ctx context.Context, statements ...statement) error {
-	var b pgx.Batch
-	for _, s := range statements {
-		b.Queue(s.query, s.args...).Query(func(rows pgx.Rows) error {
-			for rows.Next() {
-				if err := s.scan(rows); err != nil {
-					return err
-				}
-			}
-			return rows.Err()
-		})
-	}
-	return c.tx.SendBatch(ctx, &b).Close()
-}
-
-func (c pgxConn) array(a textArray) any { return []*string(a) }
-
-func (c pgxConn) commit(ctx context.Context) error { return c.tx.Commit(ctx) }
-
-// rollbackTimeout bounds a rollback: a server that has frozen would hold its caller for ever. The
-// connection is closed then, which rolls back as well.
-const rollbackTimeout = 5 * time.Second
-
-func (c pgxConn) rollback(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, rollbackTimeout)
-	defer cancel()
-	if err := c.tx.Rollback(ctx); !errors.Is(err, pgx.ErrTxClosed) {
-		return err
-	}
-	return nil
-}
-
-type sqlConn struct{ tx Tx }
-
-func (c sqlConn) exec(ctx context.Context, query string, args ...any) (int, error) {
-	res, err := c.tx.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, err
-	}
-	n, err := res.RowsAffected()
-	return int(n), err
-}
-
-func (c sqlConn) query(ctx context.Context, query string, scan func(scanner) error, args ...any) error {
-	rows, err := c.tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-func (c sqlConn) all(ctx context.Context, statements ...statement) error {
-	for _, s := range statements {
-		if err := c.query(ctx, s.query, s.scan, s.args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c sqlConn) array(a textArray) any { return a.String() }
-
-func (c sqlConn) commit(context.Context) error { return c.tx.Commit() }
-
-func (c sqlConn) rollback(context.Context) error {
-	if err := c.tx.Rollback(); !errors.Is(err, sql.ErrTxDone) {
-		return err
-	}
-	return nil
-}
-
-// A textArray is a PostgreSQL array of texts.
-type textArray []*string
-
-var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-
-// String writes the array in text form, which every driver can send.
-func (a textArray) String() string {
-	var b strings.Builder
-	for i, text := range a {
-		b.WriteByte("{,"[min(i, 1)])
-		if text == nil {
-			b.WriteString("NULL")
-			continue
-		}
-		b.WriteByte('"')
-		_, _ = arrayEscapes.WriteString(&b, *text) // a builder takes everything
-		b.WriteByte('"')
-	}
-	b.WriteByte('}')
-	return b.String()
-}
-
-// idList writes ids as a PostgreSQL array in text form, which every driver can send.
-func idList(ids []int64) string {
-	var b strings.Builder
-	b.WriteByte('{')
-	for i, id := range ids {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprint(&b, id)
-	}
-	b.WriteByte('}')
-	return b.String()
 }

@@ -77,7 +77,7 @@ func readDjangoProperties(text string, r *parley.Record) {
 		return
 	}
 	m := r.Message
-	if DecodeProperties(string(p.Parley), &m) == nil {
+	if DecodeProperties(p.Parley, &m) == nil {
 		r.Message, r.Kind = m, p.Kind
 	}
 }

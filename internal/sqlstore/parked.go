@@ -30,12 +30,13 @@ func (e *Engine[T]) ListParked(ctx context.Context, after int64, limit int) (out
 
 func scanParked(rows *sql.Rows) (p parley.ParkedRecord, err error) {
 	var at int64
-	var kind, body, props string
-	if err := rows.Scan(&p.ID, &p.RecordID, &at, &p.Reason, &p.Exchange, &p.RoutingKey, &kind, &body, &props); err != nil {
+	var kind string
+	var props []byte
+	if err := rows.Scan(&p.ID, &p.RecordID, &at, &p.Reason, &p.Exchange, &p.RoutingKey, &kind, &p.Body, &props); err != nil {
 		return p, err
 	}
 	p.ParkedAt = time.UnixMicro(at).UTC()
-	p.Kind, p.Body = parley.Kind(kind), []byte(body)
+	p.Kind = parley.Kind(kind)
 	if err := DecodeProperties(props, &p.Message); err != nil {
 		return p, fmt.Errorf("parked record %d: %w", p.ID, err)
 	}

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -135,11 +136,22 @@ func TestABatchIsBoundByRowsAndBytes(t *testing.T) {
 func FuzzPropertiesAreReadOrRefused(f *testing.F) {
 	f.Add(`{}`)
 	f.Add(`{"message_id": "m-1", "headers": {"a": "b", "": ""}, "timestamp": "2026-01-02T03:04:05.000006Z"}`)
+	f.Add(`{"app_id":"a","headers":{"a":"\u0041","b":"ü"}}`)
 	f.Add(`{"headers": {"a": 1}}`)
+	f.Add(`{"headers":{"a":"1"},"headers":{"b":"2"}}`)
 	f.Add(`null`)
 	f.Fuzz(func(t *testing.T, text string) {
+		var fast, slow properties
+		if r := (plainReader{rest: []byte(text)}); r.properties(&fast) {
+			if err := json.Unmarshal([]byte(text), &slow); err != nil {
+				t.Fatalf("%s was read, but encoding/json says %v", text, err)
+			}
+			if diff := cmp.Diff(slow, fast); diff != "" {
+				t.Errorf("%s was read in another way than encoding/json does:\n%s", text, diff)
+			}
+		}
 		var m parley.Message
-		if DecodeProperties(text, &m) != nil {
+		if DecodeProperties([]byte(text), &m) != nil {
 			return
 		}
 		again, err := EncodeProperties(&m)
@@ -147,7 +159,7 @@ func FuzzPropertiesAreReadOrRefused(f *testing.F) {
 			return // a year that JSON cannot hold
 		}
 		var back parley.Message
-		if err := DecodeProperties(again, &back); err != nil {
+		if err := DecodeProperties([]byte(again), &back); err != nil {
 			t.Fatalf("%s was read, but not %s: %v", text, again, err)
 		}
 		if diff := cmp.Diff(m, back); diff != "" {

@@ -1,0 +1,144 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// conn is what the transactions of both kinds of driver can do. Parameters are text, numbers and nil only.
+type conn interface {
+	exec(ctx context.Context, query string, args ...any) (int, error)
+	query(ctx context.Context, query string, scan func(row scanner) error, args ...any) error
+	// array returns a as a parameter of type text[].
+	array(a textArray) any
+	commit(ctx context.Context) error
+	rollback(ctx context.Context) error
+}
+
+type scanner interface{ Scan(dst ...any) error }
+
+type pgxConn struct{ tx pgx.Tx }
+
+func (c pgxConn) exec(ctx context.Context, query string, args ...any) (int, error) {
+	tag, err := c.tx.Exec(ctx, query, args...)
+	return int(tag.RowsAffected()), err
+}
+
+func (c pgxConn) query(ctx context.Context, query string, scan func(scanner) error, args ...any) error {
+	rows, err := c.tx.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if err := scanAll(rows, scan); err != nil {
+		return err
+	}
+	return rows.Err()
+}
+
+// rowsOf are the rows of either driver.
+type rowsOf interface {
+	scanner
+	Next() bool
+}
+
+func scanAll(rows rowsOf, scan func(scanner) error) error {
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c pgxConn) array(a textArray) any { return []*string(a) }
+
+func (c pgxConn) commit(ctx context.Context) error { return c.tx.Commit(ctx) }
+
+// rollbackTimeout bounds a rollback: a server that has frozen would hold its caller for ever. The
+// connection is closed then, which rolls back as well.
+const rollbackTimeout = 5 * time.Second
+
+func (c pgxConn) rollback(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, rollbackTimeout)
+	defer cancel()
+	if err := c.tx.Rollback(ctx); !errors.Is(err, pgx.ErrTxClosed) {
+		return err
+	}
+	return nil
+}
+
+type sqlConn struct{ tx Tx }
+
+func (c sqlConn) exec(ctx context.Context, query string, args ...any) (int, error) {
+	res, err := c.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := res.RowsAffected()
+	return int(n), err
+}
+
+func (c sqlConn) query(ctx context.Context, query string, scan func(scanner) error, args ...any) error {
+	rows, err := c.tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if err := scanAll(rows, scan); err != nil {
+		return err
+	}
+	return rows.Err()
+}
+
+func (c sqlConn) array(a textArray) any { return a.String() }
+
+func (c sqlConn) commit(context.Context) error { return c.tx.Commit() }
+
+func (c sqlConn) rollback(context.Context) error {
+	if err := c.tx.Rollback(); !errors.Is(err, sql.ErrTxDone) {
+		return err
+	}
+	return nil
+}
+
+// A textArray is a PostgreSQL array of texts.
+type textArray []*string
+
+var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// String writes the array in text form, which every driver can send.
+func (a textArray) String() string {
+	var b strings.Builder
+	for i, text := range a {
+		b.WriteByte("{,"[min(i, 1)])
+		if text == nil {
+			b.WriteString("NULL")
+			continue
+		}
+		b.WriteByte('"')
+		_, _ = arrayEscapes.WriteString(&b, *text) // a builder takes everything
+		b.WriteByte('"')
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+// idList writes ids as a PostgreSQL array in text form, which every driver can send.
+func idList(ids []int64) string {
+	b := make([]byte, 0, 8*len(ids)+2)
+	b = append(b, '{')
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, id, 10)
+	}
+	return string(append(b, '}'))
+}

@@ -1,0 +1,208 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// ownTx is a transaction of the store's own. rollback is a no-op after its end, and must be called.
+type ownTx interface {
+	conn
+	// all runs several statements, in one round trip where the driver can.
+	all(ctx context.Context, statements ...statement) error
+	// finish is all and commit, in one round trip where the driver can.
+	finish(ctx context.Context, statements ...statement) error
+}
+
+// A statement is a query with what becomes of its rows.
+type statement struct {
+	query string
+	args  []any
+	scan  func(row scanner) error // nil if there are no rows
+	count *int                    // gets the number of rows that it changed, if not nil
+}
+
+// inTx runs fn in a transaction of the store's own.
+func (e *engine[Tx]) inTx(ctx context.Context, fn func(c ownTx) error) error {
+	c, err := e.own(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.rollback(context.WithoutCancel(ctx))
+	if err := fn(c); err != nil {
+		return err
+	}
+	return c.commit(ctx)
+}
+
+// run runs statements in a transaction of their own.
+func (e *engine[Tx]) run(ctx context.Context, statements ...statement) error {
+	c, err := e.own(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.rollback(context.WithoutCancel(ctx))
+	return c.finish(ctx, statements...)
+}
+
+// A pooledTx is an ownTx over pgx. It begins in the round trip of its first statements and commits
+// in that of its last: an event at rest costs a relay two round trips in place of five.
+type pooledTx struct {
+	c     *pgxpool.Conn
+	begun bool
+	done  bool
+}
+
+func ownPooled(pool *pgxpool.Pool) func(context.Context) (ownTx, error) {
+	return func(ctx context.Context) (ownTx, error) {
+		c, err := pool.Acquire(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("begin transaction: %w", err)
+		}
+		return &pooledTx{c: c}, nil
+	}
+}
+
+func (t *pooledTx) all(ctx context.Context, statements ...statement) error {
+	return t.send(ctx, statements, false)
+}
+
+func (t *pooledTx) finish(ctx context.Context, statements ...statement) error {
+	if err := t.send(ctx, statements, true); err != nil {
+		return err
+	}
+	t.release()
+	return nil
+}
+
+func (t *pooledTx) send(ctx context.Context, statements []statement, commit bool) error {
+	if t.done {
+		return pgx.ErrTxClosed
+	}
+	var b pgx.Batch
+	if !t.begun {
+		b.Queue("BEGIN")
+		t.begun = true
+	}
+	for _, s := range statements {
+		q := b.Queue(s.query, s.args...)
+		if s.scan != nil {
+			q.Query(func(rows pgx.Rows) error { return errors.Join(scanAll(rows, s.scan), rows.Err()) })
+			continue
+		}
+		q.Exec(func(tag pgconn.CommandTag) error {
+			if s.count != nil {
+				*s.count = int(tag.RowsAffected())
+			}
+			return nil
+		})
+	}
+	if commit {
+		b.Queue("COMMIT").Exec(committed)
+	}
+	return t.c.SendBatch(ctx, &b).Close()
+}
+
+// committed refuses the server's polite answer to the commit of a transaction that has failed.
+func committed(tag pgconn.CommandTag) error {
+	if tag.String() == "ROLLBACK" {
+		return pgx.ErrTxCommitRollback
+	}
+	return nil
+}
+
+func (t *pooledTx) exec(ctx context.Context, query string, args ...any) (n int, err error) {
+	return n, t.all(ctx, statement{query: query, args: args, count: &n})
+}
+
+func (t *pooledTx) query(ctx context.Context, query string, scan func(scanner) error, args ...any) error {
+	return t.all(ctx, statement{query: query, args: args, scan: scan})
+}
+
+func (t *pooledTx) array(a textArray) any { return []*string(a) }
+
+func (t *pooledTx) commit(ctx context.Context) error { return t.finish(ctx) }
+
+func (t *pooledTx) rollback(ctx context.Context) error {
+	if t.done {
+		return nil
+	}
+	defer t.release()
+	if pg := t.c.Conn().PgConn(); pg.IsClosed() || pg.TxStatus() == 'I' {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, rollbackTimeout)
+	defer cancel()
+	_, err := t.c.Exec(ctx, "ROLLBACK")
+	return err
+}
+
+// release gives the connection back. The pool throws away one that is broken or still in a transaction.
+func (t *pooledTx) release() {
+	t.done = true
+	t.c.Release()
+}
+
+// A heldTx is an ownTx over database/sql, which would roll a transaction back when its context
+// ends, under a relay that still waits for the broker: so it has a context of its own.
+type heldTx struct {
+	sqlConn
+	end context.CancelFunc
+}
+
+func ownSQL(db *sql.DB) func(context.Context) (ownTx, error) {
+	return func(ctx context.Context) (ownTx, error) {
+		held, end := context.WithCancel(context.WithoutCancel(ctx))
+		stop := context.AfterFunc(ctx, end)
+		tx, err := db.BeginTx(held, nil)
+		if !stop() && err == nil {
+			err = errors.Join(ctx.Err(), sqlConn{tx}.rollback(ctx))
+		}
+		if err != nil {
+			end()
+			return nil, fmt.Errorf("begin transaction: %w", err)
+		}
+		return &heldTx{sqlConn{tx}, end}, nil
+	}
+}
+
+func (t *heldTx) all(ctx context.Context, statements ...statement) (err error) {
+	for _, s := range statements {
+		if s.scan != nil {
+			err = t.query(ctx, s.query, s.scan, s.args...)
+		} else {
+			var n int
+			n, err = t.exec(ctx, s.query, s.args...)
+			if s.count != nil {
+				*s.count = n
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *heldTx) finish(ctx context.Context, statements ...statement) error {
+	if err := t.all(ctx, statements...); err != nil {
+		return err
+	}
+	return t.commit(ctx)
+}
+
+func (t *heldTx) commit(ctx context.Context) error {
+	defer t.end()
+	return t.sqlConn.commit(ctx)
+}
+
+func (t *heldTx) rollback(ctx context.Context) error {
+	defer t.end()
+	return t.sqlConn.rollback(ctx)
+}

@@ -1,0 +1,95 @@
+package parley
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// An aheadClaim is the batch behind the one that is with the broker, claimed meanwhile.
+type aheadClaim struct {
+	began  time.Time
+	except []string
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the fields below are set
+	batch  Batch
+	lead   func(ctx context.Context) error
+	err    error
+}
+
+// aheadLimit is how old a claim may be when its turn comes: its locks and its snapshot are no
+// use while the broker is slow.
+const aheadLimit = time.Second
+
+// claimAhead begins to claim what is behind a full batch, if its store can. Whoever calls it
+// keeps the claim in r.ahead or drops it: both join what is begun here.
+func (r *Relay) claimAhead(ctx context.Context, held Batch) *aheadClaim {
+	from, ok := held.(AheadBatch)
+	if !ok || ctx.Err() != nil {
+		return nil
+	}
+	c := &aheadClaim{began: time.Now(), except: r.heldExchanges(), done: make(chan struct{})}
+	ctx, c.cancel = context.WithTimeout(ctx, databaseTimeout)
+	o := ClaimOptions{Mode: r.cfg.Mode, Limit: r.limit, Except: c.except}
+	go func() {
+		defer close(c.done)
+		c.batch, c.lead, c.err = from.ClaimAhead(ctx, o)
+	}()
+	return c
+}
+
+// drop gives the records back.
+func (c *aheadClaim) drop(ctx context.Context) {
+	if c == nil {
+		return
+	}
+	c.cancel()
+	if <-c.done; c.err == nil {
+		_ = c.batch.Release(ctx) // the database gives them back in any case
+	}
+}
+
+// dropAhead ends a claim whose turn does not come.
+func (r *Relay) dropAhead(ctx context.Context) {
+	r.ahead.drop(ctx)
+	r.ahead = nil
+}
+
+// claim returns the next batch: the one that was claimed ahead, or a new one.
+func (r *Relay) claim(ctx context.Context) (Batch, error) {
+	except := r.heldExchanges()
+	if c := r.ahead; c != nil {
+		r.ahead = nil
+		b, err := c.take(ctx, except)
+		if err == nil || errors.Is(err, ErrStandby) {
+			return b, err
+		}
+		// A new claim tells whether anything is wrong with more than that one.
+	}
+	return r.source.Claim(ctx, ClaimOptions{Mode: r.cfg.Mode, Limit: r.limit, Except: except})
+}
+
+var errTooOld = errors.New("claimed too long ago")
+
+// take returns the batch when this relay has the lead for it.
+func (c *aheadClaim) take(ctx context.Context, except []string) (Batch, error) {
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil || time.Since(c.began) > aheadLimit || !slices.Equal(except, c.except) {
+		c.drop(context.WithoutCancel(ctx))
+		return nil, errTooOld
+	}
+	if c.err != nil {
+		c.cancel()
+		return nil, c.err
+	}
+	if err := c.lead(ctx); err != nil {
+		c.drop(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	c.cancel()
+	return c.batch, nil
+}
