@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ func insertPromises[Tx any]() []storePromise[Tx] {
 		{name: "RolledBackRecordIsNeverSent", run: rolledBackRecordIsNeverSent[Tx]},
 		{name: "UncommittedRecordIsNotSeen", run: uncommittedRecordIsNotSeen[Tx], sideBySide: true},
 		{name: "BatchInsertIsOneTransaction", run: batchInsertIsOneTransaction[Tx]},
+		{name: "ManyRecordsGoInAsTheyAre", run: manyRecordsGoInAsTheyAre[Tx]},
 		{name: "RecordsComeInOrderOfTheirIDs", run: recordsComeInOrderOfTheirIDs[Tx], sideBySide: true},
 		{name: "IDsStrictlyIncreaseAfterDrain", run: idsStrictlyIncreaseAfterDrain[Tx]},
 		{name: "PropertiesAndHeadersSurvive", run: propertiesAndHeadersSurvive[Tx]},
@@ -266,5 +268,43 @@ func producersAreNotBlockedByAHeldBatch[Tx any](s *storeTest[Tx]) {
 	s.settle(b, held)
 	if n := len(s.peek()); n != 1 {
 		s.Errorf("after the batch a relay gets %d records, want the new one", n)
+	}
+}
+
+// Stores may have a way of their own for many records.
+func manyRecordsGoInAsTheyAre[Tx any](s *storeTest[Tx]) {
+	records := numbered(700)
+	due := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
+	for i := range records {
+		r := &records[i]
+		r.Exchange = fmt.Sprint("exchange ", i%3)
+		switch i % 7 {
+		case 1:
+			r.Kind, r.Body = parley.KindEvent, fmt.Appendf(nil, `{"payload": "ü\"\\ %d"}`, i)
+		case 2:
+			r.SetHeader("h", "a \"quoted\" header, \\ and ü")
+			r.CorrelationID, r.AppID, r.Timestamp = "c", "shop", due
+		case 3:
+			r.DueAt, r.Tags = due.Add(time.Duration(i)*time.Microsecond), map[string]string{"n": fmt.Sprint(i), "ü": `"`}
+		case 4:
+			r.RoutingKey, r.Body = "", []byte(strings.Repeat("x", 1000*i))
+		}
+	}
+	want := slices.Clone(records)
+	ids := s.insert(records...)
+	if !slices.IsSorted(ids) || ids[0] == 0 {
+		s.Errorf("the ids of many records are not in their order: %v", ids)
+	}
+	got := map[int64]parley.Record{}
+	for _, r := range s.drain() {
+		got[r.ID] = r
+	}
+	for i, id := range ids {
+		w, g := &want[i], got[id]
+		if g.Exchange != w.Exchange || g.RoutingKey != w.RoutingKey || g.Kind != w.Kind || g.Message.ID != w.Message.ID ||
+			string(g.Body) != string(parley.FinishBody(w.Kind, id, w.Body)) || !maps.Equal(g.Tags, w.Tags) || !g.DueAt.Equal(w.DueAt) ||
+			g.Header("h") != w.Header("h") || g.CorrelationID != w.CorrelationID || !w.Timestamp.IsZero() && !g.Timestamp.Equal(w.Timestamp) {
+			s.Fatalf("record %d of many came back as %.300v, was %.300v", i, g, *w)
+		}
 	}
 }

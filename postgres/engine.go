@@ -59,6 +59,11 @@ func (e *engine[Tx]) insert(ctx context.Context, c conn, records []parley.Record
 		}
 		return c.query(ctx, into+"VALUES ($1,$2,$3,$4,$5::timestamptz,$6::jsonb,$7::jsonb) RETURNING id", scan, args...)
 	}
+	if over, ok := c.(pgxConn); ok && len(records) >= copyRows {
+		if ok, err := e.copyIn(ctx, over.tx, records); ok || err != nil {
+			return err
+		}
+	}
 	// Arrays keep the statement the same for any number of records, so that it stays prepared.
 	rows := make([]rowTexts, len(records))
 	pointers := make([]*string, rowColumns*len(records))
