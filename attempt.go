@@ -189,7 +189,7 @@ func (c *Consumer) tripped(l *lanes, err error) bool {
 	if c.kill.note(err) {
 		l.mu.Lock()
 		l.end()
-		l.wake.Broadcast()
+		l.wakeAll()
 		l.mu.Unlock()
 	}
 	// A probe moves on: a poisonous message would be the next probe, and the next.

@@ -18,7 +18,8 @@ type lanes struct {
 	workers sync.WaitGroup
 
 	mu      sync.Mutex // guards the fields below
-	wake    *sync.Cond
+	jobs    *sync.Cond // workers wait here, for a job or the end
+	room    *sync.Cond // those who wait for jobs to end
 	ready   []*job
 	keys    map[string]*keyLane // keys with a job in hand
 	waiting int                 // jobs behind the one in hand of their key
@@ -52,7 +53,7 @@ type job struct {
 
 func newLanes(c *Consumer, ctx, hard context.Context) *lanes {
 	l := &lanes{c: c, keys: map[string]*keyLane{}, resting: map[*job]*time.Timer{}}
-	l.wake = sync.NewCond(&l.mu)
+	l.jobs, l.room = sync.NewCond(&l.mu), sync.NewCond(&l.mu)
 	l.live, l.end = context.WithCancel(ctx)
 	l.hard, l.cancel = context.WithCancel(hard)
 	for range c.cfg.Lanes {
@@ -67,7 +68,7 @@ func (l *lanes) dispatch(j *job) {
 	defer l.mu.Unlock()
 	size := len(j.d.Body)
 	for l.bytes > 0 && l.bytes+size > l.c.cfg.MaxBytes && l.live.Err() == nil {
-		l.wake.Wait()
+		l.room.Wait()
 	}
 	l.bytes += size
 	l.inHand++
@@ -92,7 +93,7 @@ func (l *lanes) dispatch(j *job) {
 // push makes a job ready; mu is held.
 func (l *lanes) push(j *job) {
 	l.ready = append(l.ready, j)
-	l.wake.Broadcast()
+	l.jobs.Broadcast()
 }
 
 // pressed tells that followers use up the prefetch: all other keys would stop. mu is held.
@@ -142,7 +143,7 @@ func (l *lanes) finish(j *job) {
 	l.bytes -= len(j.d.Body)
 	l.inHand--
 	l.c.inHand.Add(-1)
-	l.wake.Broadcast()
+	l.room.Broadcast()
 	lane := l.keys[j.key]
 	if j.key == "" || lane == nil {
 		return
@@ -161,7 +162,7 @@ func (l *lanes) take() *job {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.ready) == 0 && l.live.Err() == nil {
-		l.wake.Wait()
+		l.jobs.Wait()
 	}
 	if l.live.Err() != nil {
 		return nil
@@ -234,7 +235,7 @@ func (l *lanes) stop(grace time.Duration) int {
 		timer.Stop()
 		delete(l.resting, j)
 	}
-	l.wake.Broadcast()
+	l.wakeAll()
 	l.mu.Unlock()
 
 	done := make(chan struct{})
@@ -269,7 +270,7 @@ func (l *lanes) settleOne() error {
 		if l.live.Err() != nil {
 			return l.live.Err()
 		}
-		l.wake.Wait()
+		l.room.Wait()
 	}
 	if l.c.kill.cause() == nil {
 		return errProbed
@@ -277,13 +278,19 @@ func (l *lanes) settleOne() error {
 	return l.live.Err()
 }
 
-// wakeOnEnd wakes the workers when live ends. The returned function ends that.
+// wakeOnEnd wakes everybody when live ends. The returned function ends that.
 func (l *lanes) wakeOnEnd() (stop func() bool) {
 	return context.AfterFunc(l.live, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.wake.Broadcast()
+		l.wakeAll()
 	})
+}
+
+// wakeAll has everybody look again; mu is held.
+func (l *lanes) wakeAll() {
+	l.jobs.Broadcast()
+	l.room.Broadcast()
 }
 
 // running counts the workers whose handler has not returned.

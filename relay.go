@@ -64,6 +64,9 @@ type RelayConfig struct {
 	// BatchSize is how many records are published and deleted together, and so the
 	// bound of what a crash can repeat. Default: 1000.
 	BatchSize int
+	// MaxBytes bounds the bodies of a batch together, in bytes: a backlog of large messages must not use up
+	// the memory. A larger body is a batch of its own. Default: 64 MiB.
+	MaxBytes int
 	// PollInterval is how often the relay looks for due records when nothing wakes it. Default: 1s.
 	PollInterval time.Duration
 	// StandbyInterval is how often a standing-by relay tries to become the active one. Default: 1s.
@@ -100,6 +103,7 @@ func NewRelay(source RelaySource, pub Publisher, cfg *RelayConfig) (*Relay, erro
 func (c *RelayConfig) complete() error {
 	var errs []error
 	setDefault(&c.BatchSize, 1000, "RelayConfig.BatchSize", &errs)
+	setDefault(&c.MaxBytes, 64<<20, "RelayConfig.MaxBytes", &errs)
 	setDefault(&c.PollInterval, time.Second, "RelayConfig.PollInterval", &errs)
 	setDefault(&c.StandbyInterval, time.Second, "RelayConfig.StandbyInterval", &errs)
 	setDefault(&c.HoldLimit, 5*time.Second, "RelayConfig.HoldLimit", &errs)

@@ -31,7 +31,7 @@ func (r *Relay) claimAhead(ctx context.Context, held Batch) *aheadClaim {
 	}
 	c := &aheadClaim{began: time.Now(), except: r.heldExchanges(), done: make(chan struct{})}
 	ctx, c.cancel = context.WithTimeout(ctx, databaseTimeout)
-	o := ClaimOptions{Mode: r.cfg.Mode, Limit: r.limit, Except: c.except}
+	o := r.claimOptions(c.except)
 	go func() {
 		defer close(c.done)
 		c.batch, c.lead, c.err = from.ClaimAhead(ctx, o)
@@ -67,7 +67,11 @@ func (r *Relay) claim(ctx context.Context) (Batch, error) {
 		}
 		// A new claim tells whether anything is wrong with more than that one.
 	}
-	return r.source.Claim(ctx, ClaimOptions{Mode: r.cfg.Mode, Limit: r.limit, Except: except})
+	return r.source.Claim(ctx, r.claimOptions(except))
+}
+
+func (r *Relay) claimOptions(except []string) ClaimOptions {
+	return ClaimOptions{Mode: r.cfg.Mode, Limit: r.limit, MaxBytes: r.cfg.MaxBytes, Except: except}
 }
 
 var errTooOld = errors.New("claimed too long ago")

@@ -50,14 +50,15 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 		return report, err
 	}
 
-	if report.Full = len(records) >= limit; report.Full {
+	large := bodies(records) > r.cfg.MaxBytes/2
+	if report.Full = large || len(records) >= limit; report.Full && !large {
 		r.ahead = r.claimAhead(ctx, claimed)
 	}
 	start = time.Now()
 	outcomes, inTime := r.publish(hard, claimed, records)
 	report.Publish = time.Since(start)
 	sent, parked := r.sort(records, outcomes, &report)
-	r.adapt(inTime, report.Accepted)
+	r.adapt(inTime, large, report)
 	start = time.Now()
 	if !inTime {
 		r.owed = append(r.owed, sent...) // refused ones are tried, and refused, once more
@@ -234,13 +235,24 @@ func (r *Relay) settleOwed(ctx context.Context) error {
 	return nil
 }
 
-// adapt makes batches smaller when the broker cannot take one within the hold limit.
-func (r *Relay) adapt(inTime bool, accepted int) {
-	if inTime {
+// adapt makes batches smaller when the broker cannot take one within the hold limit, and no larger
+// than has room in memory: what a store reads beyond that it reads for nothing.
+func (r *Relay) adapt(inTime, large bool, report BatchReport) {
+	switch {
+	case !inTime:
+		r.limit = max(min(report.Accepted, r.limit/2), 1)
+	case large:
+		r.limit = min(report.Records+1, r.cfg.BatchSize)
+	default:
 		r.limit = min(r.limit*2, r.cfg.BatchSize)
-		return
 	}
-	r.limit = max(min(accepted, r.limit/2), 1)
+}
+
+func bodies(records []Record) (size int) {
+	for i := range records {
+		size += len(records[i].Body)
+	}
+	return size
 }
 
 // hold stops publishing to an exchange for a while: each try of a partly full

@@ -3,6 +3,7 @@ package parley_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -126,4 +127,31 @@ type usurpedBatch struct{ parley.Batch }
 func (b usurpedBatch) ClaimAhead(ctx context.Context, o parley.ClaimOptions) (parley.Batch, func(context.Context) error, error) {
 	next, _, err := b.Batch.(parley.AheadBatch).ClaimAhead(ctx, o)
 	return next, func(context.Context) error { return parley.ErrStandby }, err
+}
+
+// However many large messages wait, a batch has no more of them than there is room for.
+func TestABacklogOfLargeMessagesIsMovedWithinItsBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		if err := w.broker.Declare(t.Context(), topology("q")); err != nil {
+			t.Fatal(err)
+		}
+		const events = 20
+		for range events {
+			w.publish(t.Context(), user{FirstName: strings.Repeat("x", 4000)})
+		}
+		largest := 0
+		relay, err := parley.NewRelay(w.store, w.broker, &parley.RelayConfig{MaxBytes: 10_000, Hooks: parley.RelayHooks{
+			Batch: func(b parley.BatchReport) { largest = max(largest, b.Records) },
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if moved, err := relay.Drain(t.Context()); moved != events || err != nil {
+			t.Errorf("moved %d of %d: %v", moved, events, err)
+		}
+		if largest != 2 {
+			t.Errorf("the largest batch had %d messages of 4000 bytes, want 2 in 10,000 bytes", largest)
+		}
+	})
 }

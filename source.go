@@ -30,8 +30,25 @@ type ClaimOptions struct {
 	Mode RelayMode
 	// Limit is the largest number of records, at least 1.
 	Limit int
+	// MaxBytes bounds the bodies of the batch together, in bytes; 0 is no bound. The first record may be larger.
+	MaxBytes int
 	// Except names exchanges whose records are left alone for now, because the broker rejects them.
 	Except []string
+}
+
+// Room returns a function that tells, of the body of one record after another, whether the record still
+// has room in a batch with a share of MaxBytes. The first one has; after one that has not, none has.
+func (o ClaimOptions) Room(share int) func(body int) bool {
+	left, first := o.MaxBytes/share, true
+	return func(body int) bool {
+		left -= body
+		if left < 0 && !first {
+			left = -1 << 30 // nothing that is smaller may overtake it
+		}
+		ok := left >= 0 || first || o.MaxBytes <= 0
+		first = false
+		return ok
+	}
 }
 
 // A RelaySource is an outbox as the relay sees it. Stores of drivers implement it.

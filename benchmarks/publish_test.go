@@ -2,55 +2,11 @@ package benchmarks_test
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
-
-// BenchmarkPublish64Callers publishes one message a call from 64 goroutines, each confirmed
-// before the next, against raw pipelined publishing with a window of 1000.
-func BenchmarkPublish64Callers(b *testing.B) { callers(b, 1000) }
-
-// BenchmarkPublish64CallersSameWindow does the same against raw publishing that has no more than 64
-// messages in flight either: it tells what the callers' waiting costs and what we do.
-func BenchmarkPublish64CallersSameWindow(b *testing.B) { callers(b, 64) }
-
-func callers(b *testing.B, window int) {
-	b.Helper()
-	const n, callers = 20_000, 64
-	w := setUp(b)
-	messages := w.messages(b, n)
-	for range b.N {
-		compare(b,
-			side{fmt.Sprintf("raw, window %d", window), func(b *testing.B) int {
-				timed(func() { w.rawPublish(b, messages, window) })
-				w.purge(b, n)
-				return n
-			}},
-			side{"parley, 64 callers", func(b *testing.B) int {
-				var next atomic.Int64
-				timed(func() {
-					var wg sync.WaitGroup
-					for range callers {
-						wg.Go(func() {
-							for i := next.Add(1); i <= n; i = next.Add(1) {
-								if outcomes := w.broker.Publish(b.Context(), messages[i-1:i]); outcomes != nil {
-									b.Error(errors.Join(outcomes...))
-								}
-							}
-						})
-					}
-					wg.Wait()
-				})
-				w.purge(b, n)
-				return n
-			}})
-	}
-}
 
 // BenchmarkPublishBatch publishes a thousand messages a call, against raw pipelined publishing.
 func BenchmarkPublishBatch(b *testing.B) {

@@ -2,6 +2,7 @@ package benchmarks_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -78,11 +79,11 @@ func (wm *watermillOutbox) fill(b *testing.B, n int) {
 	}
 }
 
-// forward runs the forwarder until n messages are in the queue.
-func (wm *watermillOutbox) forward(b *testing.B, n int) {
+// start runs the forwarder. Its end is told to ended; stop waits until its publisher is closed.
+func (wm *watermillOutbox) start(b *testing.B, poll time.Duration, ended chan<- error) (stop func()) {
 	b.Helper()
 	subscriber, err := wsql.NewSubscriber(wsql.BeginnerFromPgx(wm.o.pool), wsql.SubscriberConfig{
-		SchemaAdapter: wm.schema, OffsetsAdapter: wm.offsets, PollInterval: 10 * time.Millisecond, InitializeSchema: true,
+		SchemaAdapter: wm.schema, OffsetsAdapter: wm.offsets, PollInterval: poll, InitializeSchema: true,
 	}, wm.log)
 	if err != nil {
 		b.Fatal(err)
@@ -98,24 +99,50 @@ func (wm *watermillOutbox) forward(b *testing.B, n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	ended := make(chan error, 1)
 	go func() { ended <- f.Run(b.Context()) }()
+	return func() {
+		if err := errors.Join(f.Close(), publisher.Close()); err != nil {
+			b.Error(err)
+		}
+	}
+}
+
+// forward runs the forwarder until n messages are in the queue.
+func (wm *watermillOutbox) forward(b *testing.B, n int) {
+	b.Helper()
+	ended := make(chan error, 1)
+	stop := wm.start(b, 10*time.Millisecond, ended)
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	for there := 0; there < n; <-look.C {
+		var err error
 		if there, _, err = wm.w.broker.QueueLen(b.Context(), wm.w.queue); err != nil {
 			b.Fatal(err)
 		}
 	}
-	if err := f.Close(); err != nil {
-		b.Fatal(err)
-	}
+	stop()
 	if err := <-ended; err != nil {
 		b.Fatal(err)
 	}
-	if err := publisher.Close(); err != nil {
-		b.Fatal(err)
-	}
+}
+
+// subscribe takes what is in the queue with Watermill's subscriber and tells when.
+func (wm *watermillOutbox) subscribe(b *testing.B) <-chan time.Time {
+	b.Helper()
+	cfg := wamqp.NewDurableTopicConfig(wm.w.url, wm.w.exchange, wm.w.queue)
+	cfg.Exchange.Durable = true
+	cfg.QueueBind.GenerateRoutingKey = func(string) string { return "#" }
+	subscriber := must(wamqp.NewSubscriber(cfg, watermill.NopLogger{}))
+	deliveries := must(subscriber.Subscribe(b.Context(), "user.renamed"))
+	b.Cleanup(func() { _ = subscriber.Close() })
+	handled := make(chan time.Time, 1000)
+	go func() {
+		for d := range deliveries {
+			handled <- time.Now()
+			d.Ack()
+		}
+	}()
+	return handled
 }
 
 // BenchmarkConsumerWatermill takes what is in a queue by Watermill's subscriber, with the same prefetch

@@ -24,8 +24,10 @@ func (s *Store) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch,
 }
 
 func (s *Store) claim(o parley.ClaimOptions) *batch {
-	rows := s.direct.take(o.Limit, func(r *row) bool { return !slices.Contains(o.Except, r.Exchange) })
-	rows = append(rows, s.takeTimed(o.Limit-len(rows), o.Except)...)
+	room := o.Room(1)
+	ok := func(r *row) bool { return !slices.Contains(o.Except, r.Exchange) && room(len(r.Body)) }
+	rows := s.direct.take(o.Limit, ok)
+	rows = append(rows, s.takeTimed(o.Limit-len(rows), ok)...)
 	b := &batch{store: s, rows: rows}
 	for _, r := range rows {
 		r.holder = b
@@ -34,17 +36,17 @@ func (s *Store) claim(o parley.ClaimOptions) *batch {
 	return b
 }
 
-// takeTimed removes up to limit due rows from the heap.
-func (s *Store) takeTimed(limit int, except []string) []*row {
+// takeTimed removes up to limit due rows that are ok from the heap.
+func (s *Store) takeTimed(limit int, ok func(*row) bool) []*row {
 	now := time.Now()
 	var taken, skipped []*row
 	for len(s.timed) > 0 && len(taken) < limit && !s.timed[0].DueAt.After(now) {
 		r := s.timed[0]
 		s.timed.remove(r)
-		if r.writer != nil || slices.Contains(except, r.Exchange) {
-			skipped = append(skipped, r)
-		} else {
+		if r.writer == nil && ok(r) {
 			taken = append(taken, r)
+		} else {
+			skipped = append(skipped, r)
 		}
 	}
 	for _, r := range skipped {

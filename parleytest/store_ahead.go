@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/parley-go/parley"
@@ -12,6 +13,7 @@ import (
 // aheadPromises are those of batches with more abilities than they must have.
 func aheadPromises[Tx any]() []storePromise[Tx] {
 	return []storePromise[Tx]{
+		{name: "ClaimKeepsToItsBytes", run: claimKeepsToItsBytes[Tx]},
 		{name: "BatchAheadHoldsWhatIsBehind", run: batchAheadHoldsWhatIsBehind[Tx]},
 		{name: "BatchAheadTakesWhatWasCommittedLate", run: batchAheadTakesWhatWasCommittedLate[Tx], sideBySide: true},
 		{name: "NobodyOvertakesABatchAhead", run: nobodyOvertakesABatchAhead[Tx]},
@@ -137,4 +139,35 @@ func settledBatchTellsTheNextDueTime[Tx any](s *storeTest[Tx]) {
 			s.Errorf("with a record for in an hour (%v): %v, %v, %v", scheduledToo, wait, ok, known)
 		}
 	}
+}
+
+// A backlog of large messages must not use up a relay's memory, nor stop it.
+func claimKeepsToItsBytes[Tx any](s *storeTest[Tx]) {
+	records := numbered(6)
+	for i := range records {
+		records[i].Body = []byte(strings.Repeat("x", 1000))
+	}
+	records[3].Body = []byte(strings.Repeat("x", 5000))
+	late := scheduled(-time.Hour, nil)
+	late.Body = records[3].Body
+	ids := s.insert(append(records, late)...)
+	var got []int64
+	for range ids {
+		b := s.claimWith(parley.ClaimOptions{Limit: 100, MaxBytes: 2500})
+		size := 0
+		for _, r := range b.Records() {
+			if r.DueAt.IsZero() {
+				size += len(r.Body)
+				got = append(got, r.ID)
+			}
+		}
+		if n := len(b.Records()); size > 2500 && n > 2 {
+			s.Errorf("a batch of %d records has %d bytes, want at most 2500", n, size)
+		}
+		s.settle(b, idsOf(b.Records()))
+	}
+	if !slices.Equal(got, ids[:6]) {
+		s.Errorf("claimed %v one batch after another, want %v", got, ids[:6])
+	}
+	s.wantDue("after as many batches as records")
 }

@@ -53,7 +53,7 @@ func NewDjango(pool *pgxpool.Pool, cfg *DjangoConfig) (*DjangoStore, error) {
 	s := &DjangoStore{pool: pool}
 	err := s.init(cfg, engine[pgx.Tx]{
 		use:   func(tx pgx.Tx) conn { return pgxConn{tx} },
-		begin: func(ctx context.Context) (pgx.Tx, error) { return pool.Begin(ctx) },
+		begin: beginPooled(pool),
 		own:   ownPooled(pool),
 	})
 	return s, err
@@ -70,7 +70,7 @@ func NewDjangoSQL(db *sql.DB, cfg *DjangoConfig) (*DjangoSQLStore, error) {
 	s := &DjangoSQLStore{}
 	err := s.init(cfg, engine[Tx]{
 		use:   func(tx Tx) conn { return sqlConn{tx} },
-		begin: func(ctx context.Context) (Tx, error) { return db.BeginTx(ctx, nil) },
+		begin: beginSQL(db),
 		own:   ownSQL(db),
 	})
 	return s, err
@@ -267,5 +267,5 @@ func (s *django[Tx]) Scheduled(ctx context.Context, tx Tx, sel parley.Selection,
 	due := dueTime(has)
 	cond = strings.Replace(cond, "due_at IS NOT NULL", due+" > clock_timestamp()", 1)
 	q := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s, id LIMIT %d", s.selected(has), s.e.names.outbox, cond, due, limit)
-	return s.records(ctx, c, q, args...)
+	return s.records(ctx, c, func(int) bool { return true }, q, args...)
 }

@@ -24,9 +24,13 @@ func (s *django[Tx]) selected(has map[string]bool) string {
 	}, ", ")
 }
 
-func (s *django[Tx]) records(ctx context.Context, c conn, q string, args ...any) ([]parley.Record, error) {
+func (s *django[Tx]) records(ctx context.Context, c conn, room func(body int) bool, q string, args ...any) ([]parley.Record, error) {
 	var out []parley.Record
+	full := false
 	err := c.query(ctx, q, func(row scanner) error {
+		if full {
+			return nil
+		}
 		var r parley.Record
 		var d sqlstore.DjangoRow
 		err := row.Scan(&r.ID, &r.CreatedAt, &r.Exchange, &r.RoutingKey, &d.Due, &d.Tags, &d.NewStyle, &d.Body, &d.Properties,
@@ -35,7 +39,9 @@ func (s *django[Tx]) records(ctx context.Context, c conn, q string, args ...any)
 			d.Fill(&r)
 		}
 		r.AppID = s.cfg.AppID
-		out = append(out, r)
+		if full = !room(len(r.Body)); !full {
+			out = append(out, r)
+		}
 		return err
 	}, args...)
 	return out, err
@@ -80,7 +86,7 @@ func (b *djangoBatch[Tx]) claim(ctx context.Context, o parley.ClaimOptions) erro
 	q := fmt.Sprintf(`SELECT %s FROM %s WHERE %s <= statement_timestamp() AND id <> ALL($1::text::bigint[])
  AND exchange NOT IN (SELECT jsonb_array_elements_text($2::jsonb)) ORDER BY id LIMIT %d %s`,
 		b.s.selected(has), b.s.e.names.outbox, dueTime(has), o.Limit, tail)
-	b.rows, err = b.s.records(ctx, b.c, q, idList(b.s.skipped()), string(except))
+	b.rows, err = b.s.records(ctx, b.c, o.Room(1), q, idList(b.s.skipped()), string(except))
 	if err != nil {
 		return fmt.Errorf("read %s: %w", b.s.e.names.outbox, err)
 	}

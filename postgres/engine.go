@@ -15,8 +15,9 @@ import (
 type engine[Tx any] struct {
 	names names
 	use   func(Tx) conn
-	begin func(context.Context) (Tx, error)
 	own   func(context.Context) (ownTx, error)
+	// begin begins a transaction for a handler and runs its first statements.
+	begin func(ctx context.Context, first ...statement) (Tx, error)
 }
 
 const insertLimit = 5000 // rows in one statement
@@ -207,27 +208,27 @@ func (e *engine[Tx]) Scheduled(ctx context.Context, tx Tx, s parley.Selection, l
 
 func (e *engine[Tx]) records(ctx context.Context, c conn, q string, args ...any) ([]parley.Record, error) {
 	var out []parley.Record
-	st := readStatement(&out, q, args...)
+	st := readStatement(&out, func(int) bool { return true }, q, args...)
 	err := c.query(ctx, st.query, st.scan, st.args...)
 	return out, err
 }
 
 // Once implements parley.InboxStore.
 func (e *engine[Tx]) Once(ctx context.Context, consumer, identity string, fn func(ctx context.Context, tx Tx) error) error {
-	tx, err := e.begin(ctx)
+	recorded := 1
+	var first []statement
+	if identity != "" {
+		q := "INSERT INTO " + e.names.inbox + " (consumer, identity) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+		first = []statement{{query: q, args: []any{consumer, identity}, count: &recorded}}
+	}
+	tx, err := e.begin(ctx, first...)
 	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
+		return fmt.Errorf("record in inbox: %w", err)
 	}
 	c := e.use(tx)
 	defer c.rollback(context.WithoutCancel(ctx))
-	if identity != "" {
-		n, err := c.exec(ctx, "INSERT INTO "+e.names.inbox+" (consumer, identity) VALUES ($1, $2) ON CONFLICT DO NOTHING", consumer, identity)
-		if err != nil {
-			return fmt.Errorf("record in inbox: %w", err)
-		}
-		if n == 0 {
-			return parley.ErrDuplicate
-		}
+	if recorded == 0 {
+		return parley.ErrDuplicate
 	}
 	if err := failpoint.Hit("inbox.recorded"); err != nil {
 		return err

@@ -90,6 +90,14 @@ func (t *pooledTx) send(ctx context.Context, statements []statement, commit bool
 		b.Queue("BEGIN")
 		t.begun = true
 	}
+	queue(&b, statements)
+	if commit {
+		b.Queue("COMMIT").Exec(committed)
+	}
+	return t.c.SendBatch(ctx, &b).Close()
+}
+
+func queue(b *pgx.Batch, statements []statement) {
 	for _, s := range statements {
 		q := b.Queue(s.query, s.args...)
 		if s.scan != nil {
@@ -103,10 +111,24 @@ func (t *pooledTx) send(ctx context.Context, statements []statement, commit bool
 			return nil
 		})
 	}
-	if commit {
-		b.Queue("COMMIT").Exec(committed)
+}
+
+// beginPooled begins a handler's transaction in the round trip of its first statements.
+func beginPooled(pool *pgxpool.Pool) func(context.Context, ...statement) (pgx.Tx, error) {
+	return func(ctx context.Context, first ...statement) (pgx.Tx, error) {
+		if len(first) == 0 {
+			return pool.Begin(ctx)
+		}
+		var b pgx.Batch
+		b.BeginTx(pgx.TxOptions{})
+		queue(&b, first)
+		results := pool.SendBatch(ctx, &b)
+		tx := results.Tx()
+		if err := results.Close(); err != nil {
+			return nil, errors.Join(err, pgxConn{tx}.rollback(context.WithoutCancel(ctx)))
+		}
+		return tx, nil
 	}
-	return t.c.SendBatch(ctx, &b).Close()
 }
 
 // committed refuses the server's polite answer to the commit of a transaction that has failed.
@@ -172,13 +194,17 @@ func ownSQL(db *sql.DB) func(context.Context) (ownTx, error) {
 	}
 }
 
-func (t *heldTx) all(ctx context.Context, statements ...statement) (err error) {
+func (t *heldTx) all(ctx context.Context, statements ...statement) error {
+	return runAll(ctx, t.sqlConn, statements)
+}
+
+func runAll(ctx context.Context, c conn, statements []statement) (err error) {
 	for _, s := range statements {
 		if s.scan != nil {
-			err = t.query(ctx, s.query, s.scan, s.args...)
+			err = c.query(ctx, s.query, s.scan, s.args...)
 		} else {
 			var n int
-			n, err = t.exec(ctx, s.query, s.args...)
+			n, err = c.exec(ctx, s.query, s.args...)
 			if s.count != nil {
 				*s.count = n
 			}
@@ -188,6 +214,20 @@ func (t *heldTx) all(ctx context.Context, statements ...statement) (err error) {
 		}
 	}
 	return nil
+}
+
+// beginSQL begins a handler's transaction and runs its first statements.
+func beginSQL(db *sql.DB) func(context.Context, ...statement) (Tx, error) {
+	return func(ctx context.Context, first ...statement) (Tx, error) {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		if err := runAll(ctx, sqlConn{tx}, first); err != nil {
+			return nil, errors.Join(err, sqlConn{tx}.rollback(ctx))
+		}
+		return tx, nil
+	}
 }
 
 func (t *heldTx) finish(ctx context.Context, statements ...statement) error {

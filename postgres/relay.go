@@ -67,9 +67,9 @@ func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []p
 	var records, due []parley.Record
 	active := false
 	first := b.e.lockStatement(q.lock, &active)
-	atOnce := readStatement(&records, q.text("due_at IS NULL", "id", o.Limit), q.args...)
+	atOnce := readStatement(&records, o.Room(1), q.text("due_at IS NULL", "id", o.Limit), q.args...)
 	scheduled := func(limit int) statement {
-		return readStatement(&due, q.text("due_at <= statement_timestamp()", "due_at, id", limit), q.args...)
+		return readStatement(&due, o.Room(10), q.text("due_at <= statement_timestamp()", "due_at, id", limit), q.args...)
 	}
 	if err = b.c.all(ctx, first, atOnce, scheduled(reserve)); err != nil {
 		return fmt.Errorf("read outbox: %w", err)

@@ -12,12 +12,21 @@ import (
 
 const columns = "id, created_at, exchange, routing_key, kind, body, due_at, tags::text, properties::text"
 
-// readStatement reads rows with these columns into out.
-func readStatement(out *[]parley.Record, q string, args ...any) statement {
+// readStatement reads rows with these columns into out, as far as there is room for the bodies.
+func readStatement(out *[]parley.Record, room func(body int) bool, q string, args ...any) statement {
 	var row rowValues // one for all rows
+	full := false
 	return statement{query: q, args: args, scan: func(s scanner) error {
+		if full {
+			return nil
+		}
 		*out = append(*out, parley.Record{})
-		return row.read(s, &(*out)[len(*out)-1])
+		r := &(*out)[len(*out)-1]
+		err := row.read(s, r)
+		if full = !room(len(r.Body)); full {
+			*out = (*out)[:len(*out)-1]
+		}
+		return err
 	}}
 }
 

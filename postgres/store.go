@@ -49,7 +49,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Store, error) {
 	s.engine = engine[pgx.Tx]{
 		names: names,
 		use:   func(tx pgx.Tx) conn { return pgxConn{tx} },
-		begin: func(ctx context.Context) (pgx.Tx, error) { return pool.Begin(ctx) },
+		begin: beginPooled(pool),
 		own:   ownPooled(pool),
 	}
 	return s, err
@@ -105,7 +105,7 @@ func NewSQL(db *sql.DB, cfg *Config) (*SQLStore, error) {
 	s.engine = engine[Tx]{
 		names: names,
 		use:   func(tx Tx) conn { return sqlConn{tx} },
-		begin: func(ctx context.Context) (Tx, error) { return db.BeginTx(ctx, nil) },
+		begin: beginSQL(db),
 		own:   ownSQL(db),
 	}
 	return s, err

@@ -207,7 +207,7 @@ func (s *Service) relay(t parley.Topology) (*parley.Relay, error) {
 	}
 	r := &s.Settings.Relay
 	cfg := &parley.RelayConfig{
-		BatchSize: r.BatchSize, PollInterval: r.PollInterval, StandbyInterval: r.StandbyInterval,
+		BatchSize: r.BatchSize, MaxBytes: r.MaxBytes, PollInterval: r.PollInterval, StandbyInterval: r.StandbyInterval,
 		HoldLimit: r.HoldLimit, Grace: r.Grace, Topology: t,
 		Hooks: s.RelayHooks, Logger: s.Logger,
 	}

@@ -109,6 +109,7 @@ type DatabaseSettings struct {
 type RelaySettings struct {
 	Mode            string        `key:"mode" doc:"ordered (one active relay, others stand by) or parallel (no order promised)" default:"ordered" enum:"ordered,parallel"`
 	BatchSize       int           `key:"batch_size" doc:"records published and deleted together" default:"1000" min:"1"`
+	MaxBytes        int           `key:"max_bytes" doc:"bound of the bodies of a batch, in bytes" default:"67108864" min:"1"`
 	PollInterval    time.Duration `key:"poll_interval" doc:"how often to look for due records when nothing wakes the relay" default:"1s" min:"1ms"`
 	StandbyInterval time.Duration `key:"standby_interval" doc:"how often a standing-by relay tries to become the active one" default:"1s" min:"1ms"`
 	HoldLimit       time.Duration `key:"hold_limit" doc:"how long a database transaction may wait for the broker" default:"5s" min:"1ms"`

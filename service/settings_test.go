@@ -55,6 +55,7 @@ var samples = map[string]struct {
 	"database.max_connections": {"3", "3", 3},
 	"relay.mode":               {"parallel", "parallel", "parallel"},
 	"relay.batch_size":         {"5", "5", 5},
+	"relay.max_bytes":          {"4096", "4096", 4096},
 	"relay.poll_interval":      {"2s", "2s", "2s"},
 	"relay.standby_interval":   {"3s", "3s", "3s"},
 	"relay.hold_limit":         {"4s", "4s", "4s"},

@@ -84,10 +84,15 @@ func ReadDjango[T Tx](ctx context.Context, s *Django[T], tx Tx, o parley.ClaimOp
 		return err
 	})
 	var out []parley.Record
+	room, full := o.Room(1), false
 	if err == nil {
 		err = Chunks(ids, func(list string) error {
 			q := fmt.Sprintf("SELECT %s FROM %s WHERE id IN %s AND %s <= %s ORDER BY id%s", s.selected(has), s.d.ByID, list, s.due(has), s.d.Now, lock)
-			return s.each(ctx, tx, q, nil, func(r parley.Record) { out = append(out, r) })
+			return s.each(ctx, tx, q, nil, func(r parley.Record) {
+				if full = full || !room(len(r.Body)); !full {
+					out = append(out, r)
+				}
+			})
 		})
 	}
 	if err != nil {

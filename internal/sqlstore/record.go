@@ -26,10 +26,21 @@ func (d *Dialect) columns() string {
 
 // records reads what query finds.
 func (e *Engine[T]) records(ctx context.Context, q queryer, query string, args []any) ([]parley.Record, error) {
+	return e.recordsWithin(ctx, q, func(int) bool { return true }, query, args)
+}
+
+// recordsWithin reads what query finds as far as there is room for the bodies.
+func (e *Engine[T]) recordsWithin(ctx context.Context, q queryer, room func(body int) bool, query string, args []any) ([]parley.Record, error) {
 	var out []parley.Record
+	full := false
 	err := Each(ctx, q, query, args, func(rows *sql.Rows) error {
+		if full {
+			return nil
+		}
 		r, err := scanRecord(rows)
-		out = append(out, r)
+		if full = !room(len(r.Body)); !full {
+			out = append(out, r)
+		}
 		return err
 	})
 	return out, err

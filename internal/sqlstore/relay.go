@@ -21,13 +21,13 @@ func ReadDue[T Tx](ctx context.Context, e *Engine[T], tx Tx, o parley.ClaimOptio
 	}
 	sel := "SELECT " + e.dialect.columns() + " FROM " + e.dialect.ByDue
 	q := fmt.Sprintf("%s WHERE o.due_at IS NULL%s ORDER BY o.id LIMIT %d%s", sel, where, o.Limit, lock)
-	atOnce, err := e.records(ctx, tx, q, args)
+	atOnce, err := e.recordsWithin(ctx, tx, o.Room(1), q, args)
 	if err != nil {
 		return nil, fmt.Errorf("read outbox: %w", err)
 	}
 	if room := max(o.Limit-len(atOnce), o.Limit/10); room > 0 {
 		q = fmt.Sprintf("%s WHERE o.due_at <= %s%s ORDER BY o.due_at, o.id LIMIT %d%s", sel, e.dialect.Now, where, room, lock)
-		timed, err := e.records(ctx, tx, q, args)
+		timed, err := e.recordsWithin(ctx, tx, o.Room(10), q, args)
 		if err != nil {
 			return nil, fmt.Errorf("read scheduled records: %w", err)
 		}
