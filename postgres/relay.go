@@ -127,6 +127,9 @@ func (b *batch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Pa
 		return 0, errors.New("batch has ended")
 	}
 	n, err := b.e.remove(ctx, b.c, sent)
+	if err == nil {
+		err = failpoint.Hit("store.deleted")
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -138,7 +141,7 @@ func (b *batch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Pa
 		}
 		foreign += 1 - kept
 	}
-	if err := failpoint.Hit("store.deleted"); err != nil {
+	if err := failpoint.Hit("store.committing"); err != nil {
 		return 0, err
 	}
 	b.done = true

@@ -30,7 +30,15 @@ type fault struct {
 	hits int
 }
 
-var faults = mustParse(os.Getenv(Variable))
+var faults = mustParse(takeVariable())
+
+// takeVariable takes the variable out of the environment: programs refuse variables of ours
+// that they do not know, and what they start is not to fail as well.
+func takeVariable() string {
+	text := os.Getenv(Variable)
+	_ = os.Unsetenv(Variable) // its name is a valid one
+	return text
+}
 
 func mustParse(text string) []*fault {
 	all, err := parse(text)
