@@ -3,7 +3,6 @@ package faulttests_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -25,30 +24,6 @@ type (
 
 const method = "double"
 
-// callee answers calls and relays its replies, until it is ended.
-func (c *child) callee(ctx context.Context) error {
-	inbox, err := parley.NewInbox[pgx.Tx](c.store, &parley.InboxConfig{Consumer: c.Queue})
-	if err != nil {
-		return err
-	}
-	r := parley.NewRouter()
-	r.Use(c.p.middleware)
-	parley.OnCall(r, inbox, c.outbox, parley.NewCall[question, answer](c.Exchanges[0], method),
-		func(ctx context.Context, tx pgx.Tx, call parley.Call[question]) (answer, error) {
-			_, err := tx.Exec(ctx, "INSERT INTO effects (number, process) VALUES ($1, $2)", call.Data.Number, os.Getpid())
-			return answer{fmt.Sprint(2 * call.Data.Number)}, err
-		})
-	consumer, err := parley.NewConsumer(pointedBroker{c.broker, &points{}}, r, c.consumerConfig())
-	if err != nil {
-		return err
-	}
-	relay, err := c.newRelay()
-	if err != nil {
-		return err
-	}
-	return parley.Run(ctx, consumer, relay)
-}
-
 func TestACalleeKilledAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T) {
 	l := newLab(t, 1)
 	callers := newLab(t, 1) // another service with a database of its own
@@ -56,7 +31,7 @@ func TestACalleeKilledAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T
 	relay := callers.relay(callers.database, callers.broker, nil)
 	stopReplies := callers.hear(asked)
 	s := l.child("callee")
-	places := []point{beforeHandler, afterEffect, afterCommit, beforeAck, beforePublish, midPublish, afterPublish, afterDelete}
+	places := []point{beforeHandler, afterEffect, afterEffectCommit, beforeAck, beforePublish, midPublish, afterPublish, afterDelete}
 	kills := 0
 	for round := range 2 {
 		for _, at := range places {

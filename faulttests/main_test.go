@@ -1,6 +1,7 @@
 package faulttests_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -10,13 +11,10 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// TestMain runs the tests, or the one role that a parent process has given this one.
+// TestMain runs the tests, writes the table and removes the programs that children were.
 func TestMain(m *testing.M) {
-	if text := os.Getenv(childVariable); text != "" {
-		os.Exit(runChild(text))
-	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if err := counts.write(); err != nil {
+		if err := errors.Join(counts.write(), removePrograms()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = max(code, 1)
 		}

@@ -15,6 +15,8 @@ import (
 	"github.com/parley-go/parley"
 )
 
+var errPlanned = errors.New("planned failure")
+
 // A poison is a message that cannot be handled.
 type poison struct {
 	kind string

@@ -187,7 +187,7 @@ func TestAFrozenRelayIsSucceededAndDoesNoHarmWhenItWakes(t *testing.T) {
 func TestAKilledProducerLeavesAnEventExactlyWhereItsTransactionCommitted(t *testing.T) {
 	l := newLab(t, 2)
 	relay := l.relay(l.database, l.broker, nil)
-	places := []point{beforeInsert, afterInsert, afterCommit}
+	places := []point{beforeInsert, afterLedger, afterLedgerCommit}
 	kills := 9
 	for kill := range kills {
 		s := l.child("producer")
