@@ -2,6 +2,7 @@ package faulttests_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -26,12 +27,17 @@ const patience = 90 * time.Second
 // A lab is a database, a queue with some exchanges, and the ledger. It looks at both past all
 // proxies, and at the broker without parley's own driver.
 type lab struct {
-	t         *testing.T
-	database  string // URLs
-	broker    string
-	pool      *pgxpool.Pool
-	store     *postgres.Store
-	outbox    *parley.Outbox[pgx.Tx]
+	t        *testing.T
+	database string // URLs
+	broker   string
+	// db is the database, whichever it is; inTx commits what fn does, or rolls it back if it fails.
+	db   *sql.DB
+	inTx func(ctx context.Context, fn func(tx transaction) error) error
+	// These are nil unless it is PostgreSQL.
+	pool   *pgxpool.Pool
+	store  *postgres.Store
+	outbox *parley.Outbox[pgx.Tx]
+
 	queue     string
 	exchanges []string
 	events    []*parley.EventType[fact] // one for each exchange
@@ -57,34 +63,12 @@ func newLabOn(t *testing.T, database, broker string, exchanges int) *lab {
 	for n := range exchanges {
 		l.exchanges = append(l.exchanges, fmt.Sprintf("%s.%d", l.queue, n))
 	}
-	l.events = contracts(l.exchanges)
-	var err error
-	if l.pool, err = pgxpool.New(t.Context(), database); err != nil {
-		t.Fatal(err)
+	for _, name := range l.exchanges {
+		l.events = append(l.events, parley.NewEvent[fact](name, "noted"))
 	}
-	t.Cleanup(l.pool.Close)
-	if l.store, err = postgres.New(l.pool, nil); err == nil {
-		err = l.store.Migrate(t.Context())
-	}
-	if err == nil {
-		_, err = l.pool.Exec(t.Context(), ledgerSchema)
-	}
-	if err == nil {
-		l.outbox, err = parley.NewOutbox(l.store, &parley.OutboxConfig{AppID: "faults"})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	l.open()
 	l.declare()
 	return l
-}
-
-func contracts(exchanges []string) []*parley.EventType[fact] {
-	events := make([]*parley.EventType[fact], len(exchanges))
-	for i, name := range exchanges {
-		events[i] = parley.NewEvent[fact](name, "noted")
-	}
-	return events
 }
 
 // onBroker runs do on a connection of its own: brokers go down in these tests.
@@ -248,10 +232,7 @@ func through(t *testing.T, address string) (*faultproxy.Proxy, string) {
 	}
 	port := u.Port()
 	if port == "" {
-		port = map[string]string{"amqp": "5672"}[u.Scheme]
-	}
-	if port == "" {
-		port = "5432"
+		port = map[string]string{"amqp": "5672", "postgres": "5432", "mysql": "3306"}[u.Scheme]
 	}
 	p := faultproxy.Start(t, net.JoinHostPort(u.Hostname(), port))
 	u.Host = p.Addr()

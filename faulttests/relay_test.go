@@ -113,37 +113,6 @@ func TestTwoRelaysOnOneOutboxLoseDoubleAndReorderNothing(t *testing.T) {
 	counts.add(t, f.row("two relays on one outbox", 2))
 }
 
-func TestARelayKilledTwentyTimesInMidBatchLosesNothing(t *testing.T) {
-	l := newLab(t, 2)
-	const batch = 100
-	l.produce(3000) // so that there is a whole batch at any time
-	stopLoad := l.load(1000)
-	places := []point{midPublish, afterPublish, afterDelete, beforePublish, afterCommit}
-	watch := stopwatch{t: t}
-	begin := time.Now()
-	for kill := range 20 {
-		s := l.child("relay")
-		s.Batch, s.Point, s.Pass = batch, places[kill%len(places)], 1+kill%3
-		spawn(t, s).diedAt(s.Point)
-	}
-	t.Logf("20 kills took %v", time.Since(begin))
-	was, err := l.moved()
-	if err != nil {
-		t.Fatal(err)
-	}
-	last := time.Now()
-	successor := spawn(t, l.child("relay"))
-	watch.until("the next relay moves events", l.moved, last, was)
-	stopLoad()
-	l.drained()
-	successor.stop()
-	f := l.judged()
-	f.check(t, 20*batch)
-	r := f.row("kill -9 of the relay in mid-batch", 20)
-	r.recovery = watch.longest
-	counts.add(t, r)
-}
-
 // The transaction of a relay that is frozen ends with the server's patience for it, 15 seconds; with it go
 // the lock and the rows, and what the frozen one deletes later is refused.
 func TestAFrozenRelayIsSucceededAndDoesNoHarmWhenItWakes(t *testing.T) {
