@@ -2,6 +2,7 @@ package faulttests_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -13,6 +14,10 @@ import (
 
 // TestMain runs the tests, writes the table and removes the programs that children were.
 func TestMain(m *testing.M) {
+	// Parallel tests wait for most of their time, so there may be more of them than there are processors. -parallel goes first.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if err := errors.Join(counts.write(), removePrograms()); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -28,6 +28,7 @@ type process struct {
 	line   []byte         // begun, not ended
 	struck []string       // what its failpoints did
 	logged map[string]int // how often it logged a message
+	warned int            // how often it logged a warning or an error
 	broken []string       // lines that no program may write
 }
 
@@ -80,7 +81,7 @@ func (p *process) Write(b []byte) (int, error) {
 	}
 }
 
-var logMessage = regexp.MustCompile(`^time=\S+ level=\S+ msg=("([^"\\]|\\.)*"|\S+)`)
+var logMessage = regexp.MustCompile(`^time=\S+ level=(\S+) msg=("([^"\\]|\\.)*"|\S+)`)
 
 // read takes one line; mu is held.
 func (p *process) read(line string) {
@@ -99,7 +100,10 @@ func (p *process) read(line string) {
 	if m == nil {
 		return
 	}
-	message := strings.Trim(m[1], `"`)
+	message := strings.Trim(m[2], `"`)
+	if m[1] == "WARN" || m[1] == "ERROR" {
+		p.warned++
+	}
 	p.logged[message]++
 	for _, w := range p.signs {
 		if message == w {
@@ -128,6 +132,13 @@ func (p *process) heard(message string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.logged[message]
+}
+
+// complaints counts the warnings and errors that the child has logged so far.
+func (p *process) complaints() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.warned
 }
 
 // hit tells that the child's failpoint at a place has struck.
