@@ -25,6 +25,16 @@ type (
 const method = "double"
 
 func TestACalleeKilledAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T) {
+	killCallees(t, 2, "kill -9 of the callee at %d points of a call")
+}
+
+func TestACalleeKilledTwentyTimesAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T) {
+	needAll(t)
+	killCallees(t, 20, "kill -9 of the callee, 20 times at %d points of a call")
+}
+
+func killCallees(t *testing.T, rounds int, name string) {
+	t.Helper()
 	l := newLab(t, 1)
 	callers := newLab(t, 1) // another service with a database of its own
 	asked := parley.NewCall[question, answer](l.exchanges[0], method)
@@ -33,10 +43,10 @@ func TestACalleeKilledAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T
 	s := l.child("callee")
 	places := []point{beforeHandler, afterEffect, afterEffectCommit, beforeAck, beforePublish, midPublish, afterPublish, afterDelete}
 	kills := 0
-	for round := range 2 {
+	for round := range rounds {
 		for _, at := range places {
 			callers.ask(asked, 20, callers.exchanges[0])
-			s.Point, s.Pass = at, 1+round
+			s.Point, s.Pass = at, 1+round%2
 			if at == midPublish {
 				s.Pass = 1
 			}
@@ -67,7 +77,7 @@ func TestACalleeKilledAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T
 	if wrong := callers.count("replies WHERE answer <> (2 * number)::text"); wrong != 0 {
 		t.Errorf("%d replies are wrong", wrong)
 	}
-	counts.add(t, f.row(fmt.Sprintf("kill -9 of the callee at %d points of a call", len(places)), kills))
+	counts.add(t, f.row(fmt.Sprintf(name, len(places)), kills))
 }
 
 // ask records calls in the caller's outbox, with a ledger.

@@ -62,3 +62,45 @@ func (l *lab) killRelays(name string, rate int, bury func()) {
 	r.recovery = watch.longest
 	counts.add(l.t, r)
 }
+
+// Only what was on its way when the relay died is sent again: nothing before the first byte, nothing after the commit.
+func TestARelayKilledAtAnyPlaceOfABatchRepeatsWhatWasOnItsWayAtMost(t *testing.T) {
+	needAll(t)
+	const batch, kills = 50, 10
+	whole := []string{"PARLEY_BROKER_WINDOW=1000"} // the batch is sent in one piece
+	for _, place := range []struct {
+		name     string
+		at       point
+		pass     int
+		settings []string
+		repeats  int
+	}{
+		{"claimed", beforePublish, 1, nil, 0},
+		{"half of it sent", midPublish, 1, nil, batch / 2},
+		{"all of it sent", midPublish, 1, whole, batch},
+		{"half of it confirmed", midConfirm, batch / 2, whole, batch},
+		{"all of it confirmed", afterPublish, 1, nil, batch},
+		{"deleted", midDelete, 1, nil, batch},
+		{"before the commit", afterDelete, 1, nil, batch},
+		{"after the commit", afterCommit, 1, nil, 0},
+	} {
+		t.Run(place.name, func(t *testing.T) {
+			l := newLab(t, 1) // the question for a second exchange would send the first piece
+			l.produce(2 * batch * kills)
+			s := l.child("relay")
+			s.Batch, s.Point, s.Pass, s.Settings = batch, place.at, place.pass, place.settings
+			for range kills {
+				spawn(t, s).diedAt(place.at)
+			}
+			last := spawn(t, l.child("relay"))
+			l.drained()
+			last.stop()
+			f := l.judged()
+			f.check(t, kills*place.repeats)
+			if place.repeats > 0 && len(f.doubled) == 0 {
+				t.Error("nothing came twice: the relay did not die there")
+			}
+			counts.add(t, f.row("kill -9 of the relay, its batch "+place.name, kills))
+		})
+	}
+}

@@ -184,7 +184,7 @@ func TestTheCheckerCatchesAnAckBeforeTheCommit(t *testing.T) {
 		l.produce(100)
 		l.drain(l.plantedRelay(noPlant, l.direct(), &parley.RelayConfig{}))
 		l.dieInMidHandler(p.consumer(l.direct()), 10)
-		l.consumeAll()
+		l.consumeAll(l.child("consumer"))
 		return l.evidence().inEffect()
 	}, lost)
 }
@@ -236,10 +236,10 @@ func TestTheCheckerCatchesAnInboxThatChecksAndThenInserts(t *testing.T) {
 }
 
 // consumeAll has consumers empty the queue. One that stops gives back what it has not begun.
-func (l *lab) consumeAll() {
+func (l *lab) consumeAll(s childSpec) {
 	l.t.Helper()
 	eventually(l.t, "the queue is empty and nobody holds a message of it", func() bool {
-		p := spawn(l.t, l.child("consumer"))
+		p := spawn(l.t, s)
 		p.works()
 		eventually(l.t, "the queue is empty", func() bool { n, err := l.ready(l.queue); return err == nil && n == 0 })
 		p.stop()

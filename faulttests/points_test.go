@@ -12,7 +12,9 @@ const (
 	// midPublish is when the first half of a full batch is on its way: a child that stops there works with a window of
 	// half a batch, so that it has to send what it has before it goes on.
 	midPublish   point = "rabbitmq.flushed"
+	midConfirm   point = "rabbitmq.confirmed"
 	afterPublish point = "relay.confirmed"
+	midDelete    point = "store.deleted"
 	afterDelete  point = "store.committing"
 	afterCommit  point = "store.committed"
 )
@@ -20,6 +22,7 @@ const (
 // The consumer's points. A consumer without an inbox does not pass those of its transaction.
 const (
 	beforeHandler     point = "consumer.handling"
+	afterRecord       point = "inbox.recorded"
 	afterEffect       point = "inbox.committing"
 	afterEffectCommit point = "inbox.committed"
 	beforeAck         point = "consumer.handled"

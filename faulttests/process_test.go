@@ -32,6 +32,9 @@ type process struct {
 	broken []string       // lines that no program may write
 }
 
+// lastWords is how many bytes of a child's output a failed test shows.
+const lastWords = 8 << 10
+
 // spawn starts a child. It is killed when the test ends.
 func spawn(t *testing.T, s childSpec) *process {
 	t.Helper()
@@ -56,8 +59,8 @@ func spawn(t *testing.T, s childSpec) *process {
 		for _, line := range p.broken {
 			t.Errorf("%s %d: %s", p.role, p.cmd.Process.Pid, line)
 		}
-		if t.Failed() {
-			t.Logf("%s %d said:\n%s", p.role, p.cmd.Process.Pid, p.said.String())
+		if asPlanned := len(p.struck) > 0 && p.warned == 0; t.Failed() && !asPlanned {
+			t.Logf("the last words of %s %d:\n%s", p.role, p.cmd.Process.Pid, p.said.Bytes()[max(0, p.said.Len()-lastWords):])
 		}
 	})
 	return p
@@ -67,7 +70,7 @@ func spawn(t *testing.T, s childSpec) *process {
 func (p *process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.said.Len() < 256<<10 {
+	if p.said.Len() < 1<<20 {
 		p.said.Write(b)
 	}
 	p.line = append(p.line, b...)
