@@ -119,6 +119,7 @@ func (l *lab) openService() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	l.service = s
 	l.db = s.Store().(interface{ DB() *sql.DB }).DB()
 	l.inTx = func(ctx context.Context, fn func(tx transaction) error) error {
 		return s.InTx(ctx, func(tx *service.Tx) error {

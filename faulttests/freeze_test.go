@@ -37,6 +37,15 @@ func TestARelayThatIsFrozenOverMariaDBIsSucceeded(t *testing.T) {
 	l.freezeRelay("SIGSTOP of the active relay past its session's end, SIGCONT, over MariaDB", afterPublish, "invalid connection")
 }
 
+// On SQLite a relay holds a lease in place of a transaction. It deletes what the broker has taken although its lease has
+// run out: a successor has sent it again meanwhile, and has deleted it.
+func TestARelayThatIsFrozenOverSQLiteIsSucceeded(t *testing.T) {
+	needAll(t)
+	t.Parallel()
+	l := newSQLiteLab(t, 2)
+	l.freezeRelay("SIGSTOP of the active relay past its lease, SIGCONT, over SQLite", afterPublish, "somebody else deleted records")
+}
+
 // endedIdle is how PostgreSQL refuses what comes too late.
 const endedIdle = "terminating connection due to idle-in-transaction timeout"
 

@@ -19,6 +19,7 @@ import (
 	"github.com/parley-go/parley/internal/faultproxy"
 	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/postgres"
+	"github.com/parley-go/parley/service"
 )
 
 // patience is how long anything may take; a machine that is shared by many is slow.
@@ -37,6 +38,8 @@ type lab struct {
 	pool   *pgxpool.Pool
 	store  *postgres.Store
 	outbox *parley.Outbox[pgx.Tx]
+	// This is nil if it is.
+	service *service.Service
 
 	queue     string
 	exchanges []string

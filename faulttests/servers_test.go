@@ -126,8 +126,8 @@ func privateMariaDB(t *testing.T, args ...string) *server {
 	s := newServer(t, "MariaDB", "mysql")
 	data := filepath.Join(s.dir, "data")
 	s.run(executable(t, "/usr/bin/mariadb-install-db"), "--no-defaults", "--datadir="+data, "--skip-test-db", "--auth-root-authentication-method=normal")
-	s.write("init.sql", "CREATE DATABASE IF NOT EXISTS faults CHARACTER SET utf8mb4; CREATE USER IF NOT EXISTS faults@'127.0.0.1' IDENTIFIED BY '"+
-		canary+"'; GRANT ALL ON *.* TO faults@'127.0.0.1';")
+	s.write("init.sql", "CREATE DATABASE IF NOT EXISTS faults CHARACTER SET utf8mb4;\nCREATE USER IF NOT EXISTS faults@'127.0.0.1' IDENTIFIED BY '"+
+		canary+"';\nGRANT ALL ON *.* TO faults@'127.0.0.1';\n")
 	s.command = append([]string{
 		executable(t, "/usr/sbin/mariadbd"), "--no-defaults", "--datadir=" + data, "--port=" + strconv.Itoa(s.port), "--bind-address=127.0.0.1",
 		"--socket=" + filepath.Join(s.dir, "socket"), "--pid-file=" + filepath.Join(s.dir, "pid"), "--skip-name-resolve",
@@ -199,6 +199,11 @@ func (s *server) start() {
 	s.t.Helper()
 	s.launch()
 	s.opened = time.Time{}
+	defer func() {
+		if log, err := os.ReadFile(filepath.Join(s.dir, "server.log")); err == nil && s.t.Failed() {
+			s.t.Logf("the last words of %s:\n%s", s.name, log[max(0, len(log)-lastWords):])
+		}
+	}()
 	eventually(s.t, s.name+" serves", func() bool {
 		select {
 		case <-s.ended:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,9 +33,14 @@ func produceCommand() *cobra.Command {
 	}
 }
 
-// produce commits the events from number VICTIM_FIRST on, the exchanges in turn.
+// produce commits the events from number VICTIM_FIRST on, the exchanges in turn, with a pause of VICTIM_PAUSE milliseconds
+// after each.
 func produce(ctx context.Context, s *service.Service) error {
 	first, err := number("VICTIM_FIRST")
+	if err != nil {
+		return err
+	}
+	pause, err := number("VICTIM_PAUSE")
 	if err != nil {
 		return err
 	}
@@ -60,6 +66,10 @@ func produce(ctx context.Context, s *service.Service) error {
 		}
 		if n == first {
 			s.Logger.Info("victim: has committed its first event", "number", n)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(pause) * time.Millisecond):
 		}
 	}
 	return nil
