@@ -188,7 +188,7 @@ func (l *lab) cross(failures *lockErrors) (stop func()) {
 	})
 	c, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
 		Queue: l.work(), Lanes: 8, Topology: l.workTopology(), Logger: quiet,
-		Retry:      parley.RetryPolicy{Quick: []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, time.Second}, Delays: []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second}},
+		Retry:      parley.RetryPolicy{Quick: []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, time.Second}, Delays: workDelays},
 		KillSwitch: parley.KillSwitchConfig{Share: 2}, // the failures here are of single messages
 	})
 	if err != nil {

@@ -93,8 +93,8 @@ func TestAMinuteWithoutTheBrokerCostsNothing(t *testing.T) {
 	l.withFaults("the broker is down for a minute", 200, longLimit, s.outage(time.Minute))
 }
 
-// The consumer's kill switch leaves the messages in their queue while every handler fails: an outage of the database
-// parks none of them.
+// The consumer's kill switch leaves the messages in their queue while every handler fails. The few that fail before it
+// trips, or too few to trip it, wait in delay queues: an outage that is shorter than their plan parks none of them.
 func TestAMinuteWithoutTheDatabaseParksNothing(t *testing.T) {
 	needAll(t)
 	s := privatePostgres(t)

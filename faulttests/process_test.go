@@ -49,6 +49,7 @@ func spawn(t *testing.T, s childSpec) *process {
 	}
 	go func() {
 		_ = p.cmd.Wait() // its state tells how it ended
+		_, _ = p.Write([]byte("\n"))
 		close(p.ended)
 	}()
 	t.Cleanup(func() {

@@ -19,6 +19,9 @@ import (
 // recoveryLimit is how long after a server's port is open again everything has to go on.
 const recoveryLimit = 15 * time.Second
 
+// workDelays are longer together than any outage here, so that what fails before the kill switch trips is not parked.
+var workDelays = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second}
+
 // work is a queue of a consumer beside the lab's own, which keeps all that arrives.
 func (l *lab) work() string { return l.queue + ".work" }
 
@@ -39,7 +42,7 @@ func (l *lab) consume() (stop func()) {
 	subscribed := make(chan struct{}, 1)
 	c, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
 		Queue: l.work(), Lanes: 8, Topology: l.workTopology(), Logger: quiet,
-		Retry: parley.RetryPolicy{Quick: []time.Duration{100 * time.Millisecond}, Delays: []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second}},
+		Retry: parley.RetryPolicy{Quick: []time.Duration{100 * time.Millisecond}, Delays: workDelays},
 		Hooks: parley.ConsumerHooks{Subscribed: func(bool, error) {
 			select {
 			case subscribed <- struct{}{}:
@@ -73,8 +76,11 @@ func (l *lab) removeWork() {
 	b := l.direct()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	for _, suffix := range []string{"", ".parked", ".retry.2s", ".retry.5s", ".retry.10s"} {
+	for _, suffix := range []string{"", ".parked"} {
 		_ = b.DeleteQueue(ctx, l.work()+suffix) // a private server may be gone
+	}
+	for _, d := range workDelays {
+		_ = b.DeleteQueue(ctx, fmt.Sprintf("%s.retry.%v", l.work(), d))
 	}
 }
 
@@ -93,7 +99,7 @@ func (l *lab) consumer() childSpec {
 	l.t.Cleanup(l.removeWork)
 	s := l.child("consumer")
 	s.Queue = l.work()
-	s.Settings = []string{"PARLEY_BINDS=" + strings.Join(l.exchanges, ","), "PARLEY_CONSUMER_QUICK_RETRIES=100ms", "PARLEY_CONSUMER_RETRY_DELAYS=2s,5s,10s"}
+	s.Settings = []string{"PARLEY_BINDS=" + strings.Join(l.exchanges, ","), "PARLEY_CONSUMER_QUICK_RETRIES=100ms", "PARLEY_CONSUMER_RETRY_DELAYS=2s,5s,10s,20s,40s"}
 	return s
 }
 
@@ -142,6 +148,12 @@ func (l *lab) outlive(name string, relay, consumer worker, doubled int, limit ti
 	stopLoad()
 	l.drained()
 	relay.stop()
+	l.t.Cleanup(func() {
+		if l.t.Failed() {
+			n, err := l.ready(l.work() + ".parked")
+			l.t.Logf("%d messages are parked (%v)", n, err)
+		}
+	})
 	l.handled()
 	consumer.stop()
 	l.t.Logf("the relay went on after %v, the consumer after %v", moved.longest, handled.longest)
