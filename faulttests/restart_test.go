@@ -180,6 +180,7 @@ func (s *server) restart(sig syscall.Signal) fault {
 
 func TestABrokerThatRestartsUnderLoadCostsNothing(t *testing.T) {
 	needAll(t)
+	t.Parallel()
 	s := privateRabbitMQ(t)
 	l := newLabOn(t, testenv.Postgres(t), s.url, 2)
 	l.withFaults("restart and kill -9 of the broker under load", 5*200, recoveryLimit,
@@ -199,6 +200,7 @@ func TestADatabaseThatRestartsUnderLoadCostsNothing(t *testing.T) {
 // and its snapshot would harm the whole database.
 func TestABrokerUnderItsMemoryAlarmIsWaitedForWithoutATransaction(t *testing.T) {
 	needAll(t)
+	t.Parallel()
 	s := privateRabbitMQ(t)
 	l := newLabOn(t, testenv.Postgres(t), s.url, 2)
 	blocked := make(chan string, 16)

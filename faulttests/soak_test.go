@@ -81,6 +81,7 @@ func TestASoakInAllFaultsAtOnceLosesNothing(t *testing.T) {
 	for _, c := range s.everybody() {
 		c.p.stop()
 	}
+	s.checkFelt()
 	checkUsage(t, "the relay", s.relays[0].usage)
 	checkUsage(t, "the consumer", s.consumers[0].usage)
 	if slowest > longLimit {
@@ -296,6 +297,26 @@ func (s *soak) poisonAll() {
 	})
 	if err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// checkFelt proves that the faults that nobody dies of were felt.
+func (s *soak) checkFelt() {
+	s.t.Helper()
+	felt := map[string]int{}
+	for _, c := range s.everybody() {
+		felt["alarms"] += c.p.heard("rabbitmq: the broker blocks publications")
+		for _, link := range []*faultproxy.Proxy{c.database, c.broker} {
+			felt["cuts"] += link.Count(faultproxy.Cuts)
+			felt["hang-ups"] += link.Count(faultproxy.HungUp)
+			felt["pieces held by black holes"] += link.Count(faultproxy.Held)
+		}
+	}
+	s.t.Logf("felt: %v", felt)
+	for what, n := range felt {
+		if n == 0 {
+			s.t.Errorf("no %s were felt", what)
+		}
 	}
 }
 
