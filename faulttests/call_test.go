@@ -3,7 +3,6 @@ package faulttests_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -25,43 +24,29 @@ type (
 
 const method = "double"
 
-// callee answers calls and relays its replies, until it is ended.
-func (c *child) callee(ctx context.Context) error {
-	inbox, err := parley.NewInbox[pgx.Tx](c.store, &parley.InboxConfig{Consumer: c.Queue})
-	if err != nil {
-		return err
-	}
-	r := parley.NewRouter()
-	r.Use(c.p.middleware)
-	parley.OnCall(r, inbox, c.outbox, parley.NewCall[question, answer](c.Exchanges[0], method),
-		func(ctx context.Context, tx pgx.Tx, call parley.Call[question]) (answer, error) {
-			_, err := tx.Exec(ctx, "INSERT INTO effects (number, process) VALUES ($1, $2)", call.Data.Number, os.Getpid())
-			return answer{fmt.Sprint(2 * call.Data.Number)}, err
-		})
-	consumer, err := parley.NewConsumer(pointedBroker{c.broker, &points{}}, r, c.consumerConfig())
-	if err != nil {
-		return err
-	}
-	relay, err := c.newRelay()
-	if err != nil {
-		return err
-	}
-	return parley.Run(ctx, consumer, relay)
+func TestACalleeKilledAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T) {
+	killCallees(t, 2, "kill -9 of the callee at %d points of a call")
 }
 
-func TestACalleeKilledAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T) {
+func TestACalleeKilledTwentyTimesAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T) {
+	needAll(t)
+	killCallees(t, 20, "kill -9 of the callee, 20 times at %d points of a call")
+}
+
+func killCallees(t *testing.T, rounds int, name string) {
+	t.Helper()
 	l := newLab(t, 1)
 	callers := newLab(t, 1) // another service with a database of its own
 	asked := parley.NewCall[question, answer](l.exchanges[0], method)
 	relay := callers.relay(callers.database, callers.broker, nil)
 	stopReplies := callers.hear(asked)
 	s := l.child("callee")
-	places := []point{beforeHandler, afterEffect, afterCommit, beforeAck, beforePublish, midPublish, afterPublish, afterDelete}
+	places := []point{beforeHandler, afterEffect, afterEffectCommit, beforeAck, beforePublish, midPublish, afterPublish, afterDelete}
 	kills := 0
-	for round := range 2 {
+	for round := range rounds {
 		for _, at := range places {
 			callers.ask(asked, 20, callers.exchanges[0])
-			s.Point, s.Pass = at, 1+round
+			s.Point, s.Pass = at, 1+round%2
 			if at == midPublish {
 				s.Pass = 1
 			}
@@ -92,7 +77,7 @@ func TestACalleeKilledAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T
 	if wrong := callers.count("replies WHERE answer <> (2 * number)::text"); wrong != 0 {
 		t.Errorf("%d replies are wrong", wrong)
 	}
-	counts.add(t, f.row(fmt.Sprintf("kill -9 of the callee at %d points of a call", len(places)), kills))
+	counts.add(t, f.row(fmt.Sprintf(name, len(places)), kills))
 }
 
 // ask records calls in the caller's outbox, with a ledger.

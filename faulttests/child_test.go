@@ -1,29 +1,16 @@
 package faulttests_test
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
+	"net/url"
 	"os"
-	"os/signal"
-	"sync"
-	"syscall"
-	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/parley-go/parley"
-	"github.com/parley-go/parley/postgres"
-	"github.com/parley-go/parley/rabbitmq"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
 )
 
-// childVariable is the environment variable that gives the test binary a role, in JSON.
-const childVariable = "PARLEY_FAULTS_CHILD"
-
-// A childSpec is the role of a child process.
+// A childSpec is a program in a process of its own: parley itself, or the service in folder victim. Its settings
+// reach it as they do with users, in its environment.
 type childSpec struct {
 	Role      string // a key of roles
 	Database  string
@@ -35,6 +22,10 @@ type childSpec struct {
 	Point  point
 	Pass   int
 	Freeze bool
+	// Fault is more that happens in it, as package failpoint reads it: "relay.claimed:*:sleep=20ms".
+	Fault string
+	// Settings are further variables, or others than the roles have: "PARLEY_RELAY_MODE=parallel".
+	Settings []string
 	// First is the number of the first event that a producer writes.
 	First int64
 	// Fail has the handler fail the first attempt of one of so many events.
@@ -43,171 +34,95 @@ type childSpec struct {
 	Park int
 	// WithoutInbox has a consumer handle what comes, duplicates too.
 	WithoutInbox bool
-	// Plant is a known mistake to work with.
-	Plant plant
 }
 
 func (l *lab) child(role string) childSpec {
 	return childSpec{Role: role, Database: l.database, Broker: l.broker, Queue: l.queue, Exchanges: l.exchanges, Batch: 100}
 }
 
-// A child is a process in its role.
-type child struct {
-	childSpec
-	p      *points
-	pool   *pgxpool.Pool
-	store  *postgres.Store
-	broker *rabbitmq.Broker
-	outbox *parley.Outbox[pgx.Tx]
+// A role is a program, its command, and the message that it logs when it works, or two with | between them.
+type role struct{ program, command, works string }
+
+var roles = map[string]role{
+	"relay":    {"parley", "relay", "relay: active|relay: standby"},
+	"consumer": {"victim", "consumer", "consumer: subscribed"},
+	"callee":   {"victim", "run", "consumer: subscribed"},
+	"producer": {"victim", "produce", "victim: has committed its first event"},
+	"reader":   {"victim", "read", "victim: reads"},
 }
 
-var roles = map[string]func(c *child, ctx context.Context) error{
-	"relay":    (*child).relay,
-	"consumer": (*child).consumer,
-	"producer": (*child).producer,
-	"callee":   (*child).callee,
-}
-
-// runChild plays a role until SIGTERM, the point or the parent's end, and returns the exit code.
-func runChild(text string) int {
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(3) // nobody is there any more to see what this process does
-	}()
-	var c child
-	err := json.Unmarshal([]byte(text), &c.childSpec)
-	if err == nil {
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		defer stop()
-		err = c.run(ctx)
+// command returns the program with its settings, not yet started.
+func (s childSpec) command(t *testing.T) *exec.Cmd {
+	t.Helper()
+	r, ok := roles[s.Role]
+	if !ok {
+		t.Fatalf("there is no role %q", s.Role)
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
-}
-
-func (c *child) run(ctx context.Context) error {
-	c.p = &points{at: c.Point, pass: max(c.Pass, 1), signal: syscall.SIGKILL}
-	if c.Freeze {
-		c.p.signal = syscall.SIGSTOP
-	}
-	cfg, err := pgxpool.ParseConfig(c.Database)
-	if err != nil {
-		return err
-	}
-	cfg.ConnConfig.Tracer = &pointedTracer{p: c.p, changed: map[*pgx.Conn]bool{}}
-	cfg.MaxConns = 12
-	if c.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
-		return err
-	}
-	defer c.pool.Close()
-	if c.store, err = postgres.New(c.pool, nil); err != nil {
-		return err
-	}
-	if c.outbox, err = parley.NewOutbox(c.store, &parley.OutboxConfig{AppID: "faults"}); err != nil {
-		return err
-	}
-	c.broker, err = rabbitmq.New(&rabbitmq.Config{URL: c.Broker, ConfirmTimeout: 10 * time.Second})
-	if err != nil {
-		return err
-	}
-	err = roles[c.Role](c, ctx)
-	return errors.Join(err, c.broker.Close(context.WithoutCancel(ctx)))
-}
-
-var sayUp = sync.OnceFunc(func() { fmt.Fprintln(os.Stdout, upWord) })
-
-func (c *child) relay(ctx context.Context) error {
-	r, err := c.newRelay()
-	if err != nil {
-		return err
-	}
-	return r.Run(ctx)
-}
-
-func (c *child) newRelay() (*parley.Relay, error) {
-	source, pub := c.Plant.relay(c.store, pointedBroker{c.broker, c.p})
-	return parley.NewRelay(source, pub, &parley.RelayConfig{
-		BatchSize: c.Batch, PollInterval: 50 * time.Millisecond, StandbyInterval: 50 * time.Millisecond,
-		Hooks: parley.RelayHooks{State: func(s parley.RelayState) {
-			if s == parley.RelayActive || s == parley.RelayStandby {
-				sayUp()
-			}
-		}},
-	})
-}
-
-func (c *child) consumer(ctx context.Context) error {
-	inbox, err := parley.NewInbox[pgx.Tx](c.store, &parley.InboxConfig{Consumer: c.Queue})
-	if err != nil {
-		return err
-	}
-	r := parley.NewRouter()
-	r.Use(c.p.middleware)
-	for _, event := range contracts(c.Exchanges) {
-		if c.WithoutInbox {
-			parley.On(r, event, c.effectAlone)
-		} else {
-			parley.OnTx(r, inbox, event, c.effect)
+	cmd := exec.Command(built(t, r.program), r.command)
+	cmd.Dir = t.TempDir() // no settings file lies about there
+	for _, pair := range os.Environ() {
+		if !strings.HasPrefix(pair, "PARLEY_") {
+			cmd.Env = append(cmd.Env, pair)
 		}
 	}
-	consumer, err := parley.NewConsumer(c.Plant.consumer(pointedBroker{c.broker, c.p}), r, c.consumerConfig())
+	// The race detector would have each child sleep for a second at its end.
+	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0", "PARLEY_FAULT="+s.fault(), "PARLEY_APP_ID=faults",
+		"PARLEY_DATABASE_URL="+withCanary(t, s.Database), "PARLEY_DATABASE_MAX_CONNECTIONS=12",
+		"PARLEY_BROKER_URL="+s.Broker, "PARLEY_BROKER_CONFIRM_TIMEOUT=10s")
+	if s.Role == "relay" || s.Role == "callee" {
+		cmd.Env = append(cmd.Env, "PARLEY_RELAY_BATCH_SIZE="+strconv.Itoa(s.Batch), "PARLEY_RELAY_POLL_INTERVAL=50ms", "PARLEY_RELAY_STANDBY_INTERVAL=50ms")
+	}
+	if s.Point == midPublish {
+		cmd.Env = append(cmd.Env, "PARLEY_BROKER_WINDOW="+strconv.Itoa(max(s.Batch/2, 1)))
+	}
+	if r.program == "victim" {
+		cmd.Env = append(cmd.Env, s.victimSettings()...)
+	}
+	cmd.Env = append(cmd.Env, s.Settings...)
+	return cmd
+}
+
+func (s childSpec) victimSettings() []string {
+	out := []string{
+		"PARLEY_QUEUE=" + s.Queue, "PARLEY_EXCHANGES=" + strings.Join(s.Exchanges, ","), "PARLEY_CONSUMER_LANES=8",
+		"PARLEY_CONSUMER_QUICK_RETRIES=[]", "PARLEY_CONSUMER_RETRY_DELAYS=1s",
+		"VICTIM_FIRST=" + strconv.FormatInt(s.First, 10), "VICTIM_FAIL=" + strconv.Itoa(s.Fail), "VICTIM_PARK=" + strconv.Itoa(s.Park),
+	}
+	if s.WithoutInbox {
+		out = append(out, "VICTIM_WITHOUT_INBOX=1")
+	}
+	return out
+}
+
+// canary is a password that is nowhere else.
+const canary = "cAnArY-31f07e"
+
+// withCanary gives a database's URL a password that the server does not ask for: one without a password trusts everybody.
+func withCanary(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	return consumer.Run(ctx)
+	if _, has := u.User.Password(); u.Scheme != "postgres" || has {
+		return address
+	}
+	u.User = url.UserPassword(u.User.Username(), canary)
+	return u.String()
 }
 
-func (c *child) consumerConfig() *parley.ConsumerConfig {
-	return &parley.ConsumerConfig{
-		Queue: c.Queue, Lanes: 8, Retry: parley.RetryPolicy{Quick: []time.Duration{}, Delays: []time.Duration{time.Second}},
-		KillSwitch: parley.KillSwitchConfig{Share: 2}, // the failures here are in the messages
-		Hooks: parley.ConsumerHooks{Subscribed: func(up bool, _ error) {
-			if up {
-				sayUp()
-			}
-		}},
-	}
-}
-
-var errPlanned = errors.New("planned failure")
-
-// effect is what a handled event leaves behind.
-func (c *child) effect(ctx context.Context, tx pgx.Tx, e parley.Event[fact]) error {
-	if c.Park > 0 && e.Payload.Number%int64(c.Park) == 0 && e.Delivery.History().Replays == 0 {
-		return parley.Park(errPlanned)
-	}
-	if c.Fail > 0 && e.Payload.Number%int64(c.Fail) == 0 && e.Delivery.Attempt == 1 {
-		return errPlanned
-	}
-	_, err := tx.Exec(ctx, "INSERT INTO effects (number, process) VALUES ($1, $2)", e.Payload.Number, os.Getpid())
-	return err
-}
-
-func (c *child) effectAlone(ctx context.Context, e parley.Event[fact]) error {
-	return pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error { return c.effect(ctx, tx, e) })
-}
-
-// producer commits events, one in a transaction, until it is ended.
-func (c *child) producer(ctx context.Context) error {
-	events := contracts(c.Exchanges)
-	for n := c.First; ctx.Err() == nil; n++ {
-		exchange := int(n) % len(events)
-		err := pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
-			c.p.reach(beforeInsert)
-			id, err := parley.Publish(ctx, c.outbox.In(tx), events[exchange], fact{Number: n})
-			if err != nil {
-				return err
-			}
-			_, err = tx.Exec(ctx, "INSERT INTO ledger (number, exchange, event_id, fate) VALUES ($1, $2, $3, $4)", n, c.Exchanges[exchange], id, committed)
-			return err
-		})
-		if err != nil && ctx.Err() == nil {
-			return err
+// secrets are the words of the spec that no output may hold. A short password, such as that of the machine's
+// own broker, may be a part of any word, so only its place in a URL counts.
+func (s childSpec) secrets() []string {
+	out := []string{canary}
+	for _, address := range []string{s.Database, s.Broker} {
+		u, err := url.Parse(address)
+		if err != nil {
+			continue
 		}
-		sayUp()
+		if password, has := u.User.Password(); has && password != "" {
+			out = append(out, ":"+password+"@")
+		}
 	}
-	return nil
+	return out
 }

@@ -2,7 +2,6 @@ package faulttests_test
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -35,7 +34,7 @@ func TestConsumersKilledUnderLoadLoseNothingAndRepeatNoEffect(t *testing.T) {
 	stopLoad := l.load(800)
 	watch := stopwatch{t: t}
 	kills := 0
-	places := []point{beforeHandler, afterEffect, afterCommit, beforeAck, afterHop, afterPark}
+	places := []point{beforeHandler, afterEffect, afterEffectCommit, beforeAck, afterHop, afterPark}
 	s := l.child("consumer")
 	s.Fail, s.Park = 20, 50
 	for n := range 18 {
@@ -48,9 +47,7 @@ func TestConsumersKilledUnderLoadLoseNothingAndRepeatNoEffect(t *testing.T) {
 	}
 	// And at any moment, while a second consumer shares the queue.
 	s.Point = ""
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := chance(t)
 	second := spawn(t, s)
 	for range 15 {
 		first := spawn(t, s)

@@ -1,9 +1,14 @@
 package faulttests_test
 
 import (
-	"math/rand/v2"
+	"context"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/faultproxy"
@@ -20,9 +25,7 @@ func TestABrokerConnectionThatIsCutInMidWindowLosesAndReordersNothing(t *testing
 	relay := l.relay(l.database, broker, func(c *parley.RelayConfig, _ *rabbitmq.Config) { c.BatchSize = batch })
 	stopLoad := l.load(500)
 	watch := stopwatch{t: t}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := chance(t)
 	const cuts = 30
 	for n := range cuts {
 		sent := proxy.Sent(faultproxy.BasicPublish)
@@ -64,11 +67,12 @@ func TestADatabaseConnectionThatIsCutInMidTransactionDoublesNothing(t *testing.T
 	relay := l.relay(database, l.broker, nil)
 	stopLoad := l.load(500)
 	watch := stopwatch{t: t}
+	random := chance(t)
 	const cuts = 30
 	for n := range cuts {
 		batches := relay.batches.Load()
 		eventually(t, "the relay works", func() bool { return relay.batches.Load() > batches })
-		proxy.CutAfter(int64(rand.IntN(5000))) // within the next statements of a batch or between them
+		proxy.CutAfter(int64(random.IntN(5000))) // within the next statements of a batch or between them
 		eventually(t, "the connection is cut", func() bool { return proxy.Count(faultproxy.Cuts) > n })
 		was, err := l.moved()
 		if err != nil {
@@ -85,6 +89,52 @@ func TestADatabaseConnectionThatIsCutInMidTransactionDoublesNothing(t *testing.T
 	r.recovery = watch.longest
 	counts.add(t, r)
 }
+
+// commitCutter cuts the database connection when the server has got a batch's commit and before it has answered.
+type commitCutter struct {
+	proxy  *faultproxy.Proxy
+	cuts   atomic.Int64
+	enough atomic.Bool
+
+	commits atomic.Int64
+}
+
+// answerDelay is longer than the way of a commit to the server and shorter than the way there and back.
+const answerDelay = 20 * time.Millisecond
+
+// TraceBatchStart is called before several statements are sent: the relay deletes and commits in one round trip.
+func (c *commitCutter) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	queries := data.Batch.QueuedQueries
+	deletes := slices.ContainsFunc(queries, func(q *pgx.QueuedQuery) bool { return strings.HasPrefix(q.SQL, "DELETE FROM parley_outbox") })
+	if !deletes || queries[len(queries)-1].SQL != "COMMIT" {
+		return ctx
+	}
+	// Every third one: a relay that never gets a batch through waits longer and longer.
+	if c.commits.Add(1)%3 == 0 && !c.enough.Load() {
+		c.proxy.Latency(answerDelay)
+		time.AfterFunc(3*answerDelay/2, func() {
+			if c.proxy.Cut() > 0 {
+				c.cuts.Add(1)
+			}
+			c.proxy.Heal()
+		})
+	}
+	return ctx
+}
+
+// TraceBatchQuery is called for each answer.
+func (c *commitCutter) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+// TraceBatchEnd is called when the server has answered, or nobody will.
+func (c *commitCutter) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+// TraceQueryStart and TraceQueryEnd make this a tracer of single statements, too: a pool takes no other.
+func (c *commitCutter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+// TraceQueryEnd does nothing.
+func (c *commitCutter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 // The server commits, but the answer is cut off: whether the rows are gone is unknown to the relay.
 func TestALostAnswerToCommitDoublesNothing(t *testing.T) {

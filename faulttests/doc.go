@@ -3,10 +3,13 @@
 // written in the producer's own transactions, tells afterwards what was lost, invented, doubled
 // or reordered, and every test shows that its fault was felt.
 //
-//	go test -race ./faulttests/                                  the quick set, under 4 minutes
+//	go test -race ./faulttests/                                  the quick set, under 5 minutes
 //	PARLEY_FAULTS=all go test -race -timeout 30m ./faulttests/   also those with servers of their own
 //	PARLEY_FAULTS_TABLE=counts.md go test ./faulttests/          writes the table of counts
+//	PARLEY_FAULTS_SOAK=30m go test -race -timeout 0 -v -run TestASoak ./faulttests/   all faults at once
+//	PARLEY_FAULTS_SEED=42 go test -run X ./faulttests/           repeats the random choices of a run
 //
-// It holds tests only. The processes that get killed are the test binary itself: it
-// starts again with a role in its environment (see child_test.go).
+// It holds tests only. The processes that get killed are real programs, built once in a run with the tag faults
+// (programs_test.go): cmd/parley, and the service in folder victim. Package failpoint ends, freezes or fails
+// them at marked places.
 package faulttests

@@ -2,10 +2,12 @@ package faulttests_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/parley-go/parley/internal/faultproxy"
 	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/postgres"
+	"github.com/parley-go/parley/service"
 )
 
 // patience is how long anything may take; a machine that is shared by many is slow.
@@ -26,12 +29,19 @@ const patience = 90 * time.Second
 // A lab is a database, a queue with some exchanges, and the ledger. It looks at both past all
 // proxies, and at the broker without parley's own driver.
 type lab struct {
-	t         *testing.T
-	database  string // URLs
-	broker    string
-	pool      *pgxpool.Pool
-	store     *postgres.Store
-	outbox    *parley.Outbox[pgx.Tx]
+	t        *testing.T
+	database string // URLs
+	broker   string
+	// db is the database, whichever it is; inTx commits what fn does, or rolls it back if it fails.
+	db   *sql.DB
+	inTx func(ctx context.Context, fn func(tx transaction) error) error
+	// These are nil unless it is PostgreSQL.
+	pool   *pgxpool.Pool
+	store  *postgres.Store
+	outbox *parley.Outbox[pgx.Tx]
+	// This is nil if it is.
+	service *service.Service
+
 	queue     string
 	exchanges []string
 	events    []*parley.EventType[fact] // one for each exchange
@@ -57,34 +67,12 @@ func newLabOn(t *testing.T, database, broker string, exchanges int) *lab {
 	for n := range exchanges {
 		l.exchanges = append(l.exchanges, fmt.Sprintf("%s.%d", l.queue, n))
 	}
-	l.events = contracts(l.exchanges)
-	var err error
-	if l.pool, err = pgxpool.New(t.Context(), database); err != nil {
-		t.Fatal(err)
+	for _, name := range l.exchanges {
+		l.events = append(l.events, parley.NewEvent[fact](name, "noted"))
 	}
-	t.Cleanup(l.pool.Close)
-	if l.store, err = postgres.New(l.pool, nil); err == nil {
-		err = l.store.Migrate(t.Context())
-	}
-	if err == nil {
-		_, err = l.pool.Exec(t.Context(), ledgerSchema)
-	}
-	if err == nil {
-		l.outbox, err = parley.NewOutbox(l.store, &parley.OutboxConfig{AppID: "faults"})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	l.open()
 	l.declare()
 	return l
-}
-
-func contracts(exchanges []string) []*parley.EventType[fact] {
-	events := make([]*parley.EventType[fact], len(exchanges))
-	for i, name := range exchanges {
-		events[i] = parley.NewEvent[fact](name, "noted")
-	}
-	return events
 }
 
 // onBroker runs do on a connection of its own: brokers go down in these tests.
@@ -144,7 +132,8 @@ func (l *lab) ready(queue string) (n int, err error) {
 	return n, err
 }
 
-// arrivals empties the queue, in its order. Nothing may be written to it meanwhile.
+// arrivals empties the queue, in its order, and leaves out what was made to be unreadable. Nothing may be written
+// to it meanwhile.
 func (l *lab) arrivals() []arrival {
 	l.t.Helper()
 	var out []arrival
@@ -159,11 +148,14 @@ func (l *lab) arrivals() []arrival {
 		}
 		timeout := time.NewTimer(patience)
 		defer timeout.Stop()
-		for len(out) < q.Messages {
+		for taken := 0; taken < q.Messages; taken++ {
 			select {
 			case d, ok := <-deliveries:
 				if !ok {
-					return fmt.Errorf("the deliveries ended after %d of %d", len(out), q.Messages)
+					return fmt.Errorf("the deliveries ended after %d of %d", taken, q.Messages)
+				}
+				if strings.HasPrefix(d.MessageId, poisonID) {
+					continue
 				}
 				a, err := readArrival(d)
 				if err != nil {
@@ -171,7 +163,7 @@ func (l *lab) arrivals() []arrival {
 				}
 				out = append(out, a)
 			case <-timeout.C:
-				return fmt.Errorf("only %d of %d messages came", len(out), q.Messages)
+				return fmt.Errorf("only %d of %d messages came", taken, q.Messages)
 			}
 		}
 		return nil
@@ -248,10 +240,7 @@ func through(t *testing.T, address string) (*faultproxy.Proxy, string) {
 	}
 	port := u.Port()
 	if port == "" {
-		port = map[string]string{"amqp": "5672"}[u.Scheme]
-	}
-	if port == "" {
-		port = "5432"
+		port = map[string]string{"amqp": "5672", "postgres": "5432", "mysql": "3306"}[u.Scheme]
 	}
 	p := faultproxy.Start(t, net.JoinHostPort(u.Hostname(), port))
 	u.Host = p.Addr()

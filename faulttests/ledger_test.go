@@ -7,26 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/parley-go/parley"
 )
-
-// ledgerSchema is written beside the outbox. The ledger belongs to the producer's transactions;
-// undone is written outside of them, about those that roll back. Neither effects nor replies
-// have a unique key: a second effect must show.
-const ledgerSchema = `
-CREATE TABLE ledger (
-    number   bigint PRIMARY KEY,
-    exchange text   NOT NULL,
-    event_id bigint NOT NULL,
-    fate     text   NOT NULL,
-    at       timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-CREATE TABLE undone (number bigint PRIMARY KEY, exchange text NOT NULL);
-CREATE TABLE effects (number bigint NOT NULL, process int NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
-CREATE INDEX effects_number ON effects (number);
-CREATE TABLE replies (number bigint NOT NULL, answer text NOT NULL);`
 
 // A writer commits events on one exchange, one transaction after another.
 type writer struct {
@@ -54,18 +36,16 @@ func (w *writer) write(ctx context.Context) error {
 	exchange := w.l.exchanges[w.exchange]
 	undo := w.undo > 0 && w.transactions%w.undo == 0
 	if undo {
-		q := "INSERT INTO undone (number, exchange) SELECT unnest($1::bigint[]), $2"
-		if _, err := w.l.pool.Exec(ctx, q, numbers, exchange); err != nil {
+		if _, err := w.l.db.ExecContext(ctx, undoneLines(exchange, numbers)); err != nil {
 			return err
 		}
 	}
-	err := pgx.BeginFunc(ctx, w.l.pool, func(tx pgx.Tx) error {
-		ids, err := parley.PublishAll(ctx, w.l.outbox.In(tx), w.l.events[w.exchange], payloads)
+	err := w.l.inTx(ctx, func(tx transaction) error {
+		ids, err := parley.PublishAll(ctx, tx.outbox, w.l.events[w.exchange], payloads)
 		if err != nil {
 			return err
 		}
-		q := "INSERT INTO ledger (number, exchange, event_id, fate) SELECT unnest($1::bigint[]), $2, unnest($3::bigint[]), $4"
-		if _, err = tx.Exec(ctx, q, numbers, exchange, ids, committed); err == nil && undo {
+		if err = tx.execute(ctx, ledgerLines(exchange, numbers, ids)); err == nil && undo {
 			err = errUndo
 		}
 		return err
@@ -136,31 +116,33 @@ func (l *lab) evidence() evidence {
 	e := evidence{parked: map[int64]bool{}, effects: map[int64]int{}}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	e.ledger = rows(l, ctx, "SELECT number, exchange, event_id, fate FROM ledger UNION ALL SELECT number, exchange, 0, 'rolled back' FROM undone ORDER BY 1",
-		func(row pgx.CollectableRow) (line entry, err error) {
-			return line, row.Scan(&line.number, &line.exchange, &line.event, &line.fate)
-		})
-	for _, n := range rows(l, ctx, "SELECT l.number FROM parley_parked p JOIN ledger l ON l.event_id = p.record_id", pgx.RowTo[int64]) {
-		e.parked[n] = true
-	}
-	for _, n := range rows(l, ctx, "SELECT number FROM effects", pgx.RowTo[int64]) {
-		e.effects[n]++
-	}
+	var line entry
+	l.each(ctx, "SELECT number, exchange, event_id, fate FROM ledger UNION ALL SELECT number, exchange, 0, 'rolled back' FROM undone ORDER BY 1",
+		func() { e.ledger = append(e.ledger, line) }, &line.number, &line.exchange, &line.event, &line.fate)
+	var n int64
+	l.each(ctx, "SELECT l.number FROM parley_parked p JOIN ledger l ON l.event_id = p.record_id", func() { e.parked[n] = true }, &n)
+	l.each(ctx, "SELECT number FROM effects", func() { e.effects[n]++ }, &n)
 	e.left = l.count("parley_outbox")
 	return e
 }
 
-func rows[T any](l *lab, ctx context.Context, query string, scan pgx.RowToFunc[T]) []T {
+// each scans one row after another into the same places, and calls take after each.
+func (l *lab) each(ctx context.Context, query string, take func(), places ...any) {
 	l.t.Helper()
-	r, err := l.pool.Query(ctx, query)
+	rows, err := l.db.QueryContext(ctx, query)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	out, err := pgx.CollectRows(r, scan)
-	if err != nil {
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.Scan(places...); err != nil {
+			l.t.Fatal(err)
+		}
+		take()
+	}
+	if err := rows.Err(); err != nil {
 		l.t.Fatal(err)
 	}
-	return out
 }
 
 // count counts the rows of a table.
@@ -176,7 +158,7 @@ func (l *lab) count(table string) int {
 func (l *lab) tryCount(table string) (n int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err = l.pool.QueryRow(ctx, "SELECT count(*) FROM "+table).Scan(&n)
+	err = l.db.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n)
 	return n, err
 }
 
@@ -213,6 +195,6 @@ func (s *stopwatch) until(what string, progress func() (int, error), since time.
 func (l *lab) moved() (n int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err = l.pool.QueryRow(ctx, "SELECT (SELECT count(*) FROM ledger) - (SELECT count(*) FROM parley_outbox)").Scan(&n)
+	err = l.db.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM ledger) - (SELECT count(*) FROM parley_outbox)").Scan(&n)
 	return n, err
 }

@@ -1,6 +1,8 @@
 package faulttests_test
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -10,13 +12,14 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// TestMain runs the tests, or the one role that a parent process has given this one.
+// TestMain runs the tests, writes the table and removes the programs that children were.
 func TestMain(m *testing.M) {
-	if text := os.Getenv(childVariable); text != "" {
-		os.Exit(runChild(text))
+	// Parallel tests wait for most of their time, so there may be more of them than there are processors. -parallel goes first.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if err := counts.write(); err != nil {
+		if err := errors.Join(counts.write(), removePrograms()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = max(code, 1)
 		}

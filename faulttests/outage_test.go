@@ -74,6 +74,7 @@ func (s *server) outage(d time.Duration) fault {
 
 func TestAFrozenBrokerIsNoticedAndOutlived(t *testing.T) {
 	needAll(t)
+	t.Parallel()
 	s := privateRabbitMQ(t)
 	l := newLabOn(t, testenv.Postgres(t), s.url, 2)
 	l.withFaults("SIGSTOP of the broker for 30 s", 3*200, recoveryLimit, s.freeze(30*time.Second, false))
@@ -81,6 +82,7 @@ func TestAFrozenBrokerIsNoticedAndOutlived(t *testing.T) {
 
 func TestAFrozenDatabaseIsOutlived(t *testing.T) {
 	needAll(t)
+	t.Parallel()
 	s := privatePostgres(t)
 	l := newLabOn(t, s.url, testenv.RabbitMQ(t), 2)
 	l.withFaults("SIGSTOP of the database for 20 s", 200, recoveryLimit, s.freeze(20*time.Second, true))
@@ -88,15 +90,17 @@ func TestAFrozenDatabaseIsOutlived(t *testing.T) {
 
 func TestAMinuteWithoutTheBrokerCostsNothing(t *testing.T) {
 	needAll(t)
+	t.Parallel()
 	s := privateRabbitMQ(t)
 	l := newLabOn(t, testenv.Postgres(t), s.url, 2)
 	l.withFaults("the broker is down for a minute", 200, longLimit, s.outage(time.Minute))
 }
 
-// The consumer's kill switch leaves the messages in their queue while every handler fails: an outage of the database
-// parks none of them.
+// The consumer's kill switch leaves the messages in their queue while every handler fails. The few that fail before it
+// trips, or too few to trip it, wait in delay queues: an outage that is shorter than their plan parks none of them.
 func TestAMinuteWithoutTheDatabaseParksNothing(t *testing.T) {
 	needAll(t)
+	t.Parallel()
 	s := privatePostgres(t)
 	l := newLabOn(t, s.url, testenv.RabbitMQ(t), 2)
 	l.withFaults("the database is down for a minute", 0, longLimit, s.outage(time.Minute))

@@ -3,9 +3,12 @@ package faulttests_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -100,17 +103,29 @@ func (w *writer) writeSlowly(inserted chan<- struct{}, commit <-chan struct{}) {
 	}
 }
 
+// dyingPublisher sends half of the first batch; then it is as if its process were gone.
+type dyingPublisher struct {
+	parley.Publisher
+	dead bool
+}
+
+func (p *dyingPublisher) Publish(ctx context.Context, messages []parley.Message) []error {
+	if !p.dead {
+		p.dead = true
+		p.Publisher.Publish(ctx, messages[:len(messages)/2])
+	}
+	return slices.Repeat([]error{parley.ErrUnknown}, len(messages))
+}
+
 func TestTheCheckerCatchesADeleteBeforeTheConfirm(t *testing.T) {
 	eachPlant(t, deleteBeforeConfirm, func(t *testing.T, p plant) findings {
 		l := newLab(t, 1)
 		l.produce(100)
-		s := l.child("relay")
-		s.Plant, s.Point = p, midPublish
-		spawn(t, s).diedAt(midPublish)
-		successor := spawn(t, l.child("relay"))
-		successor.works()
-		l.drained()
-		successor.stop()
+		dying := l.plantedRelay(p, &dyingPublisher{Publisher: l.direct()}, &parley.RelayConfig{})
+		if _, err := dying.Drain(t.Context()); err == nil {
+			t.Error("the relay has not noticed the end of its publisher")
+		}
+		l.drain(l.plantedRelay(noPlant, l.direct(), &parley.RelayConfig{}))
 		return l.judged()
 	}, lost)
 }
@@ -167,15 +182,45 @@ func TestTheCheckerCatchesAnAckBeforeTheCommit(t *testing.T) {
 	eachPlant(t, ackBeforeCommit, func(t *testing.T, p plant) findings {
 		l := newLab(t, 1)
 		l.produce(100)
-		relay := l.relay(l.database, l.broker, nil)
-		l.drained()
-		relay.stop()
-		s := l.child("consumer")
-		s.Plant, s.Point, s.Pass = p, afterEffect, 10
-		spawn(t, s).diedAt(afterEffect)
-		l.consumeAll()
+		l.drain(l.plantedRelay(noPlant, l.direct(), &parley.RelayConfig{}))
+		l.dieInMidHandler(p.consumer(l.direct()), 10)
+		l.consumeAll(l.child("consumer"))
 		return l.evidence().inEffect()
 	}, lost)
+}
+
+// dieInMidHandler consumes until one handler, the nth, is between its effect and its commit. Then it is as if the
+// process were gone: the transaction rolls back, and the connection ends.
+func (l *lab) dieInMidHandler(b parley.Broker, nth int32) {
+	l.t.Helper()
+	inbox, err := parley.NewInbox[pgx.Tx](l.store, &parley.InboxConfig{Consumer: l.queue})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	r := parley.NewRouter()
+	var handled atomic.Int32
+	reached := make(chan struct{})
+	parley.OnTx(r, inbox, l.events[0], func(ctx context.Context, tx pgx.Tx, e parley.Event[fact]) error {
+		if _, err := tx.Exec(ctx, "INSERT INTO effects (number, process) VALUES ($1, 0)", e.Payload.Number); err != nil {
+			return err
+		}
+		if handled.Add(1) == nth {
+			close(reached)
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	})
+	c, err := parley.NewConsumer(b, r, &parley.ConsumerConfig{
+		Queue: l.queue, Lanes: 1, Logger: quiet, Grace: time.Millisecond,
+		Retry: parley.RetryPolicy{Quick: []time.Duration{}, Delays: []time.Duration{time.Second}},
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	stop := start(l.t, "consumer", c)
+	<-reached
+	stop()
 }
 
 func TestTheCheckerCatchesAnInboxThatChecksAndThenInserts(t *testing.T) {
@@ -191,10 +236,10 @@ func TestTheCheckerCatchesAnInboxThatChecksAndThenInserts(t *testing.T) {
 }
 
 // consumeAll has consumers empty the queue. One that stops gives back what it has not begun.
-func (l *lab) consumeAll() {
+func (l *lab) consumeAll(s childSpec) {
 	l.t.Helper()
 	eventually(l.t, "the queue is empty and nobody holds a message of it", func() bool {
-		p := spawn(l.t, l.child("consumer"))
+		p := spawn(l.t, s)
 		p.works()
 		eventually(l.t, "the queue is empty", func() bool { n, err := l.ready(l.queue); return err == nil && n == 0 })
 		p.stop()

@@ -15,6 +15,11 @@ import (
 	"github.com/parley-go/parley"
 )
 
+// poisonID begins the id of every message that nobody can read.
+const poisonID = "poison-"
+
+var errPlanned = errors.New("planned failure")
+
 // A poison is a message that cannot be handled.
 type poison struct {
 	kind string
@@ -72,7 +77,7 @@ func (l *lab) publishPoison(total int) map[string]poison {
 		}
 		var last *amqp.DeferredConfirmation
 		for n := range total {
-			id, body := fmt.Sprintf("poison-%d", n), fmt.Sprintf(fine, n, n)
+			id, body := fmt.Sprint(poisonID, n), fmt.Sprintf(fine, n, n)
 			if gap := total / len(bad); n%gap == gap-1 {
 				kinds[id] = bad[n/gap]
 				body = kinds[id].body(n)

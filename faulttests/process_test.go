@@ -1,101 +1,160 @@
 package faulttests_test
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// Words that a child says on its standard output.
-const (
-	upWord     = "up"
-	struckWord = "struck"
-)
-
-// A process is the test binary in another role.
+// A process is a child that was started.
 type process struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	stdin  io.WriteCloser // its end tells the child that its parent is gone
-	up     chan struct{}  // closed when it works
-	struck atomic.Bool    // its point was reached
-	ended  chan struct{}  // closed when it has ended and everything is read
+	t       *testing.T
+	role    string
+	cmd     *exec.Cmd
+	secrets []string
+	signs   []string      // messages that tell that it works
+	up      chan struct{} // closed when it works
+	ended   chan struct{} // closed when it has ended and everything is read
 
-	mu   sync.Mutex // guards the field below
-	said bytes.Buffer
+	mu     sync.Mutex // guards the fields below
+	said   bytes.Buffer
+	line   []byte         // begun, not ended
+	struck []string       // what its failpoints did
+	logged map[string]int // how often it logged a message
+	warned int            // how often it logged a warning or an error
+	broken []string       // lines that no program may write
 }
+
+// lastWords is how many bytes of a child's output a failed test shows.
+const lastWords = 8 << 10
 
 // spawn starts a child. It is killed when the test ends.
 func spawn(t *testing.T, s childSpec) *process {
 	t.Helper()
-	text, err := json.Marshal(s)
-	if err != nil {
+	p := &process{
+		t: t, role: s.Role, cmd: s.command(t), secrets: s.secrets(), signs: strings.Split(roles[s.Role].works, "|"),
+		up: make(chan struct{}), ended: make(chan struct{}), logged: map[string]int{},
+	}
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	p.cmd.SysProcAttr = orphan()
+	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command(os.Args[0]), up: make(chan struct{}), ended: make(chan struct{})}
-	// The race detector would have each child sleep for a second at its end.
-	p.cmd.Env = append(os.Environ(), childVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
-	p.cmd.Stderr = p
-	stdout, err := p.cmd.StdoutPipe()
-	if err == nil {
-		p.stdin, err = p.cmd.StdinPipe()
-	}
-	if err == nil {
-		err = p.cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	go p.follow(stdout)
+	go func() {
+		_ = p.cmd.Wait() // its state tells how it ended
+		_, _ = p.Write([]byte("\n"))
+		close(p.ended)
+	}()
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // it may have ended
 		<-p.ended
-		if t.Failed() {
-			t.Logf("%s %d said:\n%s", s.Role, p.cmd.Process.Pid, p.words())
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, line := range p.broken {
+			t.Errorf("%s %d: %s", p.role, p.cmd.Process.Pid, line)
+		}
+		if asPlanned := len(p.struck) > 0 && p.warned == 0; t.Failed() && !asPlanned {
+			t.Logf("the last words of %s %d:\n%s", p.role, p.cmd.Process.Pid, p.said.Bytes()[max(0, p.said.Len()-lastWords):])
 		}
 	})
 	return p
 }
 
-// follow reads what the child says until it ends.
-func (p *process) follow(stdout io.Reader) {
-	defer close(p.ended)
-	var up sync.Once
-	for lines := bufio.NewScanner(stdout); lines.Scan(); {
-		switch lines.Text() {
-		case upWord:
-			up.Do(func() { close(p.up) })
-		case struckWord:
-			p.struck.Store(true)
-		}
-	}
-	_ = p.cmd.Wait() // its state tells how it ended
-}
-
-// Write keeps what the child logs.
+// Write reads what the child says, whole lines of it.
 func (p *process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.said.Len() < 64<<10 {
+	if p.said.Len() < 1<<20 {
 		p.said.Write(b)
 	}
-	return len(b), nil
+	p.line = append(p.line, b...)
+	for {
+		line, rest, found := bytes.Cut(p.line, []byte("\n"))
+		if !found {
+			return len(b), nil
+		}
+		p.read(string(line))
+		p.line = append(p.line[:0], rest...)
+	}
+}
+
+var logMessage = regexp.MustCompile(`^time=\S+ level=(\S+) msg=("([^"\\]|\\.)*"|\S+)`)
+
+// read takes one line; mu is held.
+func (p *process) read(line string) {
+	if fault, ok := strings.CutPrefix(line, "failpoint: "); ok {
+		p.struck = append(p.struck, fault)
+	}
+	if strings.HasPrefix(line, "WARNING: DATA RACE") {
+		p.broken = append(p.broken, "has a data race")
+	}
+	for _, secret := range p.secrets {
+		if strings.Contains(line, secret) {
+			p.broken = append(p.broken, "tells a password: "+line)
+		}
+	}
+	m := logMessage.FindStringSubmatch(line)
+	if m == nil {
+		return
+	}
+	message := strings.Trim(m[2], `"`)
+	if m[1] == "WARN" || m[1] == "ERROR" {
+		p.warned++
+	}
+	p.logged[message]++
+	for _, w := range p.signs {
+		if message == w {
+			p.nowUp()
+		}
+	}
+}
+
+// nowUp is called with mu held.
+func (p *process) nowUp() {
+	select {
+	case <-p.up:
+	default:
+		close(p.up)
+	}
 }
 
 func (p *process) words() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.said.String()
+}
+
+// heard counts how often the child has logged a message so far.
+func (p *process) heard(message string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.logged[message]
+}
+
+// complaints counts the warnings and errors that the child has logged so far.
+func (p *process) complaints() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.warned
+}
+
+// hit tells that the child's failpoint at a place has struck.
+func (p *process) hit(at point) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, fault := range p.struck {
+		if strings.Contains(fault, " at "+string(at)+",") {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *process) wait(c <-chan struct{}, what string) {
@@ -130,10 +189,10 @@ func (p *process) kill() {
 // diedAt waits until the child has killed itself at its point.
 func (p *process) diedAt(at point) {
 	p.t.Helper()
-	p.wait(p.ended, "the child dies "+string(at))
+	p.wait(p.ended, "the child dies at "+string(at))
 	p.diedOf(syscall.SIGKILL)
-	if !p.struck.Load() {
-		p.t.Fatalf("the child died, but not %s", at)
+	if !p.hit(at) {
+		p.t.Fatalf("the child died, but not at %s", at)
 	}
 }
 
@@ -146,7 +205,7 @@ func (p *process) diedOf(want syscall.Signal) {
 	}
 }
 
-// stop asks the child to end and wants it to end well, without a data race for one.
+// stop asks the child to end and wants it to end well: without a data race for one, and with all its goroutines.
 func (p *process) stop() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -2,10 +2,8 @@ package faulttests_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -111,95 +109,4 @@ func TestTwoRelaysOnOneOutboxLoseDoubleAndReorderNothing(t *testing.T) {
 		t.Errorf("the relays took %d records from each other", n)
 	}
 	counts.add(t, f.row("two relays on one outbox", 2))
-}
-
-func TestARelayKilledTwentyTimesInMidBatchLosesNothing(t *testing.T) {
-	l := newLab(t, 2)
-	const batch = 100
-	l.produce(3000) // so that there is a whole batch at any time
-	stopLoad := l.load(1000)
-	places := []point{midPublish, afterPublish, afterDelete, beforePublish, afterCommit}
-	watch := stopwatch{t: t}
-	begin := time.Now()
-	for kill := range 20 {
-		s := l.child("relay")
-		s.Batch, s.Point, s.Pass = batch, places[kill%len(places)], 1+kill%3
-		spawn(t, s).diedAt(s.Point)
-	}
-	t.Logf("20 kills took %v", time.Since(begin))
-	was, err := l.moved()
-	if err != nil {
-		t.Fatal(err)
-	}
-	last := time.Now()
-	successor := spawn(t, l.child("relay"))
-	watch.until("the next relay moves events", l.moved, last, was)
-	stopLoad()
-	l.drained()
-	successor.stop()
-	f := l.judged()
-	f.check(t, 20*batch)
-	r := f.row("kill -9 of the relay in mid-batch", 20)
-	r.recovery = watch.longest
-	counts.add(t, r)
-}
-
-// The transaction of a relay that is frozen ends with the server's patience for it, 15 seconds; with it go
-// the lock and the rows, and what the frozen one deletes later is refused.
-func TestAFrozenRelayIsSucceededAndDoesNoHarmWhenItWakes(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, 2)
-	l.produce(500)
-	const batch = 100
-	s := l.child("relay")
-	s.Batch, s.Point, s.Pass, s.Freeze = batch, afterPublish, 2, true
-	frozen := spawn(t, s)
-	eventually(t, "the relay is frozen", frozen.frozen)
-	begin := time.Now()
-	was, err := l.moved()
-	if err != nil {
-		t.Fatal(err)
-	}
-	successor := spawn(t, l.child("relay"))
-	watch := stopwatch{t: t}
-	watch.until("a successor takes over", l.moved, begin, was)
-	if watch.longest > 20*time.Second {
-		t.Errorf("the successor took over after %v, want at most 17 s and some patience with the machine", watch.longest)
-	}
-	l.produce(200)
-	l.drained()
-	frozen.signal(syscall.SIGCONT)
-	l.produce(500)
-	l.drained()
-	eventually(t, "the frozen relay wakes", func() bool { return !frozen.frozen() })
-	frozen.stop()
-	successor.stop()
-	f := l.judged()
-	f.check(t, batch)
-	if len(f.doubled) == 0 {
-		t.Error("no event came twice: the relay was not frozen between publishing and deleting")
-	}
-	r := f.row("SIGSTOP of the active relay past its transaction's end, SIGCONT", 1)
-	r.recovery = watch.longest
-	counts.add(t, r)
-}
-
-func TestAKilledProducerLeavesAnEventExactlyWhereItsTransactionCommitted(t *testing.T) {
-	l := newLab(t, 2)
-	relay := l.relay(l.database, l.broker, nil)
-	places := []point{beforeInsert, afterInsert, afterCommit}
-	kills := 9
-	for kill := range kills {
-		s := l.child("producer")
-		s.Point, s.Pass, s.First = places[kill%len(places)], 20, int64(1000*kill+1)
-		spawn(t, s).diedAt(s.Point)
-	}
-	l.drained()
-	relay.stop()
-	f := l.judged()
-	f.check(t, 0)
-	if want := kills*20 - 2*kills/3; f.events != want {
-		t.Errorf("%d events were committed, want %d", f.events, want)
-	}
-	counts.add(t, f.row(fmt.Sprintf("kill -9 of the producer at %d points", len(places)), kills))
 }

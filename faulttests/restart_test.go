@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +19,9 @@ import (
 // recoveryLimit is how long after a server's port is open again everything has to go on.
 const recoveryLimit = 15 * time.Second
 
+// workDelays are longer together than any outage here, so that what fails before the kill switch trips is not parked.
+var workDelays = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second}
+
 // work is a queue of a consumer beside the lab's own, which keeps all that arrives.
 func (l *lab) work() string { return l.queue + ".work" }
 
@@ -29,10 +33,7 @@ func (l *lab) consume() (stop func()) {
 		l.t.Fatal(err)
 	}
 	r := parley.NewRouter()
-	topology := parley.Topology{Queues: []parley.Queue{{Name: l.work()}}}
-	for i, event := range l.events {
-		topology.Exchanges = append(topology.Exchanges, parley.Exchange{Name: l.exchanges[i]})
-		topology.Bindings = append(topology.Bindings, parley.Binding{Queue: l.work(), Exchange: l.exchanges[i]})
+	for _, event := range l.events {
 		parley.OnTx(r, inbox, event, func(ctx context.Context, tx pgx.Tx, e parley.Event[fact]) error {
 			_, err := tx.Exec(ctx, "INSERT INTO effects (number, process) VALUES ($1, 0)", e.Payload.Number)
 			return err
@@ -40,8 +41,8 @@ func (l *lab) consume() (stop func()) {
 	}
 	subscribed := make(chan struct{}, 1)
 	c, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
-		Queue: l.work(), Lanes: 8, Topology: topology, Logger: quiet,
-		Retry: parley.RetryPolicy{Quick: []time.Duration{100 * time.Millisecond}, Delays: []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second}},
+		Queue: l.work(), Lanes: 8, Topology: l.workTopology(), Logger: quiet,
+		Retry: parley.RetryPolicy{Quick: []time.Duration{100 * time.Millisecond}, Delays: workDelays},
 		Hooks: parley.ConsumerHooks{Subscribed: func(bool, error) {
 			select {
 			case subscribed <- struct{}{}:
@@ -52,14 +53,7 @@ func (l *lab) consume() (stop func()) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.t.Cleanup(func() {
-		b := l.direct()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		for _, suffix := range []string{"", ".parked", ".retry.2s", ".retry.5s", ".retry.10s"} {
-			_ = b.DeleteQueue(ctx, l.work()+suffix) // a private server may be gone
-		}
-	})
+	l.t.Cleanup(l.removeWork)
 	stop = start(l.t, "consumer", c)
 	select {
 	case <-subscribed:
@@ -67,6 +61,46 @@ func (l *lab) consume() (stop func()) {
 		l.t.Fatal("the consumer has not subscribed")
 	}
 	return stop
+}
+
+func (l *lab) workTopology() parley.Topology {
+	t := parley.Topology{Queues: []parley.Queue{{Name: l.work()}}}
+	for _, name := range l.exchanges {
+		t.Exchanges = append(t.Exchanges, parley.Exchange{Name: name})
+		t.Bindings = append(t.Bindings, parley.Binding{Queue: l.work(), Exchange: name})
+	}
+	return t
+}
+
+func (l *lab) removeWork() {
+	b := l.direct()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, suffix := range []string{"", ".parked"} {
+		_ = b.DeleteQueue(ctx, l.work()+suffix) // a private server may be gone
+	}
+	for _, d := range workDelays {
+		_ = b.DeleteQueue(ctx, fmt.Sprintf("%s.retry.%v", l.work(), d))
+	}
+}
+
+// A worker is a relay or a consumer, in this process or another. felt counts what it has noticed of faults.
+type worker struct {
+	felt func() int64
+	stop func()
+}
+
+func (p *process) worker() worker {
+	return worker{func() int64 { return int64(p.complaints()) }, p.stop}
+}
+
+// consumer is consume in a process of its own.
+func (l *lab) consumer() childSpec {
+	l.t.Cleanup(l.removeWork)
+	s := l.child("consumer")
+	s.Queue = l.work()
+	s.Settings = []string{"PARLEY_BINDS=" + strings.Join(l.exchanges, ","), "PARLEY_CONSUMER_QUICK_RETRIES=100ms", "PARLEY_CONSUMER_RETRY_DELAYS=2s,5s,10s,20s,40s"}
+	return s
 }
 
 // A fault is done to a server under load.
@@ -81,7 +115,12 @@ type fault struct {
 func (l *lab) withFaults(name string, doubled int, limit time.Duration, faults ...fault) {
 	l.t.Helper()
 	relay := l.relay(l.database, l.broker, nil)
-	stopConsumer := l.consume()
+	l.outlive(name, worker{relay.felt, relay.stop}, worker{stop: l.consume()}, doubled, limit, faults)
+}
+
+// outlive takes a relay and a consumer through faults under load.
+func (l *lab) outlive(name string, relay, consumer worker, doubled int, limit time.Duration, faults []fault) {
+	l.t.Helper()
 	stopLoad := l.load(300)
 	moved, handled := stopwatch{t: l.t}, stopwatch{t: l.t}
 	for _, f := range faults {
@@ -109,8 +148,14 @@ func (l *lab) withFaults(name string, doubled int, limit time.Duration, faults .
 	stopLoad()
 	l.drained()
 	relay.stop()
+	l.t.Cleanup(func() {
+		if l.t.Failed() {
+			n, err := l.ready(l.work() + ".parked")
+			l.t.Logf("%d messages are parked (%v)", n, err)
+		}
+	})
 	l.handled()
-	stopConsumer()
+	consumer.stop()
 	l.t.Logf("the relay went on after %v, the consumer after %v", moved.longest, handled.longest)
 	if moved.longest > limit || handled.longest > limit {
 		l.t.Errorf("the relay went on after %v and the consumer after %v, want at most %v", moved.longest, handled.longest, limit)
@@ -135,6 +180,7 @@ func (s *server) restart(sig syscall.Signal) fault {
 
 func TestABrokerThatRestartsUnderLoadCostsNothing(t *testing.T) {
 	needAll(t)
+	t.Parallel()
 	s := privateRabbitMQ(t)
 	l := newLabOn(t, testenv.Postgres(t), s.url, 2)
 	l.withFaults("restart and kill -9 of the broker under load", 5*200, recoveryLimit,
@@ -154,6 +200,7 @@ func TestADatabaseThatRestartsUnderLoadCostsNothing(t *testing.T) {
 // and its snapshot would harm the whole database.
 func TestABrokerUnderItsMemoryAlarmIsWaitedForWithoutATransaction(t *testing.T) {
 	needAll(t)
+	t.Parallel()
 	s := privateRabbitMQ(t)
 	l := newLabOn(t, testenv.Postgres(t), s.url, 2)
 	blocked := make(chan string, 16)

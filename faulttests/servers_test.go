@@ -2,6 +2,7 @@ package faulttests_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -18,7 +19,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// A server is a PostgreSQL or RabbitMQ of a test's own: own port, own folder, ended by its pid. The machine's
+// A server is a PostgreSQL, MariaDB or RabbitMQ of a test's own: own port, own folder, ended by its pid. The machine's
 // servers are left alone.
 type server struct {
 	t       *testing.T
@@ -37,7 +38,7 @@ type server struct {
 	opened time.Time     // when its port was found open
 }
 
-// newServer makes the folder, for an account of the machine if we are root: both servers refuse to run as root.
+// newServer makes the folder, for an account of the machine if we are root: servers refuse to run as root.
 func newServer(t *testing.T, name, account string) *server {
 	t.Helper()
 	s := &server{t: t, name: name}
@@ -73,8 +74,16 @@ func freePort(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// program finds a program in Debian's folders, which are not in PATH.
-func program(t *testing.T, patterns ...string) string {
+// write makes a file in the server's folder.
+func (s *server) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// executable finds a program in Debian's folders, which are not in PATH.
+func executable(t *testing.T, patterns ...string) string {
 	t.Helper()
 	for _, pattern := range patterns {
 		if found, _ := filepath.Glob(pattern); len(found) > 0 {
@@ -92,13 +101,13 @@ func privatePostgres(t *testing.T) *server {
 	t.Helper()
 	s := newServer(t, "PostgreSQL", "postgres")
 	data := filepath.Join(s.dir, "data")
-	initdb := program(t, "/usr/lib/postgresql/*/bin/initdb")
+	initdb := executable(t, "/usr/lib/postgresql/*/bin/initdb")
 	s.run(initdb, "--pgdata="+data, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
 	s.command = []string{
-		program(t, "/usr/lib/postgresql/*/bin/postgres"), "-D", data, "-p", strconv.Itoa(s.port),
+		executable(t, "/usr/lib/postgresql/*/bin/postgres"), "-D", data, "-p", strconv.Itoa(s.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=" + s.dir,
 	}
-	s.url = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
+	s.url = fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/postgres?sslmode=disable", canary, s.port) // it trusts any password
 	s.login = func(ctx context.Context, url string) error {
 		conn, err := pgx.Connect(ctx, url)
 		if err != nil {
@@ -111,10 +120,38 @@ func privatePostgres(t *testing.T) *server {
 	return s
 }
 
+// privateMariaDB takes further arguments of the server.
+func privateMariaDB(t *testing.T, args ...string) *server {
+	t.Helper()
+	s := newServer(t, "MariaDB", "mysql")
+	data := filepath.Join(s.dir, "data")
+	s.run(executable(t, "/usr/bin/mariadb-install-db"), "--no-defaults", "--datadir="+data, "--skip-test-db", "--auth-root-authentication-method=normal")
+	s.write("init.sql", "CREATE DATABASE IF NOT EXISTS faults CHARACTER SET utf8mb4;\nCREATE USER IF NOT EXISTS faults@'127.0.0.1' IDENTIFIED BY '"+
+		canary+"';\nGRANT ALL ON *.* TO faults@'127.0.0.1';\n")
+	s.command = append([]string{
+		executable(t, "/usr/sbin/mariadbd"), "--no-defaults", "--datadir=" + data, "--port=" + strconv.Itoa(s.port), "--bind-address=127.0.0.1",
+		"--socket=" + filepath.Join(s.dir, "socket"), "--pid-file=" + filepath.Join(s.dir, "pid"), "--skip-name-resolve",
+		"--init-file=" + filepath.Join(s.dir, "init.sql"),
+	}, args...)
+	s.url = fmt.Sprintf("mysql://faults:%s@127.0.0.1:%d/faults", canary, s.port)
+	s.login = func(ctx context.Context, _ string) error {
+		db, err := sql.Open("mysql", fmt.Sprintf("faults:%s@tcp(127.0.0.1:%d)/faults", canary, s.port))
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		return db.PingContext(ctx)
+	}
+	t.Cleanup(s.end)
+	s.start()
+	return s
+}
+
 func privateRabbitMQ(t *testing.T) *server {
 	t.Helper()
 	s := newServer(t, "RabbitMQ", "rabbitmq")
-	s.command = []string{program(t, "/usr/lib/rabbitmq/bin/rabbitmq-server")}
+	s.write("rabbitmq.conf", "default_user = faults\ndefault_pass = "+canary+"\n")
+	s.command = []string{executable(t, "/usr/lib/rabbitmq/bin/rabbitmq-server")}
 	s.env = []string{
 		"HOME=" + s.dir, "ERL_EPMD_ADDRESS=127.0.0.1", "ERL_FLAGS=-kernel inet_dist_use_interface {127,0,0,1}",
 		"RUNNING_UNDER_SYSTEMD=true", // the script becomes the node in place of watching it: one pid
@@ -122,9 +159,9 @@ func privateRabbitMQ(t *testing.T) *server {
 		"RABBITMQ_DIST_PORT=" + strconv.Itoa(freePort(t)), "RABBITMQ_MNESIA_BASE=" + filepath.Join(s.dir, "data"),
 		"RABBITMQ_LOG_BASE=" + filepath.Join(s.dir, "log"), "RABBITMQ_PID_FILE=" + filepath.Join(s.dir, "pid"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(s.dir, "enabled_plugins"),
-		"RABBITMQ_CONF_ENV_FILE=" + filepath.Join(s.dir, "none"), "RABBITMQ_CONFIG_FILE=" + filepath.Join(s.dir, "none"),
+		"RABBITMQ_CONF_ENV_FILE=" + filepath.Join(s.dir, "none"), "RABBITMQ_CONFIG_FILE=" + filepath.Join(s.dir, "rabbitmq.conf"),
 	}
-	s.url = fmt.Sprintf("amqp://guest:guest@127.0.0.1:%d/", s.port)
+	s.url = fmt.Sprintf("amqp://faults:%s@127.0.0.1:%d/", canary, s.port)
 	s.login = func(_ context.Context, url string) error {
 		conn, err := amqp.Dial(url)
 		if err != nil {
@@ -142,7 +179,7 @@ func (s *server) node() string { return fmt.Sprintf("parley-faults-%d@localhost"
 // control runs rabbitmqctl on this node and no other.
 func (s *server) control(args ...string) {
 	s.t.Helper()
-	s.run(program(s.t, "/usr/lib/rabbitmq/bin/rabbitmqctl"), append([]string{"--node", s.node()}, args...)...)
+	s.run(executable(s.t, "/usr/lib/rabbitmq/bin/rabbitmqctl"), append([]string{"--node", s.node()}, args...)...)
 }
 
 // run runs a program as the server's account to its end.
@@ -162,6 +199,11 @@ func (s *server) start() {
 	s.t.Helper()
 	s.launch()
 	s.opened = time.Time{}
+	defer func() {
+		if log, err := os.ReadFile(filepath.Join(s.dir, "server.log")); err == nil && s.t.Failed() {
+			s.t.Logf("the last words of %s:\n%s", s.name, log[max(0, len(log)-lastWords):])
+		}
+	}()
 	eventually(s.t, s.name+" serves", func() bool {
 		select {
 		case <-s.ended:
@@ -193,7 +235,8 @@ func (s *server) launch() {
 	s.cmd = exec.Command(s.command[0], s.command[1:]...)
 	s.cmd.Dir, s.cmd.Env = s.dir, append(os.Environ(), s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.as}
+	s.cmd.SysProcAttr = orphan()
+	s.cmd.SysProcAttr.Setpgid, s.cmd.SysProcAttr.Credential = true, s.as
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package faulttests_test
 
 import (
-	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -10,9 +9,7 @@ import (
 func TestRelaysThatAreStoppedAtAnyMomentDoubleNothing(t *testing.T) {
 	l := newLab(t, 2)
 	stopLoad := l.load(800)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := chance(t)
 	const stops = 30
 	for range stops {
 		p := spawn(t, l.child("relay"))
@@ -35,9 +32,7 @@ func TestConsumersThatAreStoppedAtAnyMomentHandleNothingTwice(t *testing.T) {
 	l := newLab(t, 2)
 	relay := l.relay(l.database, l.broker, nil)
 	stopLoad := l.load(800)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := chance(t)
 	s := l.child("consumer")
 	s.WithoutInbox = true
 	const stops = 30

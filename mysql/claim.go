@@ -153,13 +153,16 @@ func (b *batch) nothingToSettle(sent []int64, parked []parley.Parked) error {
 
 func (b *batch) finish(ctx context.Context, sent []int64, parked []parley.Parked) (int, error) {
 	foreign, err := sqlstore.Finish(ctx, &b.store.engine, b.tx, sent, parked)
+	if err == nil {
+		err = failpoint.Hit("store.deleted")
+	}
 	if err != nil {
 		return 0, err
 	}
 	if err := dropTags(ctx, b.tx, b.tagged(sent, parked)); err != nil {
 		return 0, err
 	}
-	if err := failpoint.Hit("store.deleted"); err != nil {
+	if err := failpoint.Hit("store.committing"); err != nil {
 		return 0, err
 	}
 	if err := b.tx.Commit(); err != nil {

@@ -200,7 +200,7 @@ func (b *batch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Pa
 	if b.part {
 		statements = append(statements, b.e.nextDue(&b.wait, &b.waiting))
 	}
-	if err := failpoint.Hit("store.settling"); err != nil {
+	if err := failpoint.Hit("store.committing"); err != nil {
 		return 0, err
 	}
 	if err := b.c.finish(ctx, statements...); err != nil {

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/parley-go/parley/internal/failpoint"
 )
 
 // A wire is the network connection below the client library. It bounds each write: the
@@ -76,6 +78,7 @@ func (w *wire) flush() error {
 	if cap(w.held) > 2*writeBuffer {
 		w.held = nil // one large message must not keep its memory
 	}
+	_ = failpoint.Hit("rabbitmq.flushed") // on its way already: no error is possible here
 	return err
 }
 

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/parley-go/parley/internal/failpoint"
 )
 
 // Exit codes of all commands.
@@ -52,7 +54,7 @@ func (e *exitError) Unwrap() error { return e.err }
 //	})
 func Main(register func(s *Service) error) {
 	root := NewCommand(filepath.Base(os.Args[0]), register)
-	os.Exit(Execute(context.Background(), root, os.Args[1:]))
+	failpoint.Exit(Execute(context.Background(), root, os.Args[1:]))
 }
 
 // NewCommand returns the command tree of a service's binary called name, for programs

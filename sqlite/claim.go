@@ -126,10 +126,13 @@ func (b *batch) Settle(ctx context.Context, sent []int64, parked []parley.Parked
 		return 0, nil
 	}
 	err = sqlstore.Own(ctx, &b.store.engine, func(tx Tx) error {
-		if foreign, err = sqlstore.Finish(ctx, &b.store.engine, tx, sent, parked); err != nil {
+		if foreign, err = sqlstore.Finish(ctx, &b.store.engine, tx, sent, parked); err == nil {
+			err = failpoint.Hit("store.deleted")
+		}
+		if err != nil {
 			return err
 		}
-		return errors.Join(b.letGo(ctx, tx), failpoint.Hit("store.deleted"))
+		return errors.Join(b.letGo(ctx, tx), failpoint.Hit("store.committing"))
 	})
 	b.done = err == nil
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/parley-go/parley/internal/failpoint"
 	"github.com/parley-go/parley/service"
 )
 
@@ -20,7 +21,7 @@ environment, and that before the file. "parley settings schema" lists all of the
 too: broker.virtual_host is --broker-virtual-host. Passwords have no flag: use a variable or a file.`
 
 func main() {
-	os.Exit(service.Execute(context.Background(), newCommand(), os.Args[1:]))
+	failpoint.Exit(service.Execute(context.Background(), newCommand(), os.Args[1:]))
 }
 
 func newCommand() *cobra.Command {

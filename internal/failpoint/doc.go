@@ -15,4 +15,6 @@
 //
 // What strikes says so on standard error, in a line that begins with "failpoint:", so that a test can
 // tell its fault from another death.
+//
+// Exit is os.Exit, but for the same builds: there a program that ends well must have ended all its goroutines.
 package failpoint

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,7 +31,15 @@ type fault struct {
 	hits int
 }
 
-var faults = mustParse(os.Getenv(Variable))
+var faults = mustParse(takeVariable())
+
+// takeVariable takes the variable out of the environment: programs refuse variables of ours
+// that they do not know, and what they start is not to fail as well.
+func takeVariable() string {
+	text := os.Getenv(Variable)
+	_ = os.Unsetenv(Variable) // its name is a valid one
+	return text
+}
 
 func mustParse(text string) []*fault {
 	all, err := parse(text)
@@ -101,7 +110,11 @@ func (f *fault) hit() error {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	case "stop":
+		woken := make(chan os.Signal, 1)
+		signal.Notify(woken, syscall.SIGCONT)
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		<-woken // the other threads stop first: this one would get as far as the next batch
+		signal.Stop(woken)
 	case "sleep":
 		time.Sleep(f.pause)
 	case "panic":

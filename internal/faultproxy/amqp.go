@@ -135,7 +135,7 @@ const (
 func (l *link) frames(r *bufio.Reader, w *bufio.Writer, d direction) {
 	if d == toServer {
 		var header [protocolHeader]byte
-		if _, err := io.ReadFull(r, header[:]); err != nil || !l.pass(true) || !l.write(w, header[:], d) {
+		if _, err := io.ReadFull(r, header[:]); err != nil || !l.pass(d, true) || !l.write(w, header[:], d) {
 			return
 		}
 	} else {
@@ -153,7 +153,7 @@ func (l *link) frames(r *bufio.Reader, w *bufio.Writer, d direction) {
 		if frame, err = readFrame(r, frame); err != nil {
 			return
 		}
-		if !l.pass(fresh) || !l.frame(w, frame, d) {
+		if !l.pass(d, fresh) || !l.frame(w, frame, d) {
 			return
 		}
 	}

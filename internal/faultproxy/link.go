@@ -2,6 +2,7 @@ package faultproxy
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ type link struct {
 	mu     sync.Mutex // guards the fields below
 	server *net.TCPConn
 	ended  bool
+	hungUp bool
 
 	writing sync.Mutex // held while a whole frame goes to the client; guards the field below
 	speaker *bufio.Writer
@@ -38,8 +40,8 @@ func (l *link) attach(server *net.TCPConn) bool {
 // run forwards both directions until one side has ended, then ends the other.
 func (l *link) run() {
 	var wg sync.WaitGroup
-	wg.Go(func() { l.forward(l.client, l.server, toServer) })
-	wg.Go(func() { l.forward(l.server, l.client, toClient) })
+	wg.Go(func() { l.forward(l.client, l.server, toServer); l.farewell(l.client) })
+	wg.Go(func() { l.forward(l.server, l.client, toClient); l.farewell(l.server) })
 	wg.Wait()
 }
 
@@ -56,7 +58,7 @@ const piece = 64 << 10
 // speaks only when it is spoken to, so by its first byte the client has shown its language.
 func (l *link) forward(from, to *net.TCPConn, d direction) {
 	defer l.close()
-	r, w := bufio.NewReaderSize(from, piece), bufio.NewWriterSize(to, piece)
+	r, w := bufio.NewReaderSize(from, piece), bufio.NewWriterSize(&pacedWriter{l, to}, piece)
 	var amqp bool
 	var err error
 	if d == toServer {
@@ -82,7 +84,7 @@ func (l *link) bytes(r *bufio.Reader, w *bufio.Writer, d direction) {
 			return
 		}
 		data, _ := r.Peek(r.Buffered())
-		if !l.pass(true) || !l.write(w, data, d) || w.Flush() != nil {
+		if !l.pass(d, true) || !l.write(w, data, d) || w.Flush() != nil {
 			return
 		}
 		if _, err := r.Discard(len(data)); err != nil {
@@ -108,12 +110,12 @@ func (l *link) write(w *bufio.Writer, data []byte, d direction) bool {
 	return false
 }
 
-// pass waits while the proxy is a black hole and, for fresh data, for the latency. It
+// pass waits while the proxy is a black hole in this direction and, for fresh data, for the latency. It
 // returns false when the link has ended.
-func (l *link) pass(fresh bool) bool {
+func (l *link) pass(d direction, fresh bool) bool {
 	for held := false; ; held = true {
 		l.p.mu.Lock()
-		black, latency, changed := l.p.black, l.p.latency, l.p.changed
+		black, latency, changed := l.p.black[d], l.p.latency, l.p.changed
 		if black && !held {
 			l.p.counts[Held]++
 		}
@@ -146,21 +148,42 @@ func (l *link) wait(d time.Duration) bool {
 
 // cut resets both sides. It returns false if the link had ended before.
 func (l *link) cut() bool {
-	return l.finish(func(c *net.TCPConn) { reset(c) }, true)
+	return l.finish(func(c *net.TCPConn) { reset(c) }, Cuts)
 }
 
-func (l *link) close() { l.finish(func(c *net.TCPConn) { _ = c.Close() }, false) }
+// hangUp ends both sides with FIN. What they still send is thrown away until they have hung up too, since
+// closing a socket with something unread would send RST after all.
+func (l *link) hangUp() bool {
+	return l.finish(func(c *net.TCPConn) {
+		_ = c.SetReadDeadline(time.Now().Add(time.Second)) // not longer: both sides have had their notice
+		_ = c.CloseWrite()
+	}, HungUp)
+}
 
-func (l *link) finish(end func(c *net.TCPConn), isCut bool) bool {
+// farewell reads what comes on a connection that was hung up, to its end. Others are closed by now.
+func (l *link) farewell(from *net.TCPConn) {
+	l.mu.Lock()
+	hungUp := l.hungUp
+	l.mu.Unlock()
+	if hungUp {
+		_, _ = io.Copy(io.Discard, from)
+	}
+	_ = from.Close()
+}
+
+func (l *link) close() { l.finish(func(c *net.TCPConn) { _ = c.Close() }, "") }
+
+// finish ends the link and counts as what, if it is a fault.
+func (l *link) finish(end func(c *net.TCPConn), as Fault) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
 		return false
 	}
-	l.ended = true
+	l.ended, l.hungUp = true, as == HungUp
 	close(l.over)
-	if isCut {
-		l.p.count(Cuts) // before anybody can feel it
+	if as != "" {
+		l.p.count(as) // before anybody can feel it
 	}
 	end(l.client)
 	if l.server != nil {

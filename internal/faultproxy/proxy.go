@@ -32,8 +32,9 @@ type Proxy struct {
 	links   map[*link]struct{}
 	changed chan struct{} // closed, and replaced, when the fields below change
 	refuse  bool
-	black   bool
+	black   map[direction]bool
 	latency time.Duration
+	pace    int // bytes per second, or 0
 	counts  map[Fault]int
 	methods map[traffic]int
 	rules   rules
@@ -48,6 +49,8 @@ const (
 	Connected Fault = "connected"
 	// Cuts counts connections that were reset, for whatever reason.
 	Cuts Fault = "cut"
+	// HungUp counts connections that HangUp ended.
+	HungUp Fault = "hung up"
 	// Refused counts connections that were reset at once by Refuse.
 	Refused Fault = "refused"
 	// Swallowed counts the frames that SwallowConfirms held back.
@@ -56,6 +59,8 @@ const (
 	Delayed Fault = "delayed"
 	// Held counts the connections and pieces of data that met a black hole.
 	Held Fault = "held"
+	// Throttled counts the pieces that had to wait for their turn because of Throttle.
+	Throttled Fault = "throttled"
 )
 
 // Listen returns a proxy to the server at target, "host:port".
@@ -66,7 +71,7 @@ func Listen(target string) (*Proxy, error) {
 	}
 	p := &Proxy{
 		listener: listener, target: target, changed: make(chan struct{}),
-		links: map[*link]struct{}{}, counts: map[Fault]int{}, methods: map[traffic]int{},
+		links: map[*link]struct{}{}, black: map[direction]bool{}, counts: map[Fault]int{}, methods: map[traffic]int{},
 	}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.wg.Go(p.accept)
@@ -103,13 +108,19 @@ func (p *Proxy) Count(f Fault) int {
 }
 
 // Cut resets all connections, both sides, and returns how many. New ones are accepted.
-func (p *Proxy) Cut() int {
+func (p *Proxy) Cut() int { return p.each((*link).cut) }
+
+// HangUp ends all connections, both sides, as a server or a load balancer does that closes in order
+// (FIN in place of RST), and returns how many. New ones are accepted.
+func (p *Proxy) HangUp() int { return p.each((*link).hangUp) }
+
+// each does something to all connections, and returns to how many it did.
+func (p *Proxy) each(do func(*link) bool) (n int) {
 	p.mu.Lock()
 	links := slices.Collect(maps.Keys(p.links))
 	p.mu.Unlock()
-	n := 0
 	for _, l := range links {
-		if l.cut() {
+		if do(l) {
 			n++
 		}
 	}
@@ -122,18 +133,32 @@ func (p *Proxy) Refuse() { p.change(func() { p.refuse = true }) }
 
 // Blackhole forwards nothing any more, in both directions, and keeps connections open, new
 // ones too, until Heal. Then what was held goes on its way, as after a broken route.
-func (p *Proxy) Blackhole() { p.change(func() { p.black = true }) }
+func (p *Proxy) Blackhole() { p.change(func() { p.black[toServer], p.black[toClient] = true, true }) }
+
+// BlackholeToServer is a black hole in one direction: the server hears nothing more, but what it sends
+// arrives. New connections are held as well.
+func (p *Proxy) BlackholeToServer() { p.change(func() { p.black[toServer] = true }) }
+
+// BlackholeToClient is a black hole in the other direction: the server hears and does everything, but its answers
+// do not arrive.
+func (p *Proxy) BlackholeToClient() { p.change(func() { p.black[toClient] = true }) }
 
 // Latency delays each piece of data, of up to 64 KiB, by d in each direction.
 func (p *Proxy) Latency(d time.Duration) { p.change(func() { p.latency = d }) }
+
+// Throttle lets at most so many bytes per second through, for each connection and direction.
+func (p *Proxy) Throttle(bytesPerSecond int) { p.change(func() { p.pace = bytesPerSecond }) }
 
 // CutAfter forwards n more bytes from clients to the server and then resets the
 // connection that wanted to send more. The server may not come to read the last of them.
 func (p *Proxy) CutAfter(n int64) { p.change(func() { p.rules.bytes, p.rules.counting = n, true }) }
 
-// Heal ends Refuse, Blackhole and Latency and forgets the faults that have not happened yet.
+// Heal ends Refuse, all black holes, Latency and Throttle and forgets the faults that have not happened yet.
 func (p *Proxy) Heal() {
-	p.change(func() { p.refuse, p.black, p.latency, p.rules = false, false, 0, rules{} })
+	p.change(func() {
+		clear(p.black)
+		p.refuse, p.latency, p.pace, p.rules = false, 0, 0, rules{}
+	})
 }
 
 // change applies a change and tells all who wait for one.
@@ -180,11 +205,12 @@ func (p *Proxy) serve(client *net.TCPConn) {
 	p.mu.Unlock()
 	defer func() {
 		l.close()
+		l.farewell(client)
 		p.mu.Lock()
 		delete(p.links, l)
 		p.mu.Unlock()
 	}()
-	if !l.pass(false) { // a black hole has no server behind it
+	if !l.pass(toServer, false) { // a black hole has no server behind it
 		return
 	}
 	conn, err := (&net.Dialer{}).DialContext(p.life, "tcp", p.target)

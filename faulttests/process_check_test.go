@@ -1,0 +1,43 @@
+package faulttests_test
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// What spawn looks for in every child has to be found where it is.
+func TestAChildThatLeavesAGoroutineBehindOrTellsAPasswordIsCaught(t *testing.T) {
+	l := newLab(t, 1)
+	s := l.child("consumer")
+	s.Settings = []string{"VICTIM_LEAK=1", "VICTIM_SAY=the password is " + canary}
+	p := spawn(t, s)
+	p.works()
+	p.signal(syscall.SIGTERM)
+	p.wait(p.ended, "the child ends")
+	if code := p.cmd.ProcessState.ExitCode(); code != 70 || !strings.Contains(p.words(), "left behind") {
+		t.Errorf("a child with a leak ended with exit code %d, want 70; it said:\n%s", code, p.words())
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.broken) != 1 || !strings.Contains(p.broken[0], "tells a password") {
+		t.Errorf("a child that tells a password was charged with %q", p.broken)
+	}
+	p.broken = nil // this time it was meant
+}
+
+func TestAFaultStrikesAtItsPassOfAProgramAndSaysSo(t *testing.T) {
+	l := newLab(t, 1)
+	l.produce(50)
+	s := l.child("relay")
+	s.Batch, s.Point, s.Pass = 10, afterPublish, 3
+	s.Fault = string(beforePublish) + ":*:sleep=1ms;" + string(afterDelete) + ":1:error"
+	p := spawn(t, s)
+	p.diedAt(afterPublish)
+	if !p.hit(beforePublish) || !p.hit(afterDelete) || p.hit(afterCommit) {
+		t.Errorf("the failpoints %q have struck", p.struck)
+	}
+	if n := p.heard("relay: waits after an error"); n != 1 {
+		t.Errorf("the relay has felt %d errors, want the one that was injected", n)
+	}
+}

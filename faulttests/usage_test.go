@@ -1,0 +1,49 @@
+package faulttests_test
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// A usage is what a process holds at a moment when it has nothing to do.
+type usage struct {
+	memory int // resident, in MiB
+	files  int // open descriptors, connections among them
+}
+
+func (p *process) usage() usage {
+	p.t.Helper()
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(statm))[1])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return usage{pages * os.Getpagesize() >> 20, len(files)}
+}
+
+// checkUsage compares the usage after each of some rounds. The first round warms pools and caches up.
+func checkUsage(t *testing.T, who string, rounds []usage) {
+	t.Helper()
+	t.Logf("%s: MiB and descriptors after each round: %v", who, rounds)
+	if len(rounds) < 2 {
+		return
+	}
+	first, last := rounds[0], rounds[len(rounds)-1]
+	// A leak of one connection a fault, or of one delivery's body in ten, is more than these.
+	if last.files > first.files+8 {
+		t.Errorf("%s has %d open descriptors after %d rounds, %d after the first", who, last.files, len(rounds), first.files)
+	}
+	if last.memory > first.memory*3/2+32 {
+		t.Errorf("%s has %d MiB of memory after %d rounds, %d after the first", who, last.memory, len(rounds), first.memory)
+	}
+}

@@ -1,0 +1,137 @@
+// Command victim is the service that the fault tests kill, freeze and cut off: handlers, calls and a producer as
+// a user writes them on package service. What a test wants of it beside that is in variables that begin with VICTIM_.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/failpoint"
+	"github.com/parley-go/parley/service"
+)
+
+func main() {
+	root := service.NewCommand("victim", func(s *service.Service) error {
+		v, err := newVictim(s)
+		if err != nil {
+			return err
+		}
+		v.register()
+		return nil
+	})
+	root.AddCommand(produceCommand(), readCommand())
+	failpoint.Exit(service.Execute(context.Background(), root, os.Args[1:]))
+}
+
+// A victim is the service with what the test wants of it.
+type victim struct {
+	s *service.Service
+	// fail has the handler fail the first attempt of one of so many events, park set aside one of so many.
+	fail, park int64
+	// withoutInbox handles what comes, duplicates too.
+	withoutInbox bool
+}
+
+func newVictim(s *service.Service) (v *victim, err error) {
+	v = &victim{s: s, withoutInbox: os.Getenv("VICTIM_WITHOUT_INBOX") != ""}
+	if v.fail, err = number("VICTIM_FAIL"); err == nil {
+		v.park, err = number("VICTIM_PARK")
+	}
+	return v, err
+}
+
+func number(variable string) (int64, error) {
+	text := os.Getenv(variable)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", variable, err)
+	}
+	return n, nil
+}
+
+// A fact is the payload of all events.
+type fact struct {
+	Number int64  `json:"number"`
+	Fill   string `json:"fill,omitempty"`
+}
+
+// question and answer are the payloads of a call.
+type (
+	question struct {
+		Number int64 `json:"number"`
+	}
+	answer struct {
+		Text string `json:"text"`
+	}
+)
+
+// contracts are the events of the exchanges that the settings name.
+func contracts(s *service.Service) []*parley.EventType[fact] {
+	events := make([]*parley.EventType[fact], len(s.Settings.Exchanges))
+	for i, e := range s.Settings.Exchanges {
+		events[i] = parley.NewEvent[fact](e.Name, "noted")
+	}
+	return events
+}
+
+func (v *victim) register() {
+	for _, event := range contracts(v.s) {
+		if v.withoutInbox {
+			parley.On(v.s.Router, event, v.effectAlone)
+		} else {
+			parley.OnTx(v.s.Router, v.s.Inbox, event, v.effect)
+		}
+	}
+	for _, e := range v.s.Settings.Exchanges {
+		parley.OnCall(v.s.Router, v.s.Inbox, v.s.Outbox, parley.NewCall[question, answer](e.Name, "double"), v.double)
+	}
+	if os.Getenv("VICTIM_LEAK") != "" {
+		go func() { select {} }()
+	}
+	if text := os.Getenv("VICTIM_SAY"); text != "" {
+		v.s.Logger.Info("victim: says", "text", text)
+	}
+}
+
+var errPlanned = errors.New("planned failure")
+
+// effect is what a handled event leaves behind.
+func (v *victim) effect(ctx context.Context, tx *service.Tx, e parley.Event[fact]) error {
+	if v.park > 0 && e.Payload.Number%v.park == 0 && e.Delivery.History().Replays == 0 {
+		return parley.Park(errPlanned)
+	}
+	if v.fail > 0 && e.Payload.Number%v.fail == 0 && e.Delivery.Attempt == 1 {
+		return errPlanned
+	}
+	return leaveEffect(ctx, tx, e.Payload.Number)
+}
+
+// effectAlone is the same for a consumer without an inbox.
+func (v *victim) effectAlone(ctx context.Context, e parley.Event[fact]) error {
+	return v.s.InTx(ctx, func(tx *service.Tx) error { return v.effect(ctx, tx, e) })
+}
+
+func (v *victim) double(ctx context.Context, tx *service.Tx, call parley.Call[question]) (answer, error) {
+	return answer{fmt.Sprint(2 * call.Data.Number)}, leaveEffect(ctx, tx, call.Data.Number)
+}
+
+func leaveEffect(ctx context.Context, tx *service.Tx, number int64) error {
+	return execute(ctx, tx, fmt.Sprintf("INSERT INTO effects (number, process) VALUES (%d, %d)", number, os.Getpid()))
+}
+
+// execute runs a statement in the transaction of any database.
+func execute(ctx context.Context, tx *service.Tx, statement string) (err error) {
+	if tx.Pgx != nil {
+		_, err = tx.Pgx.Exec(ctx, statement)
+	} else {
+		_, err = tx.SQL.ExecContext(ctx, statement)
+	}
+	return err
+}
