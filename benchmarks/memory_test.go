@@ -41,9 +41,11 @@ func BenchmarkRelayMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkConsumerMemory handles what is in a queue of 200,000 and watches how much memory the process has.
+// BenchmarkConsumerMemory handles what is in a queue of 200,000 messages (PARLEY_BENCH_BACKLOG, in whole tens of
+// thousands) and watches how much memory the process has.
 func BenchmarkConsumerMemory(b *testing.B) {
-	const n, batch = 200_000, 10_000
+	const batch = 10_000
+	n := max(number("PARLEY_BENCH_BACKLOG", 200_000)/batch, 2) * batch
 	w := setUp(b)
 	for range b.N {
 		messages := w.messages(b, batch)
@@ -54,7 +56,7 @@ func BenchmarkConsumerMemory(b *testing.B) {
 		debug.FreeOSMemory() // what filled the queue is not what is measured
 		var samples []float64
 		took := w.consumeSampling(b, n, batch, &samples)
-		reportMemory(b, samples, n/took.Seconds())
+		reportMemory(b, samples, float64(n)/took.Seconds())
 	}
 }
 
