@@ -66,10 +66,10 @@ func (c *Caller) Run(ctx context.Context) error {
 		start := time.Now()
 		if err := c.session(ctx); err != nil && ctx.Err() == nil {
 			c.cfg.Logger.Warn("caller: subscribes again", "queue", c.cfg.Name, "err", err)
-			if time.Since(start) > time.Minute {
+			if time.Since(start) > 10*time.Second {
 				retry.reset()
 			}
-			retry.wait(ctx)
+			retry.again(ctx)
 		}
 	}
 	return nil

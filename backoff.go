@@ -11,6 +11,7 @@ import (
 type backoff struct {
 	first, limit time.Duration
 	failures     int
+	tried        bool // by again, since the last reset
 }
 
 // next returns a random wait up to first doubled for each failure so far.
@@ -23,7 +24,16 @@ func (b *backoff) next() time.Duration {
 	return ceiling/10 + rand.N(ceiling-ceiling/10)
 }
 
-func (b *backoff) reset() { b.failures = 0 }
+func (b *backoff) reset() { b.failures, b.tried = 0, false }
+
+// again is wait for what has worked until now: the first attempt is made at once.
+func (b *backoff) again(ctx context.Context) bool {
+	if !b.tried {
+		b.tried = true
+		return ctx.Err() == nil
+	}
+	return b.wait(ctx)
+}
 
 // wait sleeps for the next backoff. It returns false if ctx ended first.
 func (b *backoff) wait(ctx context.Context) bool { return sleep(ctx, b.next()) }

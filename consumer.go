@@ -29,6 +29,8 @@ type Consumer struct {
 	kill       killSwitch
 	unhandled  warnings
 	held       heldKeys
+	settled    atomic.Int64 // deliveries, ever
+	prefetch   prefetch
 }
 
 // UnhandledPolicy says what becomes of a delivery that no route takes.
@@ -50,7 +52,8 @@ type ConsumerConfig struct {
 	Topology Topology
 	// Lanes is how many deliveries are handled at once. Default: 16.
 	Lanes int
-	// Prefetch bounds the deliveries in hand. Default: 4 times Lanes, at most 300.
+	// Prefetch bounds the deliveries in hand. It is lowered while messages are so large that
+	// MaxBytes does not hold as many. Default: 4 times Lanes, at most 300.
 	Prefetch int
 	// Unhandled says what becomes of deliveries that no route takes. Default: UnhandledAck.
 	Unhandled UnhandledPolicy
@@ -124,6 +127,7 @@ func (c *Consumer) complete() error {
 	}
 	c.cfg.KillSwitch.complete(&errs)
 	c.kill.cfg = c.cfg.KillSwitch
+	c.prefetch = prefetch{most: c.cfg.Prefetch, maxBytes: c.cfg.MaxBytes}
 	errs = append(errs, c.completeRetry()...)
 	return errors.Join(errs...)
 }
@@ -210,28 +214,31 @@ func (c *Consumer) Run(ctx context.Context) error {
 	hard, cancel := graceful(ctx, c.cfg.Grace)
 	defer cancel()
 	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
-	probe := backoff{first: time.Second, limit: 30 * time.Second}
 	left := 0
 	for ctx.Err() == nil {
-		start := time.Now()
+		start, settled := time.Now(), c.settled.Load()
 		n, err := c.session(ctx, hard)
 		left += n
 		if ctx.Err() != nil {
 			break
 		}
+		if errors.Is(err, errOtherPrefetch) && c.kill.cause() == nil {
+			c.prefetch.tell(c.cfg.Logger, c.cfg.Queue)
+			continue
+		}
 		c.setSubscribed(false, err)
 		switch cause := c.kill.cause(); {
 		case cause != nil:
-			c.pause(ctx, &probe, cause)
+			c.pause(ctx, cause)
 		case errors.Is(err, errProbed):
-			probe.reset()
 			c.cfg.Logger.Info("consumer: goes on after a pause", "queue", c.cfg.Queue)
 		default:
 			c.cfg.Logger.Warn("consumer: subscribes again", "queue", c.cfg.Queue, "err", err)
-			if time.Since(start) > 10*time.Second {
+			// Under a bad network every session is short, but each one gets on.
+			if c.settled.Load() > settled || time.Since(start) > 10*time.Second {
 				retry.reset()
 			}
-			retry.wait(ctx)
+			retry.again(ctx)
 		}
 	}
 	c.setSubscribed(false, nil)
@@ -242,12 +249,12 @@ func (c *Consumer) Run(ctx context.Context) error {
 }
 
 // pause waits until it is time to probe.
-func (c *Consumer) pause(ctx context.Context, probe *backoff, cause error) {
+func (c *Consumer) pause(ctx context.Context, cause error) {
 	c.cfg.Logger.Error("consumer: too much fails, pauses", "queue", c.cfg.Queue, "err", cause)
 	if c.cfg.Hooks.Paused != nil {
 		c.cfg.Hooks.Paused(cause)
 	}
-	probe.wait(ctx)
+	sleep(ctx, c.kill.pause(time.Now()))
 	c.kill.probe()
 }
 
@@ -267,9 +274,9 @@ func (c *Consumer) session(ctx, hard context.Context) (left int, err error) {
 		return 0, err
 	}
 	probing := c.kill.isProbing()
-	o := SubscribeOptions{Prefetch: c.cfg.Prefetch}
-	if probing {
-		o.Prefetch = 1
+	o := SubscribeOptions{Prefetch: 1}
+	if !probing {
+		o.Prefetch = c.prefetch.begin()
 	}
 	sub, err := c.broker.Subscribe(ctx, c.cfg.Queue, o)
 	if err != nil {
@@ -284,10 +291,17 @@ func (c *Consumer) session(ctx, hard context.Context) (left int, err error) {
 		if d, err = sub.Next(lanes.live); err != nil {
 			break
 		}
+		if !probing && c.prefetch.wrong(len(d.Body)) {
+			err = errOtherPrefetch // d goes back with those that the library holds
+			break
+		}
 		lanes.dispatch(c.newJob(d))
 		if probing {
 			err = lanes.settleOne()
 		}
+	}
+	if errors.Is(err, ErrSubscriptionLost) {
+		c.setSubscribed(false, err) // now: handlers that run may take the whole grace
 	}
 	left = lanes.stop(c.cfg.Grace)
 	// Deliveries that were not handled go back in their order when the channel closes.
@@ -340,6 +354,9 @@ func (j *job) findKey() (err error) {
 
 func (c *Consumer) settle(d *Delivery, s Settlement) {
 	err := d.Settle(s)
+	if err == nil {
+		c.settled.Add(1)
+	}
 	if errors.Is(err, ErrStale) {
 		if c.cfg.Hooks.Stale != nil {
 			c.cfg.Hooks.Stale(d)

@@ -9,7 +9,8 @@ import (
 
 // KillSwitchConfig says when a consumer stops consuming because too much fails at once: then the
 // fault is not in the messages, and they are better off in the queue. The
-// consumer probes with one delivery at a time, at growing intervals, until one succeeds.
+// consumer probes with one delivery at a time, after a second at first, later after up to an eighth of
+// the time that this has lasted, at most 30s, until one succeeds.
 type KillSwitchConfig struct {
 	// Share of failed deliveries, 0 to 1, that trips the switch. Default: 0.5. Above 1 it never trips.
 	Share float64
@@ -42,8 +43,9 @@ type killSwitch struct {
 
 	mu      sync.Mutex // guards the fields below
 	slots   [killSwitchSlots]struct{ good, bad int }
-	current int64 // number of the newest slot since the epoch
-	open    error // why consuming is paused
+	current int64     // number of the newest slot since the epoch
+	open    error     // why consuming is paused
+	since   time.Time // when it was tripped
 	probing bool
 }
 
@@ -74,6 +76,7 @@ func (k *killSwitch) note(failure error) bool {
 	if k.open != nil || good+bad < k.cfg.Minimum || float64(bad) <= k.cfg.Share*float64(good+bad) {
 		return false
 	}
+	k.since = time.Now()
 	k.open = fmt.Errorf("%d of %d deliveries failed: %w", bad, good+bad, failure)
 	return true
 }
@@ -91,6 +94,21 @@ func (k *killSwitch) cause() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.open
+}
+
+// The pause before a probe: an eighth of the time that the trouble has lasted, within these bounds.
+const (
+	shortestPause = time.Second
+	longestPause  = 30 * time.Second
+)
+
+// pause returns how long to wait before the next probe. It grows with the outage and not with the number of probes: one
+// that has lasted a minute is not to last half a minute longer here.
+func (k *killSwitch) pause(now time.Time) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	limit := min(max(now.Sub(k.since)/8, shortestPause), longestPause)
+	return limit/2 + jitter(limit/2)
 }
 
 // probe says that the next delivery decides.

@@ -249,7 +249,7 @@ func (l *lanes) stop(grace time.Duration) int {
 	case <-patience.C:
 	}
 	l.cancel()
-	last := time.NewTimer(2 * time.Second)
+	last := time.NewTimer(time.Second)
 	defer last.Stop()
 	left := 0
 	select {

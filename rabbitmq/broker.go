@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-go/parley"
@@ -22,6 +23,10 @@ type Broker struct {
 	publish *link
 	consume *link
 	more    chan struct{} // has an item when requests have come while the leader works
+	silent  atomic.Bool   // the broker has not answered the end of the last subscription
+	// progress is when the broker last confirmed something or began to owe a confirm: a Duration since born.
+	progress atomic.Int64
+	born     time.Time
 
 	mu     sync.Mutex // guards the fields below
 	closed bool
@@ -33,7 +38,7 @@ type Broker struct {
 
 // New returns a broker connection. It dials nothing until it is used.
 func New(cfg *Config) (*Broker, error) {
-	b := &Broker{more: make(chan struct{}, 1)}
+	b := &Broker{more: make(chan struct{}, 1), born: time.Now()}
 	if cfg != nil {
 		b.cfg = *cfg
 	}
@@ -60,7 +65,9 @@ const closeTimeout = 5 * time.Second
 // Close refuses new messages, waits for the outcomes of those in flight, ends all
 // connections and joins all goroutines; open subscriptions are lost. Close subscriptions
 // first, so that their settlements arrive. It gives up waiting when ctx ends, after 5s at
-// the latest if ctx has no deadline; the outcomes of the rest are unknown.
+// the latest if ctx has no deadline; the outcomes of the rest are unknown. It gives up earlier if the
+// broker was silent when the last subscription was closed, or has confirmed nothing for 5s: one wait for a broker
+// that hangs is enough.
 func (b *Broker) Close(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true
@@ -71,20 +78,39 @@ func (b *Broker) Close(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, closeTimeout)
 		defer cancel()
 	}
-	if led != nil && b.publish.current() != nil {
-		select {
-		case <-led:
-		case <-ctx.Done():
-		}
+	answers := !b.silent.Load()
+	if answers && led != nil && b.publish.current() != nil {
+		answers = b.awaitOutcomes(ctx, led)
 	}
 	b.end()
 	deadline, _ := ctx.Deadline()
-	if ctx.Err() != nil {
+	if !answers {
 		deadline = time.Now()
 	}
 	err := errors.Join(b.publish.close(deadline), b.consume.close(deadline))
 	b.wg.Wait()
 	return err
+}
+
+// awaitOutcomes waits for the end of the leader. It returns false if ctx ends first, or the broker has confirmed nothing
+// for a while: whoever is being stopped may have waited for it already.
+func (b *Broker) awaitOutcomes(ctx context.Context, led <-chan struct{}) bool {
+	for {
+		left := time.Until(b.born.Add(time.Duration(b.progress.Load()) + closeTimeout))
+		if left <= 0 {
+			return false
+		}
+		t := time.NewTimer(left)
+		select {
+		case <-led:
+			t.Stop()
+			return true
+		case <-ctx.Done():
+			t.Stop()
+			return false
+		case <-t.C:
+		}
+	}
 }
 
 // spawn runs f in a goroutine that Close joins. It does not after Close has begun.

@@ -162,7 +162,7 @@ func (p *pipeline) write(r *request, i int) error {
 		return err
 	}
 	if p.empty() {
-		p.progress = time.Now()
+		p.move()
 	}
 	*p.at(p.next) = slot{r: r, i: i, confirm: confirm, size: len(p.body), exchange: m.Exchange, key: m.RoutingKey}
 	p.next++
@@ -258,9 +258,15 @@ func (p *pipeline) confirm() {
 	r, i := s.r, s.i
 	*s = slot{}
 	p.head++
-	p.progress = time.Now()
+	p.move()
 	p.s.useful.Store(true)
 	r.settle(i, err, true)
+}
+
+// move notes that the broker does not owe a confirm for longer than from now on.
+func (p *pipeline) move() {
+	p.progress = time.Now()
+	p.b.progress.Store(int64(p.progress.Sub(p.b.born)))
 }
 
 // matchReturns finds the messages that came back. Returns come in the order in which the

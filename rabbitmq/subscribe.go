@@ -59,6 +59,7 @@ func (b *Broker) openSubscription(s *session, queue string, o parley.SubscribeOp
 	if err != nil {
 		return nil, errors.Join(topologyError("queue", queue, err), closeChannel(ch))
 	}
+	b.silent.Store(false)
 	return sub, nil
 }
 
@@ -137,6 +138,9 @@ func (s *subscription) lost() error {
 	return errors.New("connection closed")
 }
 
+// answerTimeout is how long the broker may take to answer the end of a subscription.
+const answerTimeout = 2 * time.Second
+
 // Close implements parley.Subscription. It closes the channel without cancelling the
 // consumer first: with a single active consumer the next one must not start while
 // deliveries of this one are unsettled.
@@ -157,7 +161,7 @@ func (s *subscription) Close() error {
 	if !ok {
 		return nil // the broker is closing, and this channel with it
 	}
-	timeout := time.NewTimer(3 * time.Second)
+	timeout := time.NewTimer(answerTimeout)
 	defer timeout.Stop()
 	select {
 	case err := <-done:
@@ -166,6 +170,7 @@ func (s *subscription) Close() error {
 		}
 		return nil
 	case <-timeout.C: // the broker hangs: its connection is of no use to anybody
+		s.b.silent.Store(true)
 		s.b.consume.drop(s.s)
 		err := ignoreClosed(s.s.conn.CloseDeadline(time.Now()))
 		return errors.Join(fmt.Errorf("rabbitmq: close subscription to queue %q: the broker does not answer", s.queue), err)

@@ -152,10 +152,15 @@ func (s *Service) openBroker() (err error) {
 	return nil
 }
 
-// closeTimeout bounds the end of the connections.
-const closeTimeout = 5 * time.Second
+const (
+	// closeTimeout bounds the end of the broker's connections.
+	closeTimeout = 3 * time.Second
+	// databaseCloseTimeout is short: nobody but a handler that never returns uses the database by then.
+	databaseCloseTimeout = time.Second
+)
 
-// Close ends the connections. Run has returned by then.
+// Close ends the connections. Run has returned by then. It does not wait for a handler that never returns,
+// whose connection to the database cannot be ended.
 func (s *Service) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
@@ -167,9 +172,23 @@ func (s *Service) Close(ctx context.Context) error {
 		errs = append(errs, s.broker.Close(ctx))
 	}
 	if s.db != nil {
-		errs = append(errs, s.db.close())
+		errs = append(errs, s.closeDatabase())
 	}
 	return errors.Join(errs...)
+}
+
+// closeDatabase gives up after a moment: pools wait for whoever uses them, for ever.
+func (s *Service) closeDatabase() error {
+	done := make(chan error, 1)
+	go func() { done <- s.db.close() }() // joined below, unless the database is in use
+	t := time.NewTimer(databaseCloseTimeout)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-t.C:
+		return errors.New("service: the database is still in use, or does not answer: its connections are left to the end of the process")
+	}
 }
 
 // InTx runs fn in a transaction of the service's database. It commits if fn returns nil
