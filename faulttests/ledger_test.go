@@ -18,15 +18,42 @@ type writer struct {
 	group int
 	// undo rolls back one of so many transactions; 0 means none.
 	undo int
+	// ending chooses how a transaction ends, in place of undo.
+	ending func() ending
 	// fill makes the bodies larger.
 	fill string
+	// hold is called before each end, and written after each commit, unless they are nil.
+	hold    func()
+	written func(numbers []int64)
 
 	transactions int
+	ended        [3]int // in each way
+}
+
+// An ending is how a transaction ends.
+type ending int
+
+const (
+	commits ending = iota
+	rollsBack
+	panics
+)
+
+func (w *writer) choose() ending {
+	w.transactions++
+	switch {
+	case w.ending != nil:
+		return w.ending()
+	case w.undo > 0 && w.transactions%w.undo == 0:
+		return rollsBack
+	}
+	return commits
 }
 
 // write commits or rolls back one transaction.
 func (w *writer) write(ctx context.Context) error {
-	w.transactions++
+	end := w.choose()
+	w.ended[end]++
 	payloads := make([]fact, w.group)
 	numbers := make([]int64, w.group)
 	for i := range payloads {
@@ -34,26 +61,54 @@ func (w *writer) write(ctx context.Context) error {
 		payloads[i] = fact{Number: numbers[i], Fill: w.fill}
 	}
 	exchange := w.l.exchanges[w.exchange]
-	undo := w.undo > 0 && w.transactions%w.undo == 0
-	if undo {
+	if end != commits {
 		if _, err := w.l.db.ExecContext(ctx, undoneLines(exchange, numbers)); err != nil {
 			return err
 		}
 	}
-	err := w.l.inTx(ctx, func(tx transaction) error {
+	err := w.transact(ctx, func(tx transaction) error {
 		ids, err := parley.PublishAll(ctx, tx.outbox, w.l.events[w.exchange], payloads)
 		if err != nil {
 			return err
 		}
-		if err = tx.execute(ctx, ledgerLines(exchange, numbers, ids)); err == nil && undo {
-			err = errUndo
+		if err = tx.execute(ctx, ledgerLines(exchange, numbers, ids)); err != nil {
+			return err
 		}
-		return err
+		return w.finish(end)
 	})
-	if undo && err == errUndo {
+	if end != commits && err == errUndo {
 		return nil
 	}
+	if err == nil && w.written != nil {
+		w.written(numbers)
+	}
 	return err
+}
+
+// transact turns the panic that a writer has planned into its error.
+func (w *writer) transact(ctx context.Context, fn func(tx transaction) error) (err error) {
+	defer func() {
+		if p := recover(); p == errUndo { // nil is no panic, others go on
+			err = errUndo
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	return w.l.inTx(ctx, fn)
+}
+
+// finish ends what a transaction does.
+func (w *writer) finish(how ending) error {
+	if w.hold != nil {
+		w.hold()
+	}
+	switch how {
+	case rollsBack:
+		return errUndo
+	case panics:
+		panic(errUndo)
+	}
+	return nil
 }
 
 var errUndo = fmt.Errorf("the producer changes its mind")

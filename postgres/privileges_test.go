@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -126,6 +127,47 @@ func TestLeastPrivilegesAreEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	drained(t, store, 3*(1+many))
+}
+
+// What a relay cannot delete it would publish again after each restart, in every mode and on either table.
+func TestARelayThatMayNotDeletePublishesNothingAndSaysSo(t *testing.T) {
+	owner, ownersStore := openPgx(t)
+	djangoOwner, ownersDjango := openDjango(t, "2.6")
+	if err := errors.Join(produce(t.Context(), owner, ownersStore, nil), produce(t.Context(), djangoOwner, ownersDjango, nil)); err != nil {
+		t.Fatal(err)
+	}
+	own := as(t, owner, "SELECT, UPDATE (due_at) ON parley_outbox", "INSERT, SELECT ON parley_parked")
+	store, err := postgres.New(own, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limited := as(t, djangoOwner, "SELECT, UPDATE (create_time) ON "+postgres.DjangoTable)
+	django, err := postgres.NewDjango(limited, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, source := range map[string]parley.RelaySource{"own table": store, "Django's table": django} {
+		for _, mode := range []parley.RelayMode{parley.ModeOrdered, parley.ModeParallel} {
+			if err := drainsNothing(t, source, mode); err == nil || !strings.Contains(err.Error(), "GRANT DELETE") {
+				t.Errorf("%s, mode %d: the relay says %v, want a hint at the missing right", name, mode, err)
+			}
+		}
+	}
+}
+
+// drainsNothing returns the error of a relay that must not publish.
+func drainsNothing(t *testing.T, source parley.RelaySource, mode parley.RelayMode) error {
+	t.Helper()
+	broker := memory.NewBroker(nil)
+	relay, err := parley.NewRelay(source, broker, &parley.RelayConfig{Mode: mode})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = relay.Drain(t.Context())
+	if n := len(broker.Published()); n != 0 {
+		t.Errorf("published %d messages that cannot be deleted", n)
+	}
+	return err
 }
 
 // Row security forbids COPY, and lets INSERT through its policies.

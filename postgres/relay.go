@@ -66,7 +66,8 @@ func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []p
 	reserve := o.Limit / 10 // a flood of events must not hold up what is scheduled
 	var records, due []parley.Record
 	active := false
-	first := b.e.lockStatement(q.lock, &active)
+	mayDelete := false
+	first := b.e.lockStatement(q.lock, &active, &mayDelete)
 	atOnce := readStatement(&records, o.Room(1), q.text("due_at IS NULL", "id", o.Limit), q.args...)
 	scheduled := func(limit int) statement {
 		return readStatement(&due, o.Room(10), q.text("due_at <= statement_timestamp()", "due_at, id", limit), q.args...)
@@ -74,8 +75,8 @@ func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []p
 	if err = b.c.all(ctx, first, atOnce, scheduled(reserve)); err != nil {
 		return fmt.Errorf("read outbox: %w", err)
 	}
-	if !active {
-		return parley.ErrStandby
+	if err := b.e.mayWork(active, mayDelete); err != nil {
+		return err
 	}
 	if room := o.Limit - len(records); len(due) == reserve && room > reserve {
 		due = nil
@@ -131,9 +132,29 @@ func (q *claimQuery) text(due, order string, limit int) string {
 
 // lock makes this transaction the only relay in ordered mode.
 func (e *engine[Tx]) lock(ctx context.Context, c ownTx, mode parley.RelayMode) error {
-	active := false
-	if err := c.all(ctx, e.lockStatement(e.tryLock(mode), &active)); err != nil {
+	active, mayDelete := false, false
+	if err := c.all(ctx, e.lockStatement(e.tryLock(mode), &active, &mayDelete)); err != nil {
 		return fmt.Errorf("lock outbox: %w", err)
+	}
+	return e.mayWork(active, mayDelete)
+}
+
+// lockStatement asks for the lock and for the right to delete, and has the server end the transaction if this
+// process freezes.
+func (e *engine[Tx]) lockStatement(lock string, active, mayDelete *bool) statement {
+	q := "SELECT " + lock + ", coalesce(has_table_privilege(" + e.outboxID() + ", 'DELETE'), true)" +
+		", set_config('idle_in_transaction_session_timeout', '15000', true)"
+	return statement{query: q, scan: func(row scanner) error {
+		var timeout string
+		return row.Scan(active, mayDelete, &timeout)
+	}}
+}
+
+// mayWork returns nil if this transaction may publish. What it cannot delete afterwards it must not publish: each
+// restart would publish it again.
+func (e *engine[Tx]) mayWork(active, mayDelete bool) error {
+	if !mayDelete {
+		return fmt.Errorf("this role may not delete from %s, so nothing is published (GRANT DELETE to it)", e.names.outbox)
 	}
 	if !active {
 		return parley.ErrStandby
@@ -141,13 +162,9 @@ func (e *engine[Tx]) lock(ctx context.Context, c ownTx, mode parley.RelayMode) e
 	return nil
 }
 
-// lockStatement asks for the lock, and has the server end the transaction if this process freezes.
-func (e *engine[Tx]) lockStatement(lock string, active *bool) statement {
-	q := "SELECT " + lock + ", set_config('idle_in_transaction_session_timeout', '15000', true)"
-	return statement{query: q, scan: func(row scanner) error {
-		var timeout string
-		return row.Scan(active, &timeout)
-	}}
+// outboxID is an expression for the table's oid; NULL if there is no such table.
+func (e *engine[Tx]) outboxID() string {
+	return "to_regclass('" + strings.ReplaceAll(e.names.outbox, "'", "''") + "')"
 }
 
 // tryLock is an expression that is true while this transaction may work as a relay.
@@ -155,8 +172,8 @@ func (e *engine[Tx]) tryLock(mode parley.RelayMode) string {
 	if mode != parley.ModeOrdered {
 		return "true"
 	}
-	return fmt.Sprintf("pg_try_advisory_xact_lock(hashtextextended(current_database() || %d::text || coalesce(to_regclass('%s')::oid, 0)::text, 0))",
-		lockSpace(), strings.ReplaceAll(e.names.outbox, "'", "''"))
+	return fmt.Sprintf("pg_try_advisory_xact_lock(hashtextextended(current_database() || %d::text || coalesce(%s::oid, 0)::text, 0))",
+		lockSpace(), e.outboxID())
 }
 
 // lockSpace keeps our advisory locks apart from those of others.
