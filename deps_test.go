@@ -26,10 +26,11 @@ var allowed = []struct {
 	imports []string
 	why     string
 }{
-	{"", []string{"/internal/jsonkeys", "/internal/failpoint"}, "users of the vocabulary must not inherit a driver"},
+	{"", []string{"/internal/jsonkeys", "/internal/topic", "/internal/failpoint"}, "users of the vocabulary must not inherit a driver"},
 	{"/internal/jsonkeys", nil, "the core depends on it"},
+	{"/internal/topic", nil, "the core depends on it"},
 	{"/internal/failpoint", nil, "everything depends on it, and it is empty but for fault tests"},
-	{"/memory", []string{""}, "the embedded default needs no server and no library"},
+	{"/memory", []string{"", "/internal/topic"}, "the embedded default needs no server and no library"},
 	{"/parleytest", []string{""}, "users' tests import it"},
 	{"/rabbitmq", []string{"", "/internal/failpoint", "github.com/rabbitmq/amqp091-go"}, "one outside system"},
 	{"/postgres", []string{"", "/internal/failpoint", "/internal/sqlstore", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}, "one outside system"},

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/parley-go/parley/internal/topic"
 )
 
 // AnyExchange is the exchange of routes that take messages from all exchanges.
@@ -144,7 +146,7 @@ func (r *Router) route(s routeSpec, h Handler, options []RouteOption) {
 }
 
 func (r *Router) newRoute(s routeSpec, h Handler, options []RouteOption) *Route {
-	route := &Route{Exchange: s.exchange, Pattern: s.key, Exact: s.exact, Place: callerPlace(), words: splitWords(s.key)}
+	route := &Route{Exchange: s.exchange, Pattern: s.key, Exact: s.exact, Place: callerPlace(), words: topic.Words(s.key)}
 	for _, option := range options {
 		option(&route.options)
 	}
@@ -193,9 +195,9 @@ func (r *Router) find(a routeAddress) *Route {
 		if route := ex.exact[a.key]; route != nil {
 			return route
 		}
-		words := splitWords(a.key)
+		words := topic.Words(a.key)
 		for _, route := range ex.patterns {
-			if matchWords(route.words, words) {
+			if topic.Match(route.words, words) {
 				return route
 			}
 		}
@@ -224,40 +226,6 @@ func (r *Route) specificity() int {
 		}
 	}
 	return score
-}
-
-// splitWords splits a routing key or pattern into its words. The empty one has none.
-func splitWords(key string) []string {
-	if key == "" {
-		return nil
-	}
-	return strings.Split(key, ".")
-}
-
-// matchWords matches a routing key against a topic pattern, both split at dots
-// (AMQP 0-9-1, 3.1.3.3).
-func matchWords(pattern, key []string) bool {
-	// Go on greedily, and come back to the last # when stuck: linear in space and never exponential.
-	p, k, hash, mark := 0, 0, -1, 0
-	for k < len(key) {
-		switch {
-		case p < len(pattern) && pattern[p] == "#":
-			hash, mark = p, k
-			p++
-		case p < len(pattern) && (pattern[p] == "*" || pattern[p] == key[k]):
-			p++
-			k++
-		case hash >= 0:
-			mark++
-			p, k = hash+1, mark
-		default:
-			return false
-		}
-	}
-	for p < len(pattern) && pattern[p] == "#" {
-		p++
-	}
-	return p == len(pattern)
 }
 
 // callerPlace returns the file and line outside this package that registered a route.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/topic"
 )
 
 // cacheLimit bounds the routing keys that an exchange remembers: keys come from users.
@@ -38,7 +39,7 @@ func (e *exchange) route(m *parley.Message) []*queue {
 	if queues, ok := e.cache[m.RoutingKey]; ok {
 		return queues
 	}
-	words := topicWords(m.RoutingKey)
+	words := topic.Words(m.RoutingKey)
 	queues := e.matching(func(b *binding) bool {
 		switch e.Type {
 		case parley.Fanout:
@@ -46,7 +47,7 @@ func (e *exchange) route(m *parley.Message) []*queue {
 		case parley.Direct:
 			return b.key == m.RoutingKey
 		}
-		return matchTopic(b.words, words)
+		return topic.Match(b.words, words)
 	})
 	if len(e.cache) >= cacheLimit {
 		clear(e.cache)
@@ -78,7 +79,7 @@ func (e *exchange) bind(q *queue, b parley.Binding) {
 		}
 	}
 	clear(e.cache)
-	e.bindings = append(e.bindings, binding{q, key, topicWords(key), maps.Clone(b.Arguments)})
+	e.bindings = append(e.bindings, binding{q, key, topic.Words(key), maps.Clone(b.Arguments)})
 }
 
 // unbind removes all bindings of q and tells whether there were any.

@@ -1,19 +1,20 @@
-package memory
+// Package topic matches routing keys against the binding keys of topic exchanges
+// (AMQP 0-9-1, 3.1.3.3), for the router and for the broker in the process.
+package topic
 
 import "strings"
 
-// topicWords splits a routing key or a binding key. The empty key has no words, so
-// that "#" takes it and "*" does not, as in RabbitMQ.
-func topicWords(key string) []string {
+// Words splits a routing key or a binding key at its dots. The empty one has no words, so that "#" takes it and
+// "*" does not, as in RabbitMQ.
+func Words(key string) []string {
 	if key == "" {
 		return nil
 	}
 	return strings.Split(key, ".")
 }
 
-// matchTopic matches the words of a routing key against those of a binding key of
-// a topic exchange (AMQP 0-9-1, 3.1.3.3).
-func matchTopic(pattern, key []string) bool {
+// Match tells whether a binding key takes a routing key, both given as their words.
+func Match(pattern, key []string) bool {
 	p, k := 0, 0
 	hash, mark := -1, 0 // the last # and the first word that it has not taken
 	for k < len(key) {

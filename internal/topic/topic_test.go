@@ -1,4 +1,4 @@
-package memory
+package topic
 
 import (
 	"strings"
@@ -26,16 +26,16 @@ func TestTopicMatchTakesAllKindsOfPatterns(t *testing.T) {
 		{"#.a.#", "b.a.c", true}, {"#.a.#", "b.c", false}, {"a.*.c", "a..c", true}, {"a*", "ab", false},
 		{"#.a.#.b", "a.a.c.b", true}, {"#.a.b.#.c", "a.a.b.b.c", true}, {"#.a.b", "a.b.a", false},
 	} {
-		if got := matchTopic(topicWords(c.pattern), topicWords(c.key)); got != c.want {
+		if got := Match(Words(c.pattern), Words(c.key)); got != c.want {
 			t.Errorf("pattern %q, key %q: %t, want %t", c.pattern, c.key, got, c.want)
 		}
 	}
 }
 
 func TestTopicMatchIsFastOnHostilePatterns(t *testing.T) {
-	pattern := topicWords(strings.Repeat("#.a.", 40) + "b")
-	key := topicWords(strings.Repeat("a.", 120) + "c")
-	if matchTopic(pattern, key) { // an exponential matcher would not come back
+	pattern := Words(strings.Repeat("#.a.", 40) + "b")
+	key := Words(strings.Repeat("a.", 120) + "c")
+	if Match(pattern, key) { // an exponential matcher would not come back
 		t.Error("a pattern that ends in b takes a key that ends in c")
 	}
 }
@@ -48,8 +48,8 @@ func FuzzTopicMatchAgreesWithTheNaiveOne(f *testing.F) {
 		if len(pattern) > 24 || len(key) > 24 {
 			return // the naive one is exponential
 		}
-		p, k := topicWords(pattern), topicWords(key)
-		if got, want := matchTopic(p, k), naiveTopic(p, k); got != want {
+		p, k := Words(pattern), Words(key)
+		if got, want := Match(p, k), naiveTopic(p, k); got != want {
 			t.Errorf("pattern %q, key %q: %t, want %t", pattern, key, got, want)
 		}
 	})
