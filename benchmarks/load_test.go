@@ -24,7 +24,7 @@ func BenchmarkCommitToHandlerUnderLoad(b *testing.B) {
 	go func() { ended <- o.bareRelay(ctx, b, w) }()
 	var theirs, ours stamps
 	running := w.runParley(ctx, b, o, func(u user) { ours.arrived(u.ID) }, ended)
-	raw, err := w.raw.Consume(w.rawQueue(b), "", true, false, false, false, nil)
+	raw, err := w.raw.Consume(w.rawQueue(b), "", false, false, false, false, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -35,6 +35,9 @@ func BenchmarkCommitToHandlerUnderLoad(b *testing.B) {
 				b.Error(err)
 			}
 			theirs.arrived(u.ID)
+			if err := d.Ack(false); err != nil && ctx.Err() == nil {
+				b.Error(err)
+			}
 		}
 	}()
 	<-running
