@@ -129,26 +129,42 @@ func TestFiveParallelCopiesOfEachMessageHaveOneEffect(t *testing.T) {
 	counts.add(t, f.row("5 copies of each message on 8 lanes, with OnTx", int(outcomes.duplicate.Load())))
 }
 
-type outcomeCounts struct{ handled, duplicate atomic.Int64 }
+type outcomeCounts struct{ handled, duplicate, retried atomic.Int64 }
 
 // duplicates publishes each of 400 events five times, mixed, and has a consumer with the given inbox work on them at once.
 func (l *lab) duplicates(store parley.InboxStore[pgx.Tx]) (*outcomeCounts, findings) {
 	l.t.Helper()
+	l.publish(400)
+	l.multiply(5, nil)
+	out := l.settleAll(store, 5*l.count("ledger"), leaveEffect)
+	return out, l.evidence().inEffect()
+}
+
+// publish commits about n events and waits until they are in the queue.
+func (l *lab) publish(n int) {
+	l.t.Helper()
 	relay := l.relay(l.database, l.broker, nil)
-	l.produce(400)
+	l.produce(n)
 	l.drained()
 	relay.stop()
-	l.multiply(5)
+}
+
+// leaveEffect is what a handler does.
+func leaveEffect(ctx context.Context, tx pgx.Tx, e parley.Event[fact]) error {
+	_, err := tx.Exec(ctx, "INSERT INTO effects (number, process) VALUES ($1, 0)", e.Payload.Number)
+	return err
+}
+
+// settleAll has a consumer with an inbox handle events until so many messages are acknowledged.
+func (l *lab) settleAll(store parley.InboxStore[pgx.Tx], messages int, handle func(context.Context, pgx.Tx, parley.Event[fact]) error) *outcomeCounts {
+	l.t.Helper()
 	inbox, err := parley.NewInbox(store, &parley.InboxConfig{Consumer: l.queue})
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	out := &outcomeCounts{}
 	r := parley.NewRouter()
-	parley.OnTx(r, inbox, l.events[0], func(ctx context.Context, tx pgx.Tx, e parley.Event[fact]) error {
-		_, err := tx.Exec(ctx, "INSERT INTO effects (number, process) VALUES ($1, 0)", e.Payload.Number)
-		return err
-	})
+	parley.OnTx(r, inbox, l.events[0], handle)
 	consumer, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
 		Queue: l.queue, Lanes: 8, Prefetch: 100, Logger: quiet,
 		Retry: parley.RetryPolicy{Quick: []time.Duration{}, Delays: []time.Duration{time.Second}},
@@ -158,6 +174,8 @@ func (l *lab) duplicates(store parley.InboxStore[pgx.Tx]) (*outcomeCounts, findi
 				out.handled.Add(1)
 			case parley.OutcomeDuplicate:
 				out.duplicate.Add(1)
+			case parley.OutcomeRetried:
+				out.retried.Add(1)
 			}
 		}},
 	})
@@ -165,17 +183,16 @@ func (l *lab) duplicates(store parley.InboxStore[pgx.Tx]) (*outcomeCounts, findi
 		l.t.Fatal(err)
 	}
 	stop := start(l.t, "consumer", consumer)
-	events := l.count("ledger")
 	eventually(l.t, "all copies are settled", func() bool {
-		return out.handled.Load()+out.duplicate.Load() == int64(5*events)
+		return out.handled.Load()+out.duplicate.Load() == int64(messages)
 	})
 	stop()
-	return out, l.evidence().inEffect()
+	return out
 }
 
 // multiply takes all messages out of the queue and puts each back so many times, the copies side by side, so that
-// they meet on different lanes.
-func (l *lab) multiply(times int) {
+// they meet on different lanes. change, if it is not nil, makes others of them.
+func (l *lab) multiply(times int, change func(*amqp.Publishing)) {
 	l.t.Helper()
 	err := l.onBroker(func(ch *amqp.Channel) error {
 		q, err := ch.QueueDeclarePassive(l.queue, true, false, false, false, nil)
@@ -195,11 +212,15 @@ func (l *lab) multiply(times int) {
 		}
 		var last *amqp.DeferredConfirmation
 		for d := range slices.Values(all) {
+			m := amqp.Publishing{
+				MessageId: d.MessageId, Type: d.Type, Headers: d.Headers, ContentType: d.ContentType,
+				DeliveryMode: amqp.Persistent, Timestamp: d.Timestamp, AppId: d.AppId, Body: d.Body,
+			}
+			if change != nil {
+				change(&m)
+			}
 			for range times {
-				last, err = ch.PublishWithDeferredConfirm(d.Exchange, d.RoutingKey, true, false, amqp.Publishing{
-					MessageId: d.MessageId, Type: d.Type, Headers: d.Headers, ContentType: d.ContentType,
-					DeliveryMode: amqp.Persistent, Timestamp: d.Timestamp, AppId: d.AppId, Body: d.Body,
-				})
+				last, err = ch.PublishWithDeferredConfirm(d.Exchange, d.RoutingKey, true, false, m)
 				if err != nil {
 					return err
 				}

@@ -138,8 +138,9 @@ func (s *subscription) lost() error {
 	return errors.New("connection closed")
 }
 
-// answerTimeout is how long the broker may take to answer the end of a subscription.
-const answerTimeout = 2 * time.Second
+// answerTimeout is how long the broker may take to answer the end of a subscription. It comes after the grace of the
+// handlers, when a supervisor is about to lose its patience.
+const answerTimeout = time.Second
 
 // Close implements parley.Subscription. It closes the channel without cancelling the
 // consumer first: with a single active consumer the next one must not start while

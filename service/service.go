@@ -156,7 +156,7 @@ const (
 	// closeTimeout bounds the end of the broker's connections.
 	closeTimeout = 3 * time.Second
 	// databaseCloseTimeout is short: nobody but a handler that never returns uses the database by then.
-	databaseCloseTimeout = time.Second
+	databaseCloseTimeout = 500 * time.Millisecond
 )
 
 // Close ends the connections. Run has returned by then. It does not wait for a handler that never returns,

@@ -34,10 +34,14 @@ type victim struct {
 	fail, park int64
 	// withoutInbox handles what comes, duplicates too.
 	withoutInbox bool
+	// mended handles well what asks for misconduct.
+	mended bool
+	// ordered handles the events of one exchange in their order.
+	ordered bool
 }
 
 func newVictim(s *service.Service) (v *victim, err error) {
-	v = &victim{s: s, withoutInbox: os.Getenv("VICTIM_WITHOUT_INBOX") != ""}
+	v = &victim{s: s, withoutInbox: os.Getenv("VICTIM_WITHOUT_INBOX") != "", mended: os.Getenv("VICTIM_MENDED") != "", ordered: os.Getenv("VICTIM_ORDERED") != ""}
 	if v.fail, err = number("VICTIM_FAIL"); err == nil {
 		v.park, err = number("VICTIM_PARK")
 	}
@@ -82,11 +86,15 @@ func contracts(s *service.Service) []*parley.EventType[fact] {
 }
 
 func (v *victim) register() {
+	var options []parley.RouteOption
+	if v.ordered {
+		options = append(options, parley.Ordered(func(d *parley.Delivery) string { return d.Exchange }))
+	}
 	for _, event := range contracts(v.s) {
 		if v.withoutInbox {
-			parley.On(v.s.Router, event, v.effectAlone)
+			parley.On(v.s.Router, event, v.effectAlone, options...)
 		} else {
-			parley.OnTx(v.s.Router, v.s.Inbox, event, v.effect)
+			parley.OnTx(v.s.Router, v.s.Inbox, event, v.effect, options...)
 		}
 	}
 	for _, e := range v.s.Settings.Exchanges {
@@ -110,7 +118,11 @@ func (v *victim) effect(ctx context.Context, tx *service.Tx, e parley.Event[fact
 	if v.fail > 0 && e.Payload.Number%v.fail == 0 && e.Delivery.Attempt == 1 {
 		return errPlanned
 	}
-	return leaveEffect(ctx, tx, e.Payload.Number)
+	if err := leaveEffect(ctx, tx, e.Payload.Number); err != nil {
+		return err
+	}
+	v.conduct(&e)
+	return nil
 }
 
 // effectAlone is the same for a consumer without an inbox.
