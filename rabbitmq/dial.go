@@ -42,18 +42,6 @@ func (b *Broker) dialAny(role string, first int) (*session, int, error) {
 	return nil, first, failures
 }
 
-// loginError tells that the broker answered but does not let us in: a matter of
-// configuration, not of time.
-type loginError struct {
-	a     address
-	cause *amqp.Error
-}
-
-func (e *loginError) Error() string {
-	return fmt.Sprintf("log in to %s, virtual host %q, as %q: %s (are user, password and virtual host right?)",
-		e.a, e.a.vhost, e.a.user, e.a.redact(e.cause))
-}
-
 func (b *Broker) dial(role string, a address) (*session, error) {
 	w, err := b.dialTCP(a)
 	if err != nil {
@@ -69,10 +57,12 @@ func (b *Broker) dial(role string, a address) (*session, error) {
 		return newSession(conn, w), nil
 	}
 	_ = w.Close() // the error is err
-	if cause, ok := errors.AsType[*amqp.Error](err); ok {
-		if cause.Code == amqp.AccessRefused || cause.Code == amqp.NotAllowed {
-			return nil, &loginError{a, cause}
-		}
+	if r := a.refused(err); r != nil {
+		return nil, r
+	}
+	if errors.Is(err, amqp.ErrCredentials) || errors.Is(err, amqp.ErrVhost) {
+		err = errors.New("the connection ended in mid-login (a broker that does not say why may do so to a wrong user, password or virtual host)")
+	} else if cause, ok := errors.AsType[*amqp.Error](err); ok {
 		err = plain(cause)
 	}
 	return nil, fmt.Errorf("connect to %s: %s", a, a.redact(err))
@@ -90,8 +80,7 @@ func (b *Broker) open(w *wire, a address, properties amqp.Table) (*amqp.Connecti
 		conn = secured
 	}
 	return amqp.Open(conn, amqp.Config{
-		// A new credential for each dial: the library wipes it.
-		SASL:       []amqp.Authentication{&amqp.PlainAuth{Username: a.user, Password: a.password}},
+		SASL:       []amqp.Authentication{&login{amqp.PlainAuth{Username: a.user, Password: a.password}, properties}},
 		Vhost:      a.vhost,
 		Heartbeat:  b.cfg.Heartbeat,
 		FrameSize:  frameMax,

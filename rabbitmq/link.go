@@ -16,7 +16,8 @@ import (
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = 10 * time.Second
-	loginPause   = 5 * time.Second
+	// refusedPause is the shortest pause after a refusal: configurations change slowly.
+	refusedPause = 5 * time.Second
 	// healthy is how long a session must live to be no part of a series of failures.
 	healthy = 5 * time.Second
 )
@@ -109,8 +110,8 @@ func (l *link) pause() time.Duration {
 	}
 	ceiling := min(longestPause, firstPause<<min(l.failures-1, 20))
 	pause := ceiling/10 + rand.N(ceiling)
-	if _, refused := errors.AsType[*loginError](l.failure); refused {
-		pause = max(pause, loginPause)
+	if _, refused := refusals(l.failure); refused {
+		pause = max(pause, refusedPause)
 	}
 	return pause
 }
@@ -120,6 +121,7 @@ func (l *link) connect(first int, pause time.Duration, attempt chan<- struct{}) 
 	defer close(attempt)
 	s, n, err := l.dial(first, pause)
 	l.mu.Lock()
+	before := l.failure
 	l.attempt, l.failure = nil, err
 	if err != nil {
 		l.failures++
@@ -128,10 +130,22 @@ func (l *link) connect(first int, pause time.Duration, attempt chan<- struct{}) 
 	}
 	l.mu.Unlock()
 	if err != nil && l.b.life.Err() == nil {
-		l.b.cfg.Logger.Warn("rabbitmq: cannot connect", "connection", l.role, "err", err)
+		l.logFailure(err, before)
 	}
 	if err == nil && l.b.cfg.Hooks.Connected != nil {
 		l.b.cfg.Hooks.Connected(l.role)
+	}
+}
+
+// logFailure tells of a refusal once, as an error: nothing will change until somebody does something about it.
+func (l *link) logFailure(err, before error) {
+	kinds, refused := refusals(err)
+	if !refused {
+		l.b.cfg.Logger.Warn("rabbitmq: cannot connect", "connection", l.role, "err", err)
+		return
+	}
+	if earlier, _ := refusals(before); earlier != kinds {
+		l.b.cfg.Logger.Error("rabbitmq: the broker refuses the connection, which is tried again slowly", "connection", l.role, "err", err)
 	}
 }
 
