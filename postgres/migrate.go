@@ -4,16 +4,22 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+// migrationPatience is how long one process waits for the migrations of another.
+const migrationPatience = time.Minute
 
 // A Migration is one step of the tables' history.
 type Migration struct {
@@ -22,21 +28,52 @@ type Migration struct {
 	Applied bool
 }
 
-func provider(db *sql.DB) (*goose.Provider, error) {
+// provider keeps replicas that start at once from making the same table twice: by a lock of the session, or by pooled if
+// it is not nil.
+func provider(db *sql.DB, pooled *pooledLock) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err
 	}
-	// Replicas that start at once would make the same table twice.
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
-	if err != nil {
-		return nil, err
+	locking := goose.WithLocker(pooled)
+	if pooled == nil {
+		session, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, uint64(migrationPatience/time.Second)))
+		if err != nil {
+			return nil, err
+		}
+		locking = goose.WithSessionLocker(session)
 	}
-	return goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("parley_migrations"), goose.WithSessionLocker(locker))
+	return goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("parley_migrations"), locking)
 }
 
-func migrate(ctx context.Context, db *sql.DB) error {
-	p, err := provider(db)
+// A pooledLock is the same lock, held by a transaction on a connection of its own: that of a session would stay behind in a
+// transaction pooler, where the unlocking comes to another session.
+type pooledLock struct {
+	cfg  *pgx.ConnConfig
+	conn *pgx.Conn
+}
+
+// Lock implements lock.Locker.
+func (l *pooledLock) Lock(ctx context.Context, _ *sql.DB) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, migrationPatience)
+	defer cancel()
+	if l.conn, err = pgx.ConnectConfig(ctx, l.cfg); err != nil {
+		return err
+	}
+	if _, err = l.conn.Exec(ctx, "BEGIN"); err == nil {
+		_, err = l.conn.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", lock.DefaultLockID)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("wait for the migrations of another process: %w", err), l.conn.Close(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+// Unlock implements lock.Locker.
+func (l *pooledLock) Unlock(ctx context.Context, _ *sql.DB) error { return l.conn.Close(ctx) }
+
+func migrate(ctx context.Context, db *sql.DB, pooled *pooledLock) error {
+	p, err := provider(db, pooled)
 	if err == nil {
 		_, err = p.Up(ctx)
 	}
@@ -47,7 +84,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 func migrationStatus(ctx context.Context, db *sql.DB) ([]Migration, error) {
-	p, err := provider(db)
+	p, err := provider(db, nil)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: migration status: %w", err)
 	}

@@ -25,20 +25,24 @@ func newPool(t *testing.T) *pgxpool.Pool {
 }
 
 func TestProcessesThatMigrateAtOnceDoNotCollide(t *testing.T) {
-	pool := newPool(t)
-	var wg sync.WaitGroup
-	for range 5 {
-		wg.Go(func() {
-			store, err := postgres.New(pool, nil)
-			if err == nil {
-				err = store.Migrate(t.Context())
+	for name, cfg := range map[string]*postgres.Config{"direct": nil, "for a pooler": {PollOnly: true}} {
+		t.Run(name, func(t *testing.T) {
+			pool := newPool(t)
+			var wg sync.WaitGroup
+			for range 5 {
+				wg.Go(func() {
+					store, err := postgres.New(pool, cfg)
+					if err == nil {
+						err = store.Migrate(t.Context())
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				})
 			}
-			if err != nil {
-				t.Error(err)
-			}
+			wg.Wait()
 		})
 	}
-	wg.Wait()
 }
 
 func TestTablesInASchemaOfTheirOwn(t *testing.T) {

@@ -16,7 +16,8 @@ import (
 type Config struct {
 	// Schema is where the tables are. Default: the first schema of the search path.
 	Schema string
-	// PollOnly does without LISTEN, for connections through a transaction pooler.
+	// PollOnly does without LISTEN and locks of sessions, for connections through a transaction pooler. The pool has to do
+	// without prepared statements then: set its DefaultQueryExecMode to pgx.QueryExecModeExec.
 	PollOnly bool
 }
 
@@ -65,7 +66,14 @@ func (s *Store) Migrate(ctx context.Context) error {
 			return fmt.Errorf("postgres: migrate: create schema: %w", err)
 		}
 	}
-	return migrate(ctx, db)
+	return migrate(ctx, db, s.pooledLock())
+}
+
+func (s *Store) pooledLock() *pooledLock {
+	if !s.cfg.PollOnly {
+		return nil
+	}
+	return &pooledLock{cfg: s.pool.Config().ConnConfig}
 }
 
 // MigrationStatus lists the migrations and which of them are applied.
@@ -117,7 +125,7 @@ func (s *SQLStore) Migrate(ctx context.Context) error {
 	if err := s.checkSearchPath(ctx); err != nil {
 		return err
 	}
-	return migrate(ctx, s.db)
+	return migrate(ctx, s.db, nil)
 }
 
 // MigrationStatus lists the migrations and which of them are applied.

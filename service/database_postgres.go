@@ -18,6 +18,11 @@ func openPostgres(s *Settings) (database, error) {
 	if s.AppID != "" && cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = s.AppID
 	}
+	// A transaction pooler gives each transaction another session: a statement prepared in one is unknown in the next.
+	// The URL may choose another mode (default_query_exec_mode).
+	if s.Database.PollOnly && cfg.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	if err != nil {
 		return nil, redacted(err, s.secrets()...)

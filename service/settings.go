@@ -97,8 +97,8 @@ type DatabaseSettings struct {
 	Table string `key:"table" doc:"outbox table of a Django service (services_communication_publishedeventqueue) instead of parley's own"`
 	// Schema is where the tables are (PostgreSQL).
 	Schema string `key:"schema" doc:"schema of the tables (PostgreSQL); default: the first of the search path"`
-	// PollOnly does without LISTEN (PostgreSQL).
-	PollOnly bool `key:"poll_only" doc:"do without LISTEN, for connections through a transaction pooler (PostgreSQL)"`
+	// PollOnly does without LISTEN and prepared statements (PostgreSQL).
+	PollOnly bool `key:"poll_only" doc:"do without LISTEN and prepared statements, for connections through a transaction pooler (PostgreSQL)"`
 	// MaxConnections bounds the connections of this process.
 	MaxConnections int `key:"max_connections" doc:"most connections of this process to the database" default:"16" min:"2" max:"10000"`
 	// Migrate brings the tables up to date before relay or consumer start.
