@@ -97,7 +97,8 @@ func TestAProducerAndARelayBehindATransactionPoolerLoseNothing(t *testing.T) {
 	s.Database, s.Settings = address, []string{"PARLEY_DATABASE_POLL_ONLY=true"}
 	relay := spawn(t, s)
 	relay.works()
-	felt := unprepared(t, address)
+	felt := 0
+	eventually(t, "the pooler loses prepared statements", func() bool { felt += unprepared(t, address); return felt > 0 })
 	undone := l.unruly(3 * time.Second)
 	l.drained()
 	if n := relay.complaints(); n > 0 {

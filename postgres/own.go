@@ -94,8 +94,15 @@ func (t *pooledTx) send(ctx context.Context, statements []statement, commit bool
 	if commit {
 		b.Queue("COMMIT").Exec(committed)
 	}
-	return t.c.SendBatch(ctx, &b).Close()
+	err := t.c.SendBatch(ctx, &b).Close()
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == readOnlyTransaction {
+		// The session may stay so for ever although the database is writable again: the next one asks afresh.
+		return errors.Join(err, t.c.Conn().Close(context.WithoutCancel(ctx)))
+	}
+	return err
 }
+
+const readOnlyTransaction = "25006" // SQLSTATE
 
 func queue(b *pgx.Batch, statements []statement) {
 	for _, s := range statements {
