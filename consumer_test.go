@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,138 +16,6 @@ import (
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/memory"
 )
-
-// A stage is a broker with one queue, "q", and a consumer of it, in virtual time.
-type stage struct {
-	t        *testing.T
-	ctx      context.Context
-	broker   *memory.Broker
-	router   *parley.Router
-	consumer *parley.Consumer
-	start    time.Time
-	stop     func() error
-
-	mu      sync.Mutex // guards the fields below
-	reports []parley.ConsumerReport
-	handled []string // "<time since start> <body>", as note writes them
-}
-
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
-
-// onStage runs play in a bubble. routes registers the handlers; cfg may be nil.
-func onStage(t *testing.T, cfg *parley.ConsumerConfig, routes func(s *stage), play func(s *stage)) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &stage{t: t, broker: memory.NewBroker(nil), router: parley.NewRouter(), start: time.Now()}
-		routes(s)
-		if cfg == nil {
-			cfg = &parley.ConsumerConfig{}
-		}
-		cfg.Queue, cfg.Topology, cfg.Logger = "q", topology("q"), quiet
-		cfg.Hooks.Done = func(r parley.ConsumerReport) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.reports = append(s.reports, r)
-		}
-		s.begin(cfg)
-		play(s)
-		if err := s.stop(); err != nil {
-			t.Errorf("consumer: %v", err)
-		}
-	})
-}
-
-func (s *stage) begin(cfg *parley.ConsumerConfig) {
-	s.t.Helper()
-	var err error
-	if s.consumer, err = parley.NewConsumer(s.broker, s.router, cfg); err != nil {
-		s.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(s.t.Context())
-	s.ctx = ctx
-	done := make(chan error, 1)
-	go func() { done <- s.consumer.Run(ctx) }()
-	s.stop = func() error { cancel(); return <-done }
-	synctest.Wait()
-}
-
-// note records that a delivery was handled.
-func (s *stage) note(d *parley.Delivery) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.handled = append(s.handled, fmt.Sprintf("%v %s", time.Since(s.start), d.Body))
-}
-
-func (s *stage) notes() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.handled)
-}
-
-// publish sends messages to exchange "user".
-func (s *stage) publish(messages ...parley.Message) {
-	s.t.Helper()
-	for i := range messages {
-		if messages[i].Exchange == "" && messages[i].RoutingKey == "" {
-			messages[i].Exchange, messages[i].RoutingKey = "user", "k"
-		}
-	}
-	if errs := s.broker.Publish(s.ctx, messages); errs != nil {
-		s.t.Fatalf("publish: %v", errs)
-	}
-}
-
-// wait lets virtual time pass.
-func (s *stage) wait(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
-func (s *stage) outcomes() []parley.Outcome {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]parley.Outcome, len(s.reports))
-	for i, r := range s.reports {
-		out[i] = r.Outcome
-	}
-	return out
-}
-
-func (s *stage) wantOutcomes(want ...parley.Outcome) {
-	s.t.Helper()
-	if got := s.outcomes(); !slices.Equal(got, want) {
-		s.t.Errorf("outcomes %v, want %v", got, want)
-	}
-}
-
-// parked takes all messages out of the parked queue.
-func (s *stage) parked() []*parley.Delivery {
-	s.t.Helper()
-	sub, err := s.broker.Subscribe(s.ctx, parley.ParkedQueue("q"), parley.SubscribeOptions{Prefetch: 1000})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer sub.Close()
-	var out []*parley.Delivery
-	for {
-		ctx, cancel := context.WithTimeout(s.ctx, time.Second)
-		d, err := sub.Next(ctx)
-		cancel()
-		if err != nil {
-			return out
-		}
-		out = append(out, d)
-	}
-}
-
-func text(body string) parley.Message {
-	return parley.Message{ID: "id-" + body[:min(len(body), 20)], Body: []byte(body)}
-}
-
-func keyed(key, body string) parley.Message {
-	m := text(body)
-	m.SetHeader(parley.HeaderKey, key)
-	return m
-}
 
 func TestFailingDeliveryIsTriedByPlanAndThenParked(t *testing.T) {
 	var at []time.Duration
@@ -259,101 +125,6 @@ func TestForgedHistoryIsParkedAndReachesNoHandler(t *testing.T) {
 		parked := s.parked()
 		if len(parked) != 1 || !strings.Contains(parked[0].Header("parley-parked-reason"), "not signed") {
 			t.Errorf("parked %v, want the message with its reason", parked)
-		}
-	})
-}
-
-func TestKeysOfAnOrderedRouteKeepTheirOrderThroughRetries(t *testing.T) {
-	failures := map[string]int{"a1": 2, "b2": 1}
-	var mu sync.Mutex
-	onStage(t, nil, func(s *stage) {
-		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
-			mu.Lock()
-			defer mu.Unlock()
-			if failures[string(d.Body)] > 0 {
-				failures[string(d.Body)]--
-				return errors.New("not yet")
-			}
-			s.note(d)
-			return nil
-		}, parley.Ordered(nil))
-	}, func(s *stage) {
-		s.publish(keyed("a", "a1"), keyed("a", "a2"), keyed("b", "b1"), keyed("c", "c1"), keyed("b", "b2"), keyed("b", "b3"), keyed("c", "c2"))
-		synctest.Wait()
-		for _, body := range []string{"b1", "c1", "c2"} {
-			if !slices.Contains(s.notes(), "0s "+body) {
-				t.Errorf("%s was held up by another key: %v", body, s.notes())
-			}
-		}
-		s.wait(time.Minute)
-		for _, order := range [][]string{{"a1", "a2"}, {"b1", "b2", "b3"}, {"c1", "c2"}} {
-			var got []string
-			for _, n := range s.notes() {
-				body := n[strings.Index(n, " ")+1:]
-				if body[0] == order[0][0] {
-					got = append(got, body)
-				}
-			}
-			if !slices.Equal(got, order) {
-				t.Errorf("handled %v, want %v", got, order)
-			}
-		}
-	})
-}
-
-func TestFailingKeyDoesNotUseUpThePrefetch(t *testing.T) {
-	cfg := &parley.ConsumerConfig{Prefetch: 10, KillSwitch: parley.KillSwitchConfig{Share: 2}}
-	onStage(t, cfg, func(s *stage) {
-		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
-			if d.Key() == "bad" {
-				return errors.New("no")
-			}
-			s.note(d)
-			return nil
-		}, parley.Ordered(nil))
-	}, func(s *stage) {
-		for i := range 30 {
-			s.publish(keyed("bad", fmt.Sprint("bad", i)))
-		}
-		s.publish(keyed("good", "good"))
-		s.wait(10 * time.Minute)
-		if len(s.notes()) != 1 {
-			t.Errorf("the good key is held up")
-		}
-	})
-}
-
-func TestHoldKeyParksWhatFollowsInOrder(t *testing.T) {
-	var broken atomic.Bool
-	broken.Store(true)
-	onStage(t, nil, func(s *stage) {
-		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
-			if broken.Load() && string(d.Body) == "1" {
-				return parley.Park(errors.New("no"))
-			}
-			s.note(d)
-			return nil
-		}, parley.Ordered(nil), parley.HoldKey())
-	}, func(s *stage) {
-		s.publish(keyed("a", "1"), keyed("b", "other"))
-		s.wait(time.Second)
-		s.publish(keyed("a", "2"), keyed("a", "3"))
-		s.wait(time.Second)
-		if got := s.notes(); len(got) != 1 {
-			t.Fatalf("handled %v, want only the other key's", got)
-		}
-		broken.Store(false)
-		n, err := parley.ReplayParked(s.ctx, s.broker, "q", nil)
-		if err != nil || n != 3 {
-			t.Fatalf("replayed %d (%v), want 3", n, err)
-		}
-		s.wait(time.Minute)
-		var bodies []string
-		for _, n := range s.notes() {
-			bodies = append(bodies, n[strings.Index(n, " ")+1:])
-		}
-		if !slices.Equal(bodies, []string{"other", "1", "2", "3"}) {
-			t.Errorf("handled %v", bodies)
 		}
 	})
 }
@@ -521,19 +292,6 @@ func TestFailedDeliveryStaysInHandUntilItsCopyIsSafe(t *testing.T) {
 	})
 }
 
-func TestPanickingKeyFunctionParksItsMessageOnly(t *testing.T) {
-	onStage(t, nil, func(s *stage) {
-		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error { s.note(d); return nil },
-			parley.Ordered(func(d *parley.Delivery) string { return string(d.Body[10:]) }))
-	}, func(s *stage) {
-		s.publish(text("short"), text("long enough for a key"))
-		s.wait(time.Second)
-		if got := s.outcomes(); len(got) != 2 || !slices.Contains(got, parley.OutcomeParked) || len(s.notes()) != 1 {
-			t.Errorf("outcomes %v", got)
-		}
-	})
-}
-
 func TestUnhandledDeliveriesAreAckedOrParked(t *testing.T) {
 	for policy, want := range map[parley.UnhandledPolicy]parley.Outcome{parley.UnhandledAck: parley.OutcomeUnhandled, parley.UnhandledPark: parley.OutcomeParked} {
 		onStage(t, &parley.ConsumerConfig{Unhandled: policy}, func(s *stage) {
@@ -544,41 +302,6 @@ func TestUnhandledDeliveriesAreAckedOrParked(t *testing.T) {
 			s.wantOutcomes(want)
 		})
 	}
-}
-
-func TestHoldKeyHoldsFollowersInHand(t *testing.T) {
-	var got []string
-	onStage(t, nil, func(s *stage) {
-		s.router.HandleFunc("user", "#", func(_ context.Context, d *parley.Delivery) error {
-			got = append(got, string(d.Body))
-			if string(d.Body) == "1" {
-				time.Sleep(time.Second)
-				return parley.Park(errors.New("bad"))
-			}
-			return nil
-		}, parley.Ordered(func(*parley.Delivery) string { return "k" }), parley.HoldKey())
-	}, func(s *stage) {
-		for _, b := range []string{"1", "2", "3"} {
-			if errs := s.broker.Publish(s.ctx, []parley.Message{{Exchange: "user", RoutingKey: "a", Body: []byte(b)}}); errs != nil {
-				t.Fatal(errs)
-			}
-		}
-		time.Sleep(5 * time.Second)
-	})
-	if len(got) != 1 {
-		t.Errorf("handled %v, want only 1: 2 and 3 are behind a parked message of their key", got)
-	}
-}
-
-func TestOrderedRouteIsHeldToTheLimitWithTheConsumersPolicy(t *testing.T) {
-	onStage(t, nil, func(s *stage) {
-		s.router.HandleFunc("user", "#", func(context.Context, *parley.Delivery) error { return nil }, parley.Ordered(nil))
-	}, func(s *stage) {
-		_, err := parley.NewConsumer(s.broker, s.router, &parley.ConsumerConfig{Queue: "q2", Retry: parley.RetryPolicy{Delays: []time.Duration{2 * time.Hour}}})
-		if err == nil {
-			t.Error("an ordered route with a retry of 2h is accepted; RabbitMQ ends the channel after 30m")
-		}
-	})
 }
 
 func TestUnknownUnroutablePolicyIsRefused(t *testing.T) {
@@ -596,31 +319,4 @@ func TestTooShortKillSwitchWindowIsRefused(t *testing.T) {
 			t.Error("KillSwitch.Window 5ns accepted; note divides by zero")
 		}
 	})
-}
-
-func TestHoldKeyOutlivesAReplayThatFailsAgain(t *testing.T) {
-	var got []string
-	onStage(t, nil, func(s *stage) {
-		s.router.HandleFunc("user", "#", func(_ context.Context, d *parley.Delivery) error {
-			got = append(got, string(d.Body))
-			if string(d.Body) == "1" {
-				return parley.Park(errors.New("bad"))
-			}
-			return nil
-		}, parley.Ordered(func(*parley.Delivery) string { return "k" }), parley.HoldKey())
-	}, func(s *stage) {
-		for _, b := range []string{"1", "2"} {
-			if errs := s.broker.Publish(s.ctx, []parley.Message{{Exchange: "user", RoutingKey: "a", Body: []byte(b)}}); errs != nil {
-				t.Fatal(errs)
-			}
-			time.Sleep(5 * time.Second) // 1 is parked before 2 arrives
-		}
-		if n, err := parley.ReplayParked(s.ctx, s.broker, "q", nil); n != 2 || err != nil {
-			t.Fatal(n, err)
-		}
-		time.Sleep(5 * time.Second)
-	})
-	if len(got) != 2 {
-		t.Errorf("handled %v, want [1 1]: 2 is still behind 1", got)
-	}
 }
