@@ -134,7 +134,7 @@ func allStacks() string {
 // decide says what becomes of a delivery after an attempt that returned err.
 func (c *Consumer) decide(l *lanes, j *job, err error) verdict {
 	if err == nil {
-		c.kill.note(nil)
+		c.kill.note(nil, 0)
 		return verdict{action: actAck, outcome: OutcomeHandled}
 	}
 	if err == errUnhandled {
@@ -168,7 +168,7 @@ func (c *Consumer) retry(l *lanes, j *job, policy RetryPolicy, after time.Durati
 	exhausted := j.hops >= len(policy.Delays)
 	// A probe of an ordered route goes through its whole plan here, as it cannot move on.
 	waits := j.key != "" && !exhausted && c.kill.isProbing()
-	if after == 0 && !waits && c.tripped(l, err) {
+	if after == 0 && !waits && c.tripped(l, j, err) {
 		return verdict{action: actReturn, err: err}
 	}
 	if exhausted {
@@ -184,9 +184,9 @@ func (c *Consumer) retry(l *lanes, j *job, policy RetryPolicy, after time.Durati
 
 // tripped counts a failure. When too much fails, it ends the session: the deliveries go
 // back to their queue instead of through the delay queues.
-func (c *Consumer) tripped(l *lanes, err error) bool {
+func (c *Consumer) tripped(l *lanes, j *job, err error) bool {
 	probing := c.kill.isProbing()
-	if c.kill.note(err) {
+	if c.kill.note(err, j.hops+j.d.history.Replays) {
 		l.mu.Lock()
 		l.end()
 		l.wakeAll()
