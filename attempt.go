@@ -162,7 +162,7 @@ func (c *Consumer) decide(l *lanes, j *job, err error) verdict {
 
 // retry says how a delivery is tried again, if it is.
 func (c *Consumer) retry(l *lanes, j *job, policy RetryPolicy, after time.Duration, err error) verdict {
-	if after == 0 && j.hops == 0 && j.tries <= len(policy.Quick) {
+	if after == 0 && j.hops == 0 && j.tries <= len(policy.Quick) && !slow(policy, err) {
 		return verdict{action: actRest, wait: spread(policy.Quick[j.tries-1]), err: err}
 	}
 	exhausted := j.hops >= len(policy.Delays)
@@ -180,6 +180,12 @@ func (c *Consumer) retry(l *lanes, j *job, policy RetryPolicy, after time.Durati
 		return verdict{action: actRest, wait: wait, err: err}
 	}
 	return verdict{action: actHop, wait: wait, err: err}
+}
+
+// slow tells that a handler was ended by its timeout and that there is a delay queue for its message. If all handlers hang, several
+// tries here of all that is in hand take longer than the 30 minutes after which RabbitMQ ends the channel.
+func slow(policy RetryPolicy, err error) bool {
+	return errors.Is(err, errHandlerTimeout) && len(policy.Delays) > 0
 }
 
 // tripped counts a failure. When too much fails, it ends the session: the deliveries go
