@@ -134,7 +134,7 @@ func allStacks() string {
 // decide says what becomes of a delivery after an attempt that returned err.
 func (c *Consumer) decide(l *lanes, j *job, err error) verdict {
 	if err == nil {
-		c.kill.note(nil)
+		c.kill.note(nil, 0)
 		return verdict{action: actAck, outcome: OutcomeHandled}
 	}
 	if err == errUnhandled {
@@ -162,13 +162,13 @@ func (c *Consumer) decide(l *lanes, j *job, err error) verdict {
 
 // retry says how a delivery is tried again, if it is.
 func (c *Consumer) retry(l *lanes, j *job, policy RetryPolicy, after time.Duration, err error) verdict {
-	if after == 0 && j.hops == 0 && j.tries <= len(policy.Quick) {
+	if after == 0 && j.hops == 0 && j.tries <= len(policy.Quick) && !slow(policy, err) {
 		return verdict{action: actRest, wait: spread(policy.Quick[j.tries-1]), err: err}
 	}
 	exhausted := j.hops >= len(policy.Delays)
 	// A probe of an ordered route goes through its whole plan here, as it cannot move on.
 	waits := j.key != "" && !exhausted && c.kill.isProbing()
-	if after == 0 && !waits && c.tripped(l, err) {
+	if after == 0 && !waits && c.tripped(l, j, err) {
 		return verdict{action: actReturn, err: err}
 	}
 	if exhausted {
@@ -182,11 +182,17 @@ func (c *Consumer) retry(l *lanes, j *job, policy RetryPolicy, after time.Durati
 	return verdict{action: actHop, wait: wait, err: err}
 }
 
+// slow tells that a handler was ended by its timeout and that there is a delay queue for its message. If all handlers hang, several
+// tries here of all that is in hand take longer than the 30 minutes after which RabbitMQ ends the channel.
+func slow(policy RetryPolicy, err error) bool {
+	return errors.Is(err, errHandlerTimeout) && len(policy.Delays) > 0
+}
+
 // tripped counts a failure. When too much fails, it ends the session: the deliveries go
 // back to their queue instead of through the delay queues.
-func (c *Consumer) tripped(l *lanes, err error) bool {
+func (c *Consumer) tripped(l *lanes, j *job, err error) bool {
 	probing := c.kill.isProbing()
-	if c.kill.note(err) {
+	if c.kill.note(err, j.hops+j.d.history.Replays) {
 		l.mu.Lock()
 		l.end()
 		l.wakeAll()

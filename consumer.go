@@ -53,7 +53,8 @@ type ConsumerConfig struct {
 	// Lanes is how many deliveries are handled at once. Default: 16.
 	Lanes int
 	// Prefetch bounds the deliveries in hand. It is lowered while messages are so large that
-	// MaxBytes does not hold as many. Default: 4 times Lanes, at most 300.
+	// MaxBytes does not hold as many; the first are taken for 1 MiB each. Default: 4 times
+	// Lanes, at most 300.
 	Prefetch int
 	// Unhandled says what becomes of deliveries that no route takes. Default: UnhandledAck.
 	Unhandled UnhandledPolicy
@@ -73,7 +74,9 @@ type ConsumerConfig struct {
 	MaxBytes int
 	// KillSwitch pauses consuming when too much fails at once.
 	KillSwitch KillSwitchConfig
-	// HandlerTimeout is how long an attempt may take; then its context ends. Default: 5m.
+	// HandlerTimeout is how long an attempt may take; then its context ends, and the next one comes from
+	// a delay queue, if there is one. Prefetch/Lanes times as long must be less than RabbitMQ's
+	// consumer_timeout, 30 minutes: then it ends the channel. Default: 5m.
 	HandlerTimeout time.Duration
 	// StuckAfter is how much longer a handler may take to notice that. Then it is
 	// reported as stuck, and another worker takes its place. Default: 10s.

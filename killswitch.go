@@ -14,7 +14,8 @@ import (
 type KillSwitchConfig struct {
 	// Share of failed deliveries, 0 to 1, that trips the switch. Default: 0.5. Above 1 it never trips.
 	Share float64
-	// Minimum is how many deliveries must have had an outcome within Window. Default: 10.
+	// Minimum is how many deliveries must have had an outcome within Window. Three times as many messages
+	// that fail for the first time, with no success between them, trip the switch whatever was handled before. Default: 10.
 	Minimum int
 	// Window is how far back outcomes count. Default: 1m.
 	Window time.Duration
@@ -43,19 +44,20 @@ type killSwitch struct {
 
 	mu      sync.Mutex // guards the fields below
 	slots   [killSwitchSlots]struct{ good, bad int }
+	streak  int       // messages that have failed for the first time since the last success
 	current int64     // number of the newest slot since the epoch
 	open    error     // why consuming is paused
 	since   time.Time // when it was tripped
 	probing bool
 }
 
-// note counts an outcome and returns true when it has just tripped the switch.
-func (k *killSwitch) note(failure error) bool {
+// note counts an outcome, of a message that has failed so many times earlier, and returns true when it has just tripped the switch.
+func (k *killSwitch) note(failure error, earlier int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.probing {
 		if failure == nil {
-			k.open, k.probing = nil, false
+			k.open, k.probing, k.streak = nil, false, 0
 			clear(k.slots[:])
 			return false
 		}
@@ -66,19 +68,33 @@ func (k *killSwitch) note(failure error) bool {
 	slot := &k.slots[k.current%killSwitchSlots]
 	if failure == nil {
 		slot.good++
+		k.streak = 0
 		return false
 	}
 	slot.bad++
+	if earlier == 0 {
+		k.streak++
+	}
 	good, bad := 0, 0
 	for _, s := range k.slots {
 		good, bad = good+s.good, bad+s.bad
 	}
-	if k.open != nil || good+bad < k.cfg.Minimum || float64(bad) <= k.cfg.Share*float64(good+bad) {
+	if k.open != nil || good+bad < k.cfg.Minimum || float64(bad) <= k.cfg.Share*float64(good+bad) && !k.inARow(bad) {
 		return false
 	}
 	k.since = time.Now()
 	k.open = fmt.Errorf("%d of %d deliveries failed: %w", bad, good+bad, failure)
 	return true
+}
+
+// streakFactor times the minimum of failures in a row trip the switch.
+const streakFactor = 3
+
+// inARow tells that so many messages have failed, with no success between them, that the fault is not theirs. After a busy
+// minute it would take as many failures as there were successes to get the share up. Only those that fail for the first time
+// count: poison comes back from its delay queue together. bad counts the failures within the window; mu is held.
+func (k *killSwitch) inARow(bad int) bool {
+	return k.cfg.Share <= 1 && min(bad, k.streak) >= streakFactor*k.cfg.Minimum
 }
 
 func (k *killSwitch) advance(now time.Time) {

@@ -33,12 +33,20 @@ func (p *prefetch) begin() int {
 	return p.now
 }
 
+// unknownSize is what a body is taken to have before one was seen, or a 64th of a small budget. A broker nearby sends all that the
+// first subscription asks for before anybody has looked at the first of it.
+const unknownSize = 1 << 20
+
 // fits is how many deliveries the budget holds. There is slack, so that a little more does not end the next subscription.
 func (p *prefetch) fits() int {
-	if p.mean*float64(p.most) <= float64(p.maxBytes) {
+	mean := p.mean
+	if mean == 0 {
+		mean = min(unknownSize, float64(p.maxBytes)/64)
+	}
+	if mean*float64(p.most) <= float64(p.maxBytes) {
 		return p.most
 	}
-	return max(1, int(float64(p.maxBytes)/p.mean*3/4))
+	return max(1, int(float64(p.maxBytes)/mean*3/4))
 }
 
 // wrong notes a body's size. It tells that the subscription should be replaced by one that asks for more or fewer.

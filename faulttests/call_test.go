@@ -81,12 +81,13 @@ func killCallees(t *testing.T, rounds int, name string) {
 }
 
 // ask records calls in the caller's outbox, with a ledger.
-func (l *lab) ask(c *parley.CallType[question, answer], n int, replyTo string) {
+func (l *lab) ask(c *parley.CallType[question, answer], n int, replyTo string, options ...parley.Option) {
 	l.t.Helper()
+	options = append(options, parley.ReplyTo(replyTo))
 	for range n {
 		err := pgx.BeginFunc(l.t.Context(), l.pool, func(tx pgx.Tx) error {
 			number := l.number.Add(1)
-			id, err := parley.Ask(l.t.Context(), l.outbox.In(tx), c, question{number}, parley.ReplyTo(replyTo))
+			id, err := parley.Ask(l.t.Context(), l.outbox.In(tx), c, question{number}, options...)
 			if err == nil {
 				_, err = tx.Exec(l.t.Context(), "INSERT INTO ledger (number, exchange, event_id, fate) VALUES ($1, $2, $3, $4)", number, c.Exchange(), id, committed)
 			}

@@ -32,6 +32,8 @@ type childSpec struct {
 	Fail int
 	// Park has it set aside one of so many events.
 	Park int
+	// Plain has it built without the race detector, which takes many times the memory.
+	Plain bool
 	// WithoutInbox has a consumer handle what comes, duplicates too.
 	WithoutInbox bool
 }
@@ -47,6 +49,7 @@ var roles = map[string]role{
 	"relay":    {"parley", "relay", "relay: active|relay: standby"},
 	"consumer": {"victim", "consumer", "consumer: subscribed"},
 	"callee":   {"victim", "run", "consumer: subscribed"},
+	"caller":   {"victim", "run", "consumer: subscribed"},
 	"producer": {"victim", "produce", "victim: has committed its first event"},
 	"reader":   {"victim", "read", "victim: reads"},
 }
@@ -58,7 +61,7 @@ func (s childSpec) command(t *testing.T) *exec.Cmd {
 	if !ok {
 		t.Fatalf("there is no role %q", s.Role)
 	}
-	cmd := exec.Command(built(t, r.program), r.command)
+	cmd := exec.Command(built(t, r.program, s.Plain), r.command)
 	cmd.Dir = t.TempDir() // no settings file lies about there
 	for _, pair := range os.Environ() {
 		if !strings.HasPrefix(pair, "PARLEY_") {
@@ -69,7 +72,7 @@ func (s childSpec) command(t *testing.T) *exec.Cmd {
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0", "PARLEY_FAULT="+s.fault(), "PARLEY_APP_ID=faults",
 		"PARLEY_DATABASE_URL="+withCanary(t, s.Database), "PARLEY_DATABASE_MAX_CONNECTIONS=12",
 		"PARLEY_BROKER_URL="+s.Broker, "PARLEY_BROKER_CONFIRM_TIMEOUT=10s")
-	if s.Role == "relay" || s.Role == "callee" {
+	if r.command == "relay" || r.command == "run" {
 		cmd.Env = append(cmd.Env, "PARLEY_RELAY_BATCH_SIZE="+strconv.Itoa(s.Batch), "PARLEY_RELAY_POLL_INTERVAL=50ms", "PARLEY_RELAY_STANDBY_INTERVAL=50ms")
 	}
 	if s.Point == midPublish {

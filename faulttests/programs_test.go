@@ -1,6 +1,7 @@
 package faulttests_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,38 +13,54 @@ import (
 )
 
 // programs are built once in a run, when the first test needs one: as they are, but with the failpoints of the tag
-// faults. They go when the run ends.
-var programs = sync.OnceValues(func() (dir string, err error) {
+// faults. They go when the run ends. Plain ones have no race detector in them.
+var (
+	programs      = sync.OnceValues(func() (dir string, err error) { return build(underRace()) })
+	plainPrograms = sync.OnceValues(func() (dir string, err error) { return build(nil) })
+)
+
+// underRace returns the flag that this test was built with, if it was.
+func underRace() []string {
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return []string{"-race"}
+	}
+	return nil
+}
+
+// build makes the programs in a folder of their own.
+func build(flags []string) (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "parley-programs-"); err != nil {
 		return "", err
 	}
-	programsDir = dir
-	args := []string{"build", "-tags", "faults", "-o", dir}
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-		args = append(args, "-race")
-	}
-	cmd := exec.Command("go", append(args, "./cmd/parley", "./faulttests/victim")...)
+	programDirs.Store(dir, true)
+	args := slices.Concat([]string{"build", "-tags", "faults", "-o", dir}, flags, []string{"./cmd/parley", "./faulttests/victim"})
+	cmd := exec.Command("go", args...)
 	cmd.Dir = ".."
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the programs: %w\n%s", err, out)
 	}
 	return dir, nil
-})
+}
 
-// programsDir is for the end of the run: it is empty if no test needed the programs.
-var programsDir string
+// programDirs are for the end of the run. It is empty if no test needed the programs.
+var programDirs sync.Map
 
-func removePrograms() error {
-	if programsDir == "" {
-		return nil
-	}
-	return os.RemoveAll(programsDir)
+func removePrograms() (err error) {
+	programDirs.Range(func(dir, _ any) bool {
+		err = errors.Join(err, os.RemoveAll(dir.(string)))
+		return true
+	})
+	return err
 }
 
 // built returns the path of one of the programs.
-func built(t *testing.T, name string) string {
+func built(t *testing.T, name string, plain bool) string {
 	t.Helper()
-	dir, err := programs()
+	get := programs
+	if plain {
+		get = plainPrograms
+	}
+	dir, err := get()
 	if err != nil {
 		t.Fatal(err)
 	}

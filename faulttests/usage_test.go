@@ -3,6 +3,7 @@ package faulttests_test
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,6 +30,26 @@ func (p *process) usage() usage {
 		p.t.Fatal(err)
 	}
 	return usage{pages * os.Getpagesize() >> 20, len(files)}
+}
+
+var peakMemory = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
+
+// peak returns the most memory that the process has ever had resident, in MiB.
+func (p *process) peak() int {
+	p.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	m := peakMemory.FindSubmatch(status)
+	if m == nil {
+		p.t.Fatalf("the kernel does not tell the most memory that the child had:\n%s", status)
+	}
+	kib, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return kib >> 10
 }
 
 // checkUsage compares the usage after each of some rounds. The first round warms pools and caches up.

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/parley-go/parley"
@@ -17,7 +18,8 @@ func (v *victim) conduct(e *parley.Event[fact]) {
 	if v.mended || e.Delivery.History().Replays > 0 {
 		return
 	}
-	switch e.Payload.Fill {
+	word, _, _ := strings.Cut(e.Payload.Fill, " ") // more of it only makes the body larger
+	switch word {
 	case "hang":
 		hang()
 	case "slow":

@@ -66,16 +66,6 @@ type fact struct {
 	Fill   string `json:"fill,omitempty"`
 }
 
-// question and answer are the payloads of a call.
-type (
-	question struct {
-		Number int64 `json:"number"`
-	}
-	answer struct {
-		Text string `json:"text"`
-	}
-)
-
 // contracts are the events of the exchanges that the settings name.
 func contracts(s *service.Service) []*parley.EventType[fact] {
 	events := make([]*parley.EventType[fact], len(s.Settings.Exchanges))
@@ -97,9 +87,7 @@ func (v *victim) register() {
 			parley.OnTx(v.s.Router, v.s.Inbox, event, v.effect, options...)
 		}
 	}
-	for _, e := range v.s.Settings.Exchanges {
-		parley.OnCall(v.s.Router, v.s.Inbox, v.s.Outbox, parley.NewCall[question, answer](e.Name, "double"), v.double)
-	}
+	v.registerCalls()
 	if os.Getenv("VICTIM_LEAK") != "" {
 		go func() { select {} }()
 	}
@@ -128,10 +116,6 @@ func (v *victim) effect(ctx context.Context, tx *service.Tx, e parley.Event[fact
 // effectAlone is the same for a consumer without an inbox.
 func (v *victim) effectAlone(ctx context.Context, e parley.Event[fact]) error {
 	return v.s.InTx(ctx, func(tx *service.Tx) error { return v.effect(ctx, tx, e) })
-}
-
-func (v *victim) double(ctx context.Context, tx *service.Tx, call parley.Call[question]) (answer, error) {
-	return answer{fmt.Sprint(2 * call.Data.Number)}, leaveEffect(ctx, tx, call.Data.Number)
 }
 
 func leaveEffect(ctx context.Context, tx *service.Tx, number int64) error {

@@ -1,0 +1,43 @@
+package parley_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/parley-go/parley"
+)
+
+// All that is in hand waits while every handler hangs. Several tries here would take longer than a broker waits.
+func TestAHandlerThatWasEndedByItsTimeoutIsTriedAgainFromTheDelayQueueOnly(t *testing.T) {
+	quick := []time.Duration{time.Second, time.Second}
+	for name, c := range map[string]struct {
+		delays []time.Duration
+		tries  int64
+	}{
+		"with a delay queue":    {[]time.Duration{10 * time.Second}, 2},
+		"without a delay queue": {[]time.Duration{}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var tries atomic.Int64
+			policy := parley.RetryPolicy{Quick: quick, Delays: c.delays}
+			onStage(t, &parley.ConsumerConfig{HandlerTimeout: time.Minute, Retry: policy}, func(s *stage) {
+				s.router.HandleFunc("user", "k", func(ctx context.Context, _ *parley.Delivery) error {
+					tries.Add(1)
+					<-ctx.Done()
+					return ctx.Err()
+				})
+			}, func(s *stage) {
+				s.publish(text("x"))
+				s.wait(10 * time.Minute)
+				if tries.Load() != c.tries {
+					t.Errorf("tried %d times, want %d", tries.Load(), c.tries)
+				}
+				if n := len(s.reports); n == 0 || s.reports[n-1].Outcome != parley.OutcomeParked {
+					t.Errorf("reports %v, want that it is parked at last", s.reports)
+				}
+			})
+		})
+	}
+}
