@@ -52,7 +52,7 @@ func (a address) refused(err error) *refusal {
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	_, rejected := errors.AsType[tls.AlertError](err)
 	_, plaintext := errors.AsType[tls.RecordHeaderError](err)
-	hint := ""
+	var hint string
 	switch {
 	case untrusted:
 		hint = "is the certificate valid, for this host and by an authority of the configuration?"
