@@ -26,7 +26,10 @@ var workDelays = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Sec
 func (l *lab) work() string { return l.queue + ".work" }
 
 // consume gives each event its effect, in this process, from a queue that the consumer declares by itself.
-func (l *lab) consume() (stop func()) {
+func (l *lab) consume() (stop func()) { l.t.Helper(); return l.consumeThrough(l.broker) }
+
+// consumeThrough is consume from a broker at another address.
+func (l *lab) consumeThrough(broker string) (stop func()) {
 	l.t.Helper()
 	inbox, err := parley.NewInbox[pgx.Tx](l.store, &parley.InboxConfig{Consumer: l.work()})
 	if err != nil {
@@ -40,7 +43,7 @@ func (l *lab) consume() (stop func()) {
 		})
 	}
 	subscribed := make(chan struct{}, 1)
-	c, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
+	c, err := parley.NewConsumer(l.directWith(func(c *rabbitmq.Config) { c.URL = broker }), r, &parley.ConsumerConfig{
 		Queue: l.work(), Lanes: 8, Topology: l.workTopology(), Logger: quiet,
 		Retry: parley.RetryPolicy{Quick: []time.Duration{100 * time.Millisecond}, Delays: workDelays},
 		Hooks: parley.ConsumerHooks{Subscribed: func(bool, error) {

@@ -14,7 +14,11 @@ import (
 )
 
 const (
-	firstPause   = 100 * time.Millisecond
+	// firstPause is the longest pause after one failure, nearly: a connection that was cut comes back at once.
+	firstPause = 100 * time.Millisecond
+	// secondPause is the one after the second failure, which tells that the broker is away: all its clients ask
+	// for it then, and it has to start up.
+	secondPause  = 2 * time.Second
 	longestPause = 10 * time.Second
 	// refusedPause is the shortest pause after a refusal: configurations change slowly.
 	refusedPause = 5 * time.Second
@@ -103,12 +107,15 @@ func (l *link) get() (*session, <-chan struct{}, error) {
 	return nil, l.attempt, nil
 }
 
-// pause is how long to wait before the next attempt: full jitter, 100 ms to 10 s.
+// pause is how long to wait before the next attempt: full jitter over 100 ms, then over 2, 4, 8 and 10 s.
 func (l *link) pause() time.Duration {
 	if l.failures == 0 {
 		return 0
 	}
-	ceiling := min(longestPause, firstPause<<min(l.failures-1, 20))
+	ceiling := firstPause
+	if l.failures > 1 {
+		ceiling = min(longestPause, secondPause<<min(l.failures-2, 20))
+	}
 	pause := ceiling/10 + rand.N(ceiling)
 	if _, refused := refusals(l.failure); refused {
 		pause = max(pause, refusedPause)

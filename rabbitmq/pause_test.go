@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -53,6 +54,40 @@ func TestThePauseIsLongOnlyIfEveryHostRefuses(t *testing.T) {
 		l := link{failures: 1, failure: c.failures}
 		if got := l.pause(); (got >= refusedPause) != c.slow {
 			t.Errorf("after %v the pause is %v, want a long one: %v", c.failures, got, c.slow)
+		}
+	}
+}
+
+// A thousand clients lose their broker at once. It must not be asked by all of them again and again while it starts.
+func TestClientsOfABrokerThatIsAwayAskOnceQuicklyAndThenSeldom(t *testing.T) {
+	const clients = 1000
+	dials := make([]int, 60) // in each second
+	for range clients {
+		var at time.Duration
+		l := link{failure: errors.New("connection refused")}
+		for l.failures = 1; at < time.Minute; l.failures++ {
+			pause := l.pause()
+			if l.failures == 1 && pause > 150*time.Millisecond {
+				t.Fatalf("after one failure the pause is %v, want at most 150 ms", pause)
+			}
+			if pause > 11*time.Second {
+				t.Fatalf("after %d failures the pause is %v, want at most 11 s", l.failures, pause)
+			}
+			if at += pause; at < time.Minute {
+				dials[at/time.Second]++
+			}
+		}
+	}
+	for second, n := range dials {
+		limit := clients
+		if second == 0 {
+			limit = 2 * clients
+		}
+		if n > limit {
+			t.Errorf("%d clients dial %d times in second %d, want at most %d", clients, n, second, limit)
+		}
+		if n == 0 {
+			t.Errorf("nobody dials in second %d", second)
 		}
 	}
 }

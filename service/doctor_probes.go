@@ -86,7 +86,22 @@ func (d *doctor) listening(ctx context.Context) {
 		d.warn("notifications", "do not arrive: the relay finds new records by polling, up to a second late", "give LISTEN a direct connection, not a pooler in transaction mode, or set database.poll_only")
 		return
 	}
+	if d.untriggered(ctx) {
+		d.warn("notifications", "arrive, but the outbox has no trigger that sends them: the relay finds new records by polling, up to a second late", "is parley_outbox_notify dropped or disabled? Make it again as in parley migrate sql, or set database.poll_only")
+		return
+	}
 	d.fine("notifications", "arrive")
+}
+
+// untriggered tells that our own outbox is there, but has lost the trigger that notifies, or has it disabled.
+func (d *doctor) untriggered(ctx context.Context) bool {
+	if or(d.s.Settings.Database.Table, ownTable) != ownTable {
+		return false // Python's table may well have none
+	}
+	lost := false
+	err := d.ask(ctx, `SELECT NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = r.oid AND t.tgname = 'parley_outbox_notify' AND t.tgenabled IN ('O', 'A'))
+ FROM pg_class r WHERE r.oid = to_regclass(`+d.outboxLiteral()+`)`, &lost)
+	return err == nil && lost // no row: the migrations tell
 }
 
 // pythonRelay looks for a relay of the Python library on the same table: it takes no locks, so that

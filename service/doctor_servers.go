@@ -90,11 +90,7 @@ func (d *doctor) postgres(ctx context.Context) {
 
 // outboxPostgres looks at the outbox's sequence, and at the rights of this account.
 func (d *doctor) outboxPostgres(ctx context.Context) {
-	table := or(d.s.Settings.Database.Table, ownTable)
-	if schema := d.s.Settings.Database.Schema; schema != "" {
-		table = pgx.Identifier{schema, table}.Sanitize()
-	}
-	table = "'" + strings.ReplaceAll(table, "'", "''") + "'"
+	table := d.outboxLiteral()
 	var cache int64
 	var missing string
 	err := d.ask(ctx, `SELECT coalesce((SELECT seqcache FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence(`+table+`, 'id')::regclass), 1),
@@ -112,6 +108,15 @@ func (d *doctor) outboxPostgres(ctx context.Context) {
 		return
 	}
 	d.fine("outbox", "this account has the rights it needs")
+}
+
+// outboxLiteral is the outbox's name as a string of SQL.
+func (d *doctor) outboxLiteral() string {
+	table := or(d.s.Settings.Database.Table, ownTable)
+	if schema := d.s.Settings.Database.Schema; schema != "" {
+		table = pgx.Identifier{schema, table}.Sanitize()
+	}
+	return "'" + strings.ReplaceAll(table, "'", "''") + "'"
 }
 
 // brokerServer logs in once by itself: unlike the driver it does not try again for ever, and

@@ -77,3 +77,22 @@ func TestDoctorSeesASequenceThatBreaksTheOrder(t *testing.T) {
 	}
 	wantText(t, mustCall(t, ExitOK, "doctor", flag), "hands out 50 ids", "rights it needs")
 }
+
+func TestDoctorSeesAnOutboxThatHasLostItsTrigger(t *testing.T) {
+	flag := "--database-url=" + testenv.Postgres(t)
+	mustCall(t, ExitOK, "migrate", "up", flag)
+	wantText(t, mustCall(t, ExitOK, "doctor", flag), "notifications: arrive\n")
+	s := openFlag(t, flag)
+	for _, statement := range []string{
+		"ALTER TABLE parley_outbox DISABLE TRIGGER parley_outbox_notify", "DROP TRIGGER parley_outbox_notify ON parley_outbox",
+	} {
+		err := s.InTx(t.Context(), func(tx *Tx) error {
+			_, err := tx.Pgx.Exec(t.Context(), statement)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantText(t, mustCall(t, ExitOK, "doctor", flag), "has no trigger")
+	}
+}

@@ -15,6 +15,7 @@ type Method uint32
 // The methods that tests ask for.
 const (
 	ConnectionOpen Method = 10<<16 | 40
+	ChannelClose   Method = 20<<16 | 40
 	BasicPublish   Method = 60<<16 | 40
 	BasicReturn    Method = 60<<16 | 50
 	BasicDeliver   Method = 60<<16 | 60
@@ -29,6 +30,7 @@ type rules struct {
 	swallow  int
 	delay    time.Duration
 	inBody   bool
+	forge    bool
 }
 
 // SwallowConfirms keeps the next n confirms (basic.ack, basic.nack) from clients. Mind that one
@@ -41,6 +43,10 @@ func (p *Proxy) DelayReturn(d time.Duration) { p.change(func() { p.rules.delay =
 
 // CutInBody forwards half of the next message body that a client sends and resets its connection.
 func (p *Proxy) CutInBody() { p.change(func() { p.rules.inBody = true }) }
+
+// ForgeAck puts a tag that the server does not know into the next acknowledgement of a client: the server ends
+// the channel.
+func (p *Proxy) ForgeAck() { p.change(func() { p.rules.forge = true }) }
 
 // Block tells all connected clients that the server takes no publications, as RabbitMQ does in
 // a memory or disk alarm (connection.blocked). It returns how many it has told.
@@ -129,6 +135,7 @@ const (
 	bodyFrame      = 3
 	frameEnd       = 0xce
 	largestFrame   = 16 << 20
+	unknownTag     = 1 << 40 // no channel lives for so many deliveries
 )
 
 // frames forwards frame by frame.
@@ -223,6 +230,11 @@ func (p *Proxy) judge(frame []byte, d direction) (swallow bool, delay time.Durat
 	m := Method(binary.BigEndian.Uint32(frame[frameHeader:]))
 	p.methods[traffic{m, d}]++
 	if d == toServer {
+		if m == BasicAck && p.rules.forge && len(frame) >= frameHeader+12 {
+			binary.BigEndian.PutUint64(frame[frameHeader+4:], unknownTag)
+			p.rules.forge = false
+			p.counts[Forged]++
+		}
 		return false, 0, false
 	}
 	switch {

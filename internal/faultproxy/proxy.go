@@ -55,6 +55,8 @@ const (
 	Refused Fault = "refused"
 	// Swallowed counts the frames that SwallowConfirms held back.
 	Swallowed Fault = "swallowed"
+	// Forged counts the acknowledgements that ForgeAck changed.
+	Forged Fault = "forged"
 	// Delayed counts the returns that DelayReturn held up.
 	Delayed Fault = "delayed"
 	// Held counts the connections and pieces of data that met a black hole.

@@ -1,0 +1,252 @@
+package faulttests_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/faultproxy"
+	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/rabbitmq"
+)
+
+// notifyPoll is so long that it shows whether a relay is woken.
+const notifyPoll = 2 * time.Second
+
+func pollSeldom(c *parley.RelayConfig, _ *rabbitmq.Config) { c.PollInterval = notifyPoll }
+
+// delivered commits an event and returns how long it takes until the relay is done with it.
+func (l *lab) delivered() time.Duration {
+	l.t.Helper()
+	w := writer{l: l, group: 1}
+	if err := w.write(l.t.Context()); err != nil {
+		l.t.Fatal(err)
+	}
+	return l.drained()
+}
+
+// woken waits until the relay is woken: three events one after another take less than a poll.
+func (l *lab) woken() {
+	l.t.Helper()
+	eventually(l.t, "the relay is woken by notifications", func() bool {
+		return l.delivered()+l.delivered()+l.delivered() < notifyPoll
+	})
+}
+
+// pollsOn wants events to be late by a poll and a second at most while notifications are lost.
+func (l *lab) pollsOn(events int) (latest time.Duration) {
+	l.t.Helper()
+	for range events {
+		latest = max(latest, l.delivered())
+	}
+	l.t.Logf("the latest event without notifications took %v", latest)
+	if latest > notifyPoll+time.Second {
+		l.t.Errorf("an event without notifications took %v, want a poll of %v and a second at most", latest, notifyPoll)
+	}
+	if latest < notifyPoll/2 {
+		l.t.Errorf("the latest event took %v only: notifications were not lost", latest)
+	}
+	return latest
+}
+
+func (l *lab) notifyRow(name string, felt int, relay *relayUnderTest) {
+	l.t.Helper()
+	l.drained()
+	relay.stop()
+	f := l.judged()
+	f.check(l.t, 0)
+	counts.add(l.t, f.row(name, felt))
+}
+
+func TestAnOutboxThatHasLostItsTriggerIsPolled(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 1)
+	relay := l.relay(l.database, l.broker, pollSeldom)
+	l.woken()
+	if _, err := l.pool.Exec(t.Context(), "DROP TRIGGER parley_outbox_notify ON parley_outbox"); err != nil {
+		t.Fatal(err)
+	}
+	l.pollsOn(2)
+	l.notifyRow("notifications lost with their trigger", 1, relay)
+}
+
+// A connection that is silently cut looks like one on which nothing happens.
+func TestAListenerWhoseConnectionIsSilentlyCutIsReplacedAndMeanwhileTheOutboxIsPolled(t *testing.T) {
+	needAll(t)
+	t.Parallel()
+	l := newLab(t, 1)
+	pool, listener := separatelyProxied(t, l.database)
+	relay := l.relayFrom(pool, l.broker, pollSeldom)
+	l.woken()
+	hole := listener.Load()
+	hole.Blackhole()
+	l.pollsOn(2)
+	eventually(t, "the listener is replaced", func() bool { return listener.Load() != hole })
+	if relay.errs.Load() == 0 {
+		t.Error("the relay has not told that its wake-ups are lost")
+	}
+	l.woken()
+	l.notifyRow("silent cut of the listener's connection", hole.Count(faultproxy.Held), relay)
+}
+
+func TestAListenerWhoseBackendFreezesIsReplacedAndMeanwhileTheOutboxIsPolled(t *testing.T) {
+	needAll(t)
+	t.Parallel()
+	s := privatePostgres(t)
+	l := newLabOn(t, s.url, testenv.RabbitMQ(t), 1)
+	relay := l.relay(l.database, l.broker, pollSeldom)
+	l.woken()
+	pid := l.listener()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) }) // it may have ended
+	l.pollsOn(2)
+	eventually(t, "the relay gives the listener up", func() bool { return relay.errs.Load() > 0 })
+	l.woken()
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	l.woken()
+	l.notifyRow("frozen backend of the listener", int(relay.errs.Load()), relay)
+}
+
+// The channel's queue is the whole server's: a listener that does not read fills it up until nobody can commit.
+func TestARelayThatIsHeldUpByItsBrokerReadsItsNotifications(t *testing.T) {
+	needAll(t)
+	t.Parallel()
+	s := privatePostgres(t)
+	l := newLabOn(t, s.url, testenv.RabbitMQ(t), 1)
+	proxy, broker := through(t, l.broker)
+	relay := l.relay(l.database, broker, pollSeldom)
+	l.woken()
+	pid, channel := l.listener(), ""
+	err := l.pool.QueryRow(t.Context(), "SELECT 'parley_' || md5('public.parley_outbox')").Scan(&channel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lazy := poolTo(t, l.database, nil)
+	idle, err := lazy.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Release()
+	if _, err := idle.Exec(t.Context(), "LISTEN "+channel); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Blackhole()
+	l.produce(100) // the relay is busy with these
+	eventually(t, "the relay is held up", func() bool { return proxy.Count(faultproxy.Held) > 0 })
+	const notifications = 20_000
+	_, err = l.pool.Exec(t.Context(), "SELECT count(pg_notify($1, n || repeat('x', 1000))) FROM generate_series(1, $2::int) AS n", channel, notifications)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a listener that does not read is stuck", func() bool { return l.waitsFor(int(idle.Conn().PgConn().PID())) == "ClientWrite" })
+	eventually(t, "the relay's listener has read everything", func() bool { return l.waitsFor(pid) == "ClientRead" })
+	_ = idle.Conn().Close(canceled()) // at once: what it has not read would take its time
+	_, _ = l.pool.Exec(t.Context(), "SELECT pg_terminate_backend($1)", idle.Conn().PgConn().PID())
+	eventually(t, "the server's queue of notifications is empty", func() bool {
+		var usage float64
+		// The queue is cleared by those who notify.
+		err := l.pool.QueryRow(t.Context(), "SELECT pg_notification_queue_usage() FROM (SELECT pg_notify('faults', '')) AS n").Scan(&usage)
+		return err == nil && usage < 1e-6
+	})
+	if got := l.waitsFor(pid); got != "ClientRead" {
+		t.Errorf("the relay's listener waits for %q, want ClientRead", got)
+	}
+	proxy.Heal()
+	proxy.Cut()
+	l.drained()
+	relay.stop()
+	f := l.judged()
+	f.check(t, 200)
+	counts.add(t, f.row("20,000 notifications beside a relay that is held up", notifications))
+}
+
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// listener returns the process of the backend that listens.
+func (l *lab) listener() (pid int) {
+	l.t.Helper()
+	const query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%' ORDER BY backend_start DESC LIMIT 1"
+	if err := l.pool.QueryRow(l.t.Context(), query).Scan(&pid); err != nil {
+		l.t.Fatal(err)
+	}
+	return pid
+}
+
+func (l *lab) waitsFor(pid int) (event string) {
+	l.t.Helper()
+	const query = "SELECT coalesce(max(wait_event), '') FROM pg_stat_activity WHERE pid = $1"
+	if err := l.pool.QueryRow(l.t.Context(), query, pid).Scan(&event); err != nil {
+		l.t.Fatal(err)
+	}
+	return event
+}
+
+// separatelyProxied returns a pool with a proxy before each connection, and the proxy of the one that listens.
+func separatelyProxied(t *testing.T, database string) (*pgxpool.Pool, *atomic.Pointer[faultproxy.Proxy]) {
+	t.Helper()
+	cfg, err := pgxpool.ParseConfig(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := &atomic.Pointer[faultproxy.Proxy]{}
+	var mu sync.Mutex // guards the proxies
+	var proxies []*faultproxy.Proxy
+	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		p, err := faultproxy.Listen(address)
+		if err != nil {
+			return nil, err
+		}
+		mu.Lock()
+		proxies = append(proxies, p)
+		mu.Unlock()
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, p.Addr())
+		if err != nil {
+			return nil, fmt.Errorf("dial the proxy: %w", err)
+		}
+		return &seenConn{conn, func() { listener.Store(p) }}, nil
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, p := range proxies {
+			p.Close()
+		}
+	})
+	t.Cleanup(pool.Close)
+	return pool, listener
+}
+
+// A seenConn tells when it is used to listen.
+type seenConn struct {
+	net.Conn
+	listens func()
+}
+
+// Write implements net.Conn.
+func (c *seenConn) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("LISTEN ")) {
+		c.listens()
+	}
+	return c.Conn.Write(p)
+}
