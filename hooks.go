@@ -11,7 +11,7 @@ type RelayHooks struct {
 	Unroutable func(r Record, done UnroutablePolicy)
 	// Parked reports a record that was set aside.
 	Parked func(r Record, reason string)
-	// Foreign reports records that somebody else deleted while this relay held them.
+	// Foreign reports records that somebody else deleted while this relay had them in hand.
 	Foreign func(n int)
 	// State reports a change of what the relay is doing.
 	State func(RelayState)

@@ -62,7 +62,7 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 	start = time.Now()
 	if !inTime {
 		r.owed = append(r.owed, sent...) // refused ones are tried, and refused, once more
-		err = r.settleOwed(hard)
+		err = r.settleReleased(hard)
 	} else if err = r.settle(hard, claimed, sent, parked); err != nil {
 		r.owed = append(r.owed, sent...)
 	}
@@ -220,19 +220,35 @@ func (r *Relay) reportForeign(n int) {
 		"does a relay without locks, such as runpublisher, work on the same table?", "records", n)
 }
 
+// settleReleased deletes what the broker has accepted after the batch went back to the table, for the first time: what
+// is missing then was not deleted by this relay.
+func (r *Relay) settleReleased(ctx context.Context) error {
+	owed := len(r.owed)
+	deleted, err := r.deleteOwed(ctx)
+	if err == nil && deleted < owed {
+		r.reportForeign(owed - deleted)
+	}
+	return err
+}
+
 // settleOwed deletes what the broker has accepted but the database could not
 // settle. No new batch is read before that: it would be published twice.
 func (r *Relay) settleOwed(ctx context.Context) error {
+	_, err := r.deleteOwed(ctx) // an earlier try may have deleted some
+	return err
+}
+
+func (r *Relay) deleteOwed(ctx context.Context) (deleted int, err error) {
 	if len(r.owed) == 0 {
-		return nil
+		return 0, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
-	if _, err := r.source.Delete(ctx, r.owed); err != nil {
-		return err
+	if deleted, err = r.source.Delete(ctx, r.owed); err != nil {
+		return 0, err
 	}
 	r.owed = nil
-	return nil
+	return deleted, nil
 }
 
 // adapt makes batches smaller when the broker cannot take one within the hold limit, and no larger

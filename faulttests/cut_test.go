@@ -2,6 +2,7 @@ package faulttests_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -58,6 +59,50 @@ func TestABrokerConnectionThatIsCutInMidWindowLosesAndReordersNothing(t *testing
 	counts.add(t, r)
 }
 
+func TestABrokerConnectionThatIsCutAtAnyByteLosesAndReordersNothing(t *testing.T) {
+	t.Parallel()
+	cutAtBytes(t, 10)
+}
+
+func TestABrokerConnectionThatIsCutAtAHundredAndFiftyPlacesLosesAndReordersNothing(t *testing.T) {
+	needAll(t)
+	t.Parallel()
+	cutAtBytes(t, 75)
+}
+
+// cutAtBytes cuts the relay's connection in rounds: once after any number of bytes, and then the next one, mostly in the
+// words that open it.
+func cutAtBytes(t *testing.T, rounds int) {
+	t.Helper()
+	l := newLab(t, 2)
+	proxy, broker := through(t, l.broker)
+	const batch = 50
+	relay := l.relay(l.database, broker, func(c *parley.RelayConfig, _ *rabbitmq.Config) { c.BatchSize = batch })
+	stopLoad := l.load(1000)
+	watch := stopwatch{t: t}
+	random := chance(t)
+	for range rounds {
+		for _, within := range []int{10_000, 800} {
+			cuts := proxy.Count(faultproxy.Cuts)
+			proxy.CutAfter(int64(random.IntN(within)))
+			eventually(t, "the connection is cut", func() bool { return proxy.Count(faultproxy.Cuts) > cuts })
+		}
+		was, err := l.moved()
+		if err != nil {
+			t.Fatal(err)
+		}
+		watch.until("the relay goes on after two cuts", l.moved, time.Now(), was)
+	}
+	stopLoad()
+	l.drained()
+	relay.stop()
+	f := l.judged()
+	f.check(t, 2*rounds*batch)
+	r := f.row(fmt.Sprintf("cut of the broker connection after any number of bytes, %d rounds", rounds), proxy.Count(faultproxy.Cuts))
+	r.recovery = watch.longest
+	counts.add(t, r)
+}
+
 // The relay lives on, so it knows what the broker has accepted: it owes the database the deletion, and
 // publishes nothing twice.
 func TestADatabaseConnectionThatIsCutInMidTransactionDoublesNothing(t *testing.T) {
@@ -104,9 +149,7 @@ const answerDelay = 20 * time.Millisecond
 
 // TraceBatchStart is called before several statements are sent: the relay deletes and commits in one round trip.
 func (c *commitCutter) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
-	queries := data.Batch.QueuedQueries
-	deletes := slices.ContainsFunc(queries, func(q *pgx.QueuedQuery) bool { return strings.HasPrefix(q.SQL, "DELETE FROM parley_outbox") })
-	if !deletes || queries[len(queries)-1].SQL != "COMMIT" {
+	if !settles(data.Batch) {
 		return ctx
 	}
 	// Every third one: a relay that never gets a batch through waits longer and longer.
@@ -120,6 +163,13 @@ func (c *commitCutter) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pg
 		})
 	}
 	return ctx
+}
+
+// settles tells that statements delete what the relay has published, and commit.
+func settles(b *pgx.Batch) bool {
+	queries := b.QueuedQueries
+	deletes := slices.ContainsFunc(queries, func(q *pgx.QueuedQuery) bool { return strings.HasPrefix(q.SQL, "DELETE FROM parley_outbox") })
+	return deletes && queries[len(queries)-1].SQL == "COMMIT"
 }
 
 // TraceBatchQuery is called for each answer.

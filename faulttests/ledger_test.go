@@ -22,6 +22,8 @@ type writer struct {
 	ending func() ending
 	// fill makes the bodies larger.
 	fill string
+	// first is a statement that each transaction begins with, or empty.
+	first string
 	// hold is called before each end, and written after each commit, unless they are nil.
 	hold    func()
 	written func(numbers []int64)
@@ -67,6 +69,11 @@ func (w *writer) write(ctx context.Context) error {
 		}
 	}
 	err := w.transact(ctx, func(tx transaction) error {
+		if w.first != "" {
+			if err := tx.execute(ctx, w.first); err != nil {
+				return err
+			}
+		}
 		ids, err := parley.PublishAll(ctx, tx.outbox, w.l.events[w.exchange], payloads)
 		if err != nil {
 			return err
@@ -118,20 +125,20 @@ func (l *lab) produce(n int) {
 	l.t.Helper()
 	var writers sync.WaitGroup
 	for i := range l.exchanges {
-		writers.Go(func() {
-			w := writer{l: l, exchange: i, group: 5, undo: 10}
-			for written := 0; written < n/len(l.exchanges); {
-				if err := w.write(l.t.Context()); err != nil {
-					l.t.Errorf("produce: %v", err)
-					return
-				}
-				if w.transactions%w.undo != 0 {
-					written += w.group
-				}
-			}
-		})
+		w := writer{l: l, exchange: i, group: 5, undo: 10}
+		writers.Go(func() { w.commit(n / len(l.exchanges)) })
 	}
 	writers.Wait()
+}
+
+// commit writes until n events are committed.
+func (w *writer) commit(n int) {
+	for w.ended[commits]*w.group < n {
+		if err := w.write(w.l.t.Context()); err != nil {
+			w.l.t.Errorf("produce: %v", err)
+			return
+		}
+	}
 }
 
 // load commits events at about rate a second until stop is called. Errors end nothing:

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 
@@ -95,14 +96,18 @@ func (t *pooledTx) send(ctx context.Context, statements []statement, commit bool
 		b.Queue("COMMIT").Exec(committed)
 	}
 	err := t.c.SendBatch(ctx, &b).Close()
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == readOnlyTransaction {
-		// The session may stay so for ever although the database is writable again: the next one asks afresh.
+	if isReadOnly(err) {
 		return errors.Join(err, t.c.Conn().Close(context.WithoutCancel(ctx)))
 	}
 	return err
 }
 
-const readOnlyTransaction = "25006" // SQLSTATE
+// isReadOnly tells that a session may not write. It may stay so for ever although the database is writable again, so it
+// has to be given up: the next one asks afresh.
+func isReadOnly(err error) bool {
+	var e interface{ SQLState() string } // of every driver
+	return errors.As(err, &e) && e.SQLState() == "25006"
+}
 
 func queue(b *pgx.Batch, statements []statement) {
 	for _, s := range statements {
@@ -182,27 +187,50 @@ func (t *pooledTx) release() {
 // ends, under a relay that still waits for the broker: so it has a context of its own.
 type heldTx struct {
 	sqlConn
-	end context.CancelFunc
+	session *sql.Conn
+	end     context.CancelFunc
+	stale   bool // the session is of no use any more
 }
 
 func ownSQL(db *sql.DB) func(context.Context) (ownTx, error) {
 	return func(ctx context.Context) (ownTx, error) {
 		held, end := context.WithCancel(context.WithoutCancel(ctx))
 		stop := context.AfterFunc(ctx, end)
-		tx, err := db.BeginTx(held, nil)
+		session, tx, err := beginSession(ctx, held, db)
 		if !stop() && err == nil {
-			err = errors.Join(ctx.Err(), sqlConn{tx}.rollback(ctx))
+			err = errors.Join(ctx.Err(), sqlConn{tx}.rollback(ctx), session.Close())
 		}
 		if err != nil {
 			end()
 			return nil, fmt.Errorf("begin transaction: %w", err)
 		}
-		return &heldTx{sqlConn{tx}, end}, nil
+		return &heldTx{sqlConn: sqlConn{tx}, session: session, end: end}, nil
+	}
+}
+
+// beginSession begins a transaction for the time of held. It tries again while the pool has broken connections, as
+// sql.DB does by itself.
+func beginSession(ctx, held context.Context, db *sql.DB) (*sql.Conn, *sql.Tx, error) {
+	for tries := db.Stats().OpenConnections; ; tries-- {
+		session, err := db.Conn(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		tx, err := session.BeginTx(held, nil)
+		if err == nil {
+			return session, tx, nil
+		}
+		_ = session.Close() // it may be broken
+		if !errors.Is(err, driver.ErrBadConn) || tries <= 0 {
+			return nil, nil, err
+		}
 	}
 }
 
 func (t *heldTx) all(ctx context.Context, statements ...statement) error {
-	return runAll(ctx, t.sqlConn, statements)
+	err := runAll(ctx, t.sqlConn, statements)
+	t.stale = t.stale || isReadOnly(err)
+	return err
 }
 
 func runAll(ctx context.Context, c conn, statements []statement) (err error) {
@@ -245,11 +273,20 @@ func (t *heldTx) finish(ctx context.Context, statements ...statement) error {
 }
 
 func (t *heldTx) commit(ctx context.Context) error {
-	defer t.end()
+	defer t.release()
 	return t.sqlConn.commit(ctx)
 }
 
 func (t *heldTx) rollback(ctx context.Context) error {
-	defer t.end()
+	defer t.release()
 	return t.sqlConn.rollback(ctx)
+}
+
+// release gives the session back, or throws it away. It may be called again.
+func (t *heldTx) release() {
+	t.end()
+	if t.stale {
+		_ = t.session.Raw(func(any) error { return driver.ErrBadConn }) // has the pool close it
+	}
+	_ = t.session.Close() // of no interest any more
 }

@@ -1,0 +1,166 @@
+package faulttests_test
+
+import (
+	"context"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/rabbitmq"
+)
+
+// A commitGate stops a relay when the broker has accepted a batch and before its deletion is sent.
+type commitGate struct {
+	commitCutter
+	armed   atomic.Bool
+	reached chan struct{}
+	open    chan struct{}
+}
+
+func newCommitGate() *commitGate {
+	return &commitGate{reached: make(chan struct{}, 1), open: make(chan struct{}, 1)}
+}
+
+// TraceBatchStart is called before several statements are sent.
+func (g *commitGate) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	if settles(data.Batch) && g.armed.CompareAndSwap(true, false) {
+		g.reached <- struct{}{}
+		<-g.open
+	}
+	return ctx
+}
+
+// at does something while the relay is stopped.
+func (g *commitGate) at(t *testing.T, do func()) {
+	t.Helper()
+	g.armed.Store(true)
+	select {
+	case <-g.reached:
+	case <-time.After(patience):
+		t.Fatal("the relay settles nothing")
+	}
+	defer func() { g.open <- struct{}{} }()
+	do()
+}
+
+// The relay lives on and keeps the ids of what was accepted: it deletes them before it publishes anything else.
+func TestADatabaseThatDiesAfterTheConfirmsAndBeforeTheDeletionDoublesNothing(t *testing.T) {
+	needAll(t)
+	t.Parallel()
+	s := privatePostgres(t)
+	l := newLabOn(t, s.url, testenv.RabbitMQ(t), 2)
+	gate := newCommitGate()
+	relay := l.relayFrom(poolTo(t, s.url, gate), l.broker, nil)
+	stopLoad := l.load(300)
+	watch := stopwatch{t: t}
+	const deaths = 3
+	saved := 0
+	for range deaths {
+		moved := 0
+		gate.at(t, func() {
+			var err error
+			if moved, err = l.moved(); err != nil {
+				t.Fatal(err)
+			}
+			s.signal(syscall.SIGQUIT) // ends the sessions too: none of them commits any more
+		})
+		if n, err := l.ready(l.queue); err != nil || n <= moved-saved {
+			t.Errorf("%d messages are in the queue, %d events were deleted before (%v): no deletion was prevented", n, moved, err)
+		}
+		pass(5 * time.Second)
+		s.start()
+		watch.until("the relay goes on", l.moved, s.opened, moved)
+	}
+	stopLoad()
+	l.drained()
+	relay.stop()
+	f := l.judged()
+	f.check(t, 0)
+	if relay.errs.Load() < deaths {
+		t.Errorf("the relay has noticed %d errors in %d deaths of its database", relay.errs.Load(), deaths)
+	}
+	r := f.row("the database dies after the confirms, before the deletion", deaths)
+	r.recovery = watch.longest
+	counts.add(t, r)
+}
+
+// A relay that has lost its database holds the lock until the server ends its idle transaction.
+func TestARelayThatIsCutOffFromItsDatabaseOnlyIsSucceeded(t *testing.T) {
+	needAll(t)
+	t.Parallel()
+	l := newLab(t, 2)
+	proxy, database := through(t, l.database)
+	gate := newCommitGate()
+	first := l.relayFrom(poolTo(t, database, gate), l.broker, nil)
+	stopLoad := l.load(200)
+	gate.at(t, proxy.Blackhole)
+	begin := time.Now()
+	was, err := l.moved()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := l.relay(l.database, l.broker, nil)
+	watch := stopwatch{t: t}
+	watch.until("the standby takes over", l.moved, begin, was)
+	if watch.longest > 20*time.Second || watch.longest < 5*time.Second {
+		t.Errorf("the standby took over after %v, want about 15 s", watch.longest)
+	}
+	proxy.Heal()
+	errs := first.errs.Load()
+	eventually(t, "the first relay hears that its transaction has ended", func() bool { return first.errs.Load() > errs })
+	stopLoad()
+	l.drained()
+	first.stop()
+	second.stop()
+	f := l.judged()
+	f.check(t, 200)
+	if len(f.doubled) == 0 {
+		t.Error("nothing came twice: the first relay had published nothing that it could not delete")
+	}
+	r := f.row("the active relay is cut off from its database only", 1)
+	r.recovery = watch.longest
+	counts.add(t, r)
+}
+
+// A relay that has lost its broker gives its records back after the hold limit, so the one that stands by goes on with them.
+func TestARelayThatIsCutOffFromItsBrokerOnlyIsSucceededAndGoesOnLater(t *testing.T) {
+	needAll(t)
+	t.Parallel()
+	l := newLab(t, 2)
+	proxy, broker := through(t, l.broker)
+	short := func(_ *parley.RelayConfig, c *rabbitmq.Config) { c.ConfirmTimeout = 10 * time.Second }
+	first := l.relay(l.database, broker, short)
+	stopLoad := l.load(200)
+	eventually(t, "the first relay works", func() bool { return first.accepted.Load() > 100 })
+	proxy.Blackhole()
+	begin := time.Now()
+	was, err := l.moved()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := l.relay(l.database, l.broker, nil)
+	watch := stopwatch{t: t}
+	// What had its confirm before counts too: a second's worth of the load is more than that.
+	watch.until("the standby takes over", l.moved, begin, was+200)
+	if second.accepted.Load() == 0 || watch.longest > 15*time.Second {
+		t.Errorf("the standby moved %d events and took over after %v, want at most 5 s and some patience", second.accepted.Load(), watch.longest)
+	}
+	eventually(t, "the first relay waits for its broker", func() bool { return first.state() == parley.RelayWaitsBroker })
+	proxy.Heal()
+	second.stop()
+	accepted := first.accepted.Load()
+	eventually(t, "the first relay goes on", func() bool { return first.accepted.Load() > accepted })
+	stopLoad()
+	l.drained()
+	first.stop()
+	f := l.judged()
+	f.check(t, 2*200)
+	r := f.row("the active relay is cut off from its broker only", 1)
+	r.recovery = watch.longest
+	counts.add(t, r)
+}

@@ -1,0 +1,104 @@
+package faulttests_test
+
+import (
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-go/parley/internal/testenv"
+)
+
+// latency commits single events, one after another, and returns the time within which 99 of 100 had their effect.
+func (l *lab) latency(events int) time.Duration {
+	l.t.Helper()
+	committed := map[int64]time.Time{}
+	w := writer{l: l, group: 1, written: func(numbers []int64) { committed[numbers[0]] = time.Now() }}
+	for range events {
+		if err := w.write(l.t.Context()); err != nil {
+			l.t.Fatal(err)
+		}
+		pass(5 * time.Millisecond)
+	}
+	l.handled()
+	var late []time.Duration
+	var number int64
+	var at time.Time
+	rows, err := l.pool.Query(l.t.Context(), "SELECT number, at FROM effects")
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&number, &at}, func() error {
+			if begin, ok := committed[number]; ok {
+				late = append(late, at.Sub(begin))
+			}
+			return nil
+		})
+	}
+	if err != nil || len(late) != events {
+		l.t.Fatalf("%d of %d events had their effect (%v)", len(late), events, err)
+	}
+	slices.Sort(late)
+	l.t.Logf("half of %d events had their effect within %v, the last within %v", events, late[len(late)/2], late[len(late)-1])
+	return late[len(late)*99/100]
+}
+
+// unchanged compares the latency with that before the fault.
+func (l *lab) unchanged(before, beside time.Duration) {
+	l.t.Helper()
+	l.t.Logf("99 of 100 events had their effect within %v before and %v beside it", before, beside)
+	if limit := 2*before + 100*time.Millisecond; beside > limit {
+		l.t.Errorf("99 of 100 events had their effect within %v, before it was %v", beside, before)
+	}
+}
+
+// A snapshot, another database's writes and a prepared transaction hold back the horizon below which a reader by
+// transaction ids could be sure of having seen everything. The relay reads what is committed and deletes it.
+func TestLongTransactionsOfOthersHoldUpNothing(t *testing.T) {
+	needAll(t)
+	t.Parallel()
+	s := privatePostgres(t)
+	s.command = append(s.command, "-c", "max_prepared_transactions=2")
+	s.signal(syscall.SIGINT)
+	s.start()
+	l := newLabOn(t, s.url, testenv.RabbitMQ(t), 1)
+	relay := l.relay(l.database, l.broker, nil)
+	stop := l.consume()
+	before := l.latency(500)
+
+	ctx := t.Context()
+	open := func(database string, statements ...string) {
+		t.Helper()
+		cfg, err := pgx.ParseConfig(l.database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Database = database
+		c, err := pgx.ConnectConfig(ctx, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close(t.Context()) })
+		for _, q := range statements {
+			if _, err := c.Exec(ctx, q); err != nil {
+				t.Fatalf("%s: %v", q, err)
+			}
+		}
+	}
+	open("postgres", "CREATE DATABASE other", "CREATE TABLE scratch (n int)")
+	open("postgres", "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM parley_outbox")
+	open("other", "CREATE TABLE scratch (n int)", "BEGIN", "INSERT INTO scratch VALUES (1)")
+	open("postgres", "BEGIN", "INSERT INTO scratch VALUES (1)", "PREPARE TRANSACTION 'forgotten'")
+	beside := l.latency(1500)
+	still := l.count("pg_stat_activity WHERE state = 'idle in transaction' AND xact_start < now() - interval '5 s'") + l.count("pg_prepared_xacts")
+	if still != 3 {
+		t.Errorf("%d long transactions were open all the time, want 3", still)
+	}
+	l.unchanged(before, beside)
+	l.drained()
+	stop()
+	relay.stop()
+	f := l.judged()
+	f.check(t, 0)
+	counts.add(t, f.row("long transactions: a snapshot, another database's, a prepared one", still))
+}
