@@ -143,12 +143,16 @@ func (e *engine[Tx]) lock(ctx context.Context, c ownTx, mode parley.RelayMode) e
 // process freezes.
 func (e *engine[Tx]) lockStatement(lock string, active, mayDelete *bool) statement {
 	q := "SELECT " + lock + ", coalesce(has_table_privilege(" + e.outboxID() + ", 'DELETE'), true)" +
-		", set_config('idle_in_transaction_session_timeout', '15000', true)"
+		", set_config('idle_in_transaction_session_timeout', '15000', true), " + byIndex
 	return statement{query: q, scan: func(row scanner) error {
-		var timeout string
-		return row.Scan(active, mayDelete, &timeout)
+		var timeout, scans string
+		return row.Scan(active, mayDelete, &timeout, &scans)
 	}}
 }
+
+// byIndex keeps this transaction from reading whole tables. A plan that was made while the outbox was empty is kept for as
+// long as the session: it would read every row of a backlog, for each batch again.
+const byIndex = "set_config('enable_seqscan', 'off', true)"
 
 // mayWork returns nil if this transaction may publish. What it cannot delete afterwards it must not publish: each
 // restart would publish it again.
@@ -266,7 +270,8 @@ func (e *engine[Tx]) Delete(ctx context.Context, ids []int64) (n int, err error)
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	if err := e.run(ctx, e.remove(ids, &n)); err != nil {
+	first := statement{query: "SELECT " + byIndex, scan: func(row scanner) error { return row.Scan(new(string)) }}
+	if err := e.run(ctx, first, e.remove(ids, &n)); err != nil {
 		return 0, fmt.Errorf("delete sent records: %w", err)
 	}
 	return n, nil
