@@ -136,7 +136,8 @@ type Addressed interface {
 
 // Cancel deletes the scheduled messages of contract c that carry at least the given
 // tags, and returns how many it prevented: what it counted never arrives. What
-// a relay is publishing at the moment is not counted; Cancel waits for it. The
+// a relay is publishing at the moment is not counted; Cancel waits for it, unless
+// that relay has died or its broker takes longer than its HoldLimit. The
 // cancellation is undone if the transaction rolls back.
 func Cancel(ctx context.Context, in *TxOutbox, c Addressed, tags Tags) (int, error) {
 	s, err := selection(c, tags)
