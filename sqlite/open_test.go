@@ -63,7 +63,7 @@ func TestOpenTakesAnyFileName(t *testing.T) {
 // A user's own *sql.DB may know nothing of WAL, timeouts and immediate transactions.
 func TestStoreOnOneConnectionOfAPlainDatabase(t *testing.T) {
 	parleytest.TestStore(t, func(t *testing.T) parleytest.StoreUnderTest[sqlite.Tx] {
-		db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "test.db"))
+		db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=busy_timeout(5000)")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -70,7 +70,9 @@ type Store struct {
 
 // New returns a store on db, which must be opened with the driver "sqlite" of
 // modernc.org/sqlite on a file, best as Open does it: WAL, a busy timeout and
-// _txlock=immediate. It reads the file's name, and refuses databases in memory.
+// _txlock=immediate. Without WAL and without a busy timeout a commit fails with
+// SQLITE_BUSY if a relay happens to look at the file at that moment.
+// New reads the file's name, and refuses databases in memory.
 func New(db *sql.DB, cfg *Config) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("sqlite: db must not be nil")
