@@ -48,15 +48,16 @@ func TestAHandlerThatNeverReturnsIsToldOnceTurnsTheProcessUnreadyAndDoesNotKeepI
 	eventually(t, "the other events have their effects", func() bool { n, err := l.effected(); return err == nil && n == 500 })
 	l.note(0, 1, "hang")
 	eventually(t, "the process is unready", func() bool { return p.ready() == http.StatusServiceUnavailable })
+	eventually(t, "each stuck handler is told", func() bool { return p.heard(told) >= limit }) // after it has been counted
+	took, code := p.terminated()
+	if code != 1 {
+		t.Errorf("the process ended with code %d, want that it tells what it has left behind", code)
+	}
 	if n := p.heard(told); n != limit {
 		t.Errorf("%d stuck handlers were told %d times, want once each", limit, n)
 	}
 	if dumps := strings.Count(p.words(), told); dumps != limit || !strings.Contains(p.words(), "main.hang") {
 		t.Errorf("there are %d dumps, want %d, with the function that hangs", dumps, limit)
-	}
-	took, code := p.terminated()
-	if code != 1 {
-		t.Errorf("the process ended with code %d, want that it tells what it has left behind", code)
 	}
 	t.Logf("the process ended %v after SIGTERM", took)
 	if took > grace+beyondGrace {
