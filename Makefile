@@ -1,4 +1,4 @@
-# parley: `make` shows what there is.
+# parley: `make` lists all targets.
 .DEFAULT_GOAL := help
 GO ?= go
 FUZZTIME ?= 30s
@@ -8,16 +8,20 @@ help: ## show this help
 
 test: ## find or start the servers, then run all tests with the race detector
 	@$(GO) test -race -tags faults ./internal/failpoint
-	@$(GO) run ./internal/tools/testservers run -- $(GO) test -race -shuffle=on -timeout 18m ./...
+	@$(GO) run ./internal/tools/testservers run -- $(GO) test -race -shuffle=on -timeout 18m work
 
-servers-stop: ## stop the servers that make test has started by itself
+servers-stop: ## stop the servers that make test started
 	@$(GO) run ./internal/tools/testservers stop
 
-check: ## what every commit must pass: format, vet, lint, short tests
+check: ## required before each commit: format, vet, lint, API changes, short tests
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
-	$(GO) vet ./...
+	$(GO) vet work
 	@$(MAKE) --no-print-directory lint
-	$(GO) test -short ./...
+	@$(MAKE) --no-print-directory api
+	$(GO) test -short work
+
+api: ## list the changes of the exported API since the last commit of main
+	@bash .ci/api
 
 fmt: ## format the code
 	gofmt -w .
@@ -26,7 +30,7 @@ lint: ## run the linter, installed into .bin at its pinned version
 	@bash .ci/lint
 
 fuzz: ## run each fuzz target for FUZZTIME (30s)
-	@for pkg in $$($(GO) list ./...); do \
+	@for pkg in $$($(GO) list work); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 	  done; done
@@ -35,15 +39,18 @@ faults-quick: ## the fault tests that are part of make test
 	@$(GO) run ./internal/tools/testservers run -- $(GO) test -race -timeout 10m ./faulttests/
 
 faults: ## all fault tests, with a table of what was lost, doubled and reordered
-	@PARLEY_FAULTS=all $(GO) run ./internal/tools/testservers run -- $(GO) test -race -timeout 30m -v ./faulttests/
+	@PARLEY_FAULTS=all $(GO) run ./internal/tools/testservers run -- $(GO) test -race -timeout 90m -v ./faulttests/
+
+matrix: ## as root, run the suites against other versions of the servers, in chroots of Debian, with a table
+	@$(GO) run ./internal/tools/matrix $(MATRIX)
 
 SOAK ?= 30m
 soak: ## all faults at once, for SOAK (30m), on servers of its own
 	PARLEY_FAULTS_SOAK=$(SOAK) $(GO) test -race -timeout 0 -v -run '^TestASoak' ./faulttests/
 
 bench: ## run the benchmarks, against the raw clients and peers in one run
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench . -benchmem $$($(GO) list work | grep -v /benchmarks)
 	@$(GO) run ./internal/tools/testservers run -- $(GO) -C benchmarks test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
 
 
-.PHONY: help test servers-stop faults-quick faults soak check fmt lint fuzz bench
+.PHONY: help test servers-stop faults-quick faults matrix soak check api fmt lint fuzz bench

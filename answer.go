@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// RollBackExpired has a call that expires while it is handled rolled back instead of
-// answered: its caller has given up.
+// RollBackExpired makes a call that expires while it is being handled roll back
+// instead of being answered, because its caller no longer waits.
 func RollBackExpired() RouteOption { return func(o *routeOptions) { o.rollBackExpired = true } }
 
-// ReplyExchanges restricts the exchanges that a call may ask to be answered at: the
-// address comes from the network. Calls with another one are parked. Default: all
-// but the broker's own.
+// ReplyExchanges restricts the exchanges that a call may name for its reply, because
+// that name comes from the network. A call that names another exchange is parked.
+// Default: all exchanges except the broker's own. The reply exchange is not declared:
+// if it does not exist, the reply is unroutable.
 func ReplyExchanges(names ...string) RouteOption {
 	return func(o *routeOptions) { o.replyExchanges = names }
 }
 
-// OnCall answers call c. handle works in a transaction that also records the call in the
-// inbox and the reply in the outbox: the change of state and the reply are atomic,
-// and a duplicate of the call is neither handled nor answered again.
+// OnCall answers call c. handle runs in a transaction that also records the call in the
+// inbox and the reply in the outbox. The change of state and the reply are therefore
+// atomic, and a duplicate of the call is neither handled nor answered again.
 //
-// An error made by [Fail] rolls back what handle did and answers with the failure; any
+// An error made by [Fail] rolls back what handle did and answers with the failure. Any
 // other error is retried by the route's policy.
 func OnCall[Tx, Req, Resp any](r *Router, in *Inbox[Tx], out *Outbox[Tx], c *CallType[Req, Resp],
 	handle func(ctx context.Context, tx Tx, call Call[Req]) (Resp, error), options ...RouteOption,
@@ -36,7 +37,7 @@ func OnCall[Tx, Req, Resp any](r *Router, in *Inbox[Tx], out *Outbox[Tx], c *Cal
 		if err := o.allowsReply(call.replyTo); err != nil {
 			return err
 		}
-		err = in.once(ctx, d, func(ctx context.Context, tx Tx) error {
+		err = in.once(ctx, d, Identity(&d.Message), func(ctx context.Context, tx Tx) error {
 			resp, err := handle(ctx, tx, call)
 			if err != nil {
 				return err
@@ -46,14 +47,14 @@ func OnCall[Tx, Req, Resp any](r *Router, in *Inbox[Tx], out *Outbox[Tx], c *Cal
 			}
 			return c.reply(ctx, out.In(tx), &call, resp)
 		})
-		return c.settleCall(ctx, in, out, &call, err)
+		return settleCall(ctx, in, out, c, &call, err)
 	})
 	r.route(routeSpec{exchange: c.service, key: c.method, exact: true}, h, options)
 }
 
-// OnCallOutsideTx is OnCall for a handler that must not work in a transaction, such as one that
-// waits for other services. It may run more than once for one call; the reply is
-// still sent once.
+// OnCallOutsideTx is OnCall for a handler that must not run in a transaction, such as one that
+// waits for other services. The handler may run more than once for one call; the reply
+// is still sent once.
 func OnCallOutsideTx[Tx, Req, Resp any](r *Router, in *Inbox[Tx], out *Outbox[Tx], c *CallType[Req, Resp],
 	handle func(ctx context.Context, call Call[Req]) (Resp, error), options ...RouteOption,
 ) {
@@ -71,22 +72,22 @@ func OnCallOutsideTx[Tx, Req, Resp any](r *Router, in *Inbox[Tx], out *Outbox[Tx
 			err = ErrExpired
 		}
 		if err == nil {
-			err = in.once(ctx, d, func(ctx context.Context, tx Tx) error {
+			err = in.once(ctx, d, Identity(&d.Message), func(ctx context.Context, tx Tx) error {
 				return c.reply(ctx, out.In(tx), &call, resp)
 			})
 		}
-		return c.settleCall(ctx, in, out, &call, err)
+		return settleCall(ctx, in, out, c, &call, err)
 	})
 	r.route(routeSpec{exchange: c.service, key: c.method, exact: true}, h, options)
 }
 
-// settleCall answers with a failure if err is one, and says what becomes of the delivery.
-func (c *CallType[Req, Resp]) settleCall(ctx context.Context, in callInbox, out callOutbox, call *Call[Req], err error) error {
+// settleCall answers with a failure if err is a *CallError, and returns the error that settles the delivery.
+func settleCall[Tx, Req, Resp any](ctx context.Context, in *Inbox[Tx], out *Outbox[Tx], c *CallType[Req, Resp], call *Call[Req], err error) error {
 	if failure, ok := errors.AsType[*CallError](err); ok {
-		err = in.fail(ctx, out, call.Delivery, func(ctx context.Context, to *TxOutbox) error {
-			rec, err := replyRecord(c.service, call, []byte("null"), failure)
+		err = in.once(ctx, call.Delivery, Identity(&call.Delivery.Message), func(ctx context.Context, tx Tx) error {
+			rec, err := replyRecord(c.service, call, []byte("null"), failure, &messageOptions{})
 			if err == nil {
-				_, err = to.Record(ctx, rec)
+				_, err = out.In(tx).Record(ctx, rec)
 			}
 			return err
 		})
@@ -97,32 +98,14 @@ func (c *CallType[Req, Resp]) settleCall(ctx context.Context, in callInbox, out 
 	return err
 }
 
-// callInbox and callOutbox hide the transaction's type from settleCall.
-type (
-	callInbox interface {
-		fail(ctx context.Context, out callOutbox, d *Delivery, record func(context.Context, *TxOutbox) error) error
-	}
-	callOutbox interface{ inAny(tx any) *TxOutbox }
-)
-
-func (o *Outbox[Tx]) inAny(tx any) *TxOutbox { return o.In(tx.(Tx)) }
-
-// once runs fn in a transaction, once for the delivery's message.
-func (in *Inbox[Tx]) once(ctx context.Context, d *Delivery, fn func(ctx context.Context, tx Tx) error) error {
-	return in.store.Once(ctx, in.cfg.Consumer, Identity(&d.Message), fn)
-}
-
-func (in *Inbox[Tx]) fail(ctx context.Context, out callOutbox, d *Delivery, record func(context.Context, *TxOutbox) error) error {
-	return in.once(ctx, d, func(ctx context.Context, tx Tx) error { return record(ctx, out.inAny(tx)) })
-}
-
 // reply records the reply in the callee's outbox.
 func (c *CallType[Req, Resp]) reply(ctx context.Context, to *TxOutbox, call *Call[Req], resp Resp) error {
-	data, err := c.resp.encode(nil, resp)
+	o := &messageOptions{keyRules: to.cfg.KeyRules}
+	data, err := c.resp.encode(nil, resp, o)
 	if err != nil {
-		return Park(err) // no retry gives it a JSON form
+		return Park(err) // no retry makes it encodable
 	}
-	rec, err := replyRecord(c.service, call, data, nil)
+	rec, err := replyRecord(c.service, call, data, nil, o)
 	if err != nil {
 		return err
 	}

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// A Caller makes calls that wait for their replies in place; see [Await]. It has a reply exchange
-// and a reply queue of its own. Run it beside the rest of the process, and share it:
-// thousands of calls may wait at once.
+// A Caller makes calls that wait for their replies in place; see [Await]. It has its own
+// reply exchange and reply queue. Call Run beside the rest of the process, and share the
+// Caller: thousands of calls may wait at once.
 type Caller struct {
 	broker Broker
 	cfg    CallerConfig
@@ -27,13 +27,15 @@ type Caller struct {
 
 // CallerConfig holds the choices for a caller.
 type CallerConfig struct {
-	// Name is the name of the reply exchange and queue. No two processes at once may use the
-	// same one; take a stable one, such as "shop.replies.0" for each instance: the
-	// exchange is durable, as a Python callee declares it so. Required.
+	// Name is the name of the reply exchange and queue. No two running processes may use
+	// the same one. Use a stable name, such as "shop.replies.0", for each instance: the
+	// exchange is durable, because a Python callee declares it so. Required.
 	Name string
 	// Timeout bounds a call whose context has no deadline. Default: 30s.
 	Timeout time.Duration
-	// Logger gets what the operator should know. Default: slog.Default().
+	// KeyRules are exceptions from the renaming of keys in requests and replies. Default: none.
+	KeyRules *KeyRules
+	// Logger receives log records. Default: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -53,19 +55,19 @@ func NewCaller(b Broker, cfg *CallerConfig) (*Caller, error) {
 	}
 	var seed [8]byte
 	rand.Read(seed[:]) // never fails since Go 1.24
-	// Ids start anywhere: a reply to an earlier process of this name must not fit a call
-	// of ours. They stay below 2^53, which every JSON reader keeps.
+	// Ids start at a random number: a reply to an earlier process with this name must not
+	// match a call of this one. They stay below 2^53, which every JSON reader keeps exactly.
 	c.last = int64(binary.BigEndian.Uint64(seed[:]) >> 12)
 	return c, errors.Join(errs...)
 }
 
-// Run receives replies until ctx ends. It resubscribes for ever.
+// Run receives replies until ctx ends. It resubscribes indefinitely.
 func (c *Caller) Run(ctx context.Context) error {
 	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
 	for ctx.Err() == nil {
 		start := time.Now()
 		if err := c.session(ctx); err != nil && ctx.Err() == nil {
-			c.cfg.Logger.Warn("caller: subscribes again", "queue", c.cfg.Name, "err", err)
+			c.cfg.Logger.Warn("caller: not subscribed, retrying", "queue", c.cfg.Name, "err", err)
 			if time.Since(start) > 10*time.Second {
 				retry.reset()
 			}
@@ -96,8 +98,8 @@ func (c *Caller) session(ctx context.Context) error {
 			return errors.Join(err, sub.Close())
 		}
 		c.take(d)
-		if err := d.Settle(Ack); err != nil && !errors.Is(err, ErrStale) {
-			c.cfg.Logger.Warn("caller: cannot settle a reply", "queue", c.cfg.Name, "err", err)
+		if err := d.Settle(SettleAck); err != nil && !errors.Is(err, ErrStale) {
+			c.cfg.Logger.Warn("caller: settling a reply failed", "queue", c.cfg.Name, "err", err)
 		}
 	}
 }
@@ -112,11 +114,11 @@ func (c *Caller) setUp(up bool) {
 	}
 }
 
-// take hands a reply to the call that waits for it. Late and second replies are dropped.
+// take passes a reply to the call that waits for it. Late and duplicate replies are dropped.
 func (c *Caller) take(d *Delivery) {
 	f, err := readCall(d.Body)
 	if err != nil {
-		c.cfg.Logger.Warn("caller: cannot read a reply", "queue", c.cfg.Name, "err", err)
+		c.cfg.Logger.Warn("caller: malformed reply dropped", "queue", c.cfg.Name, "err", err)
 		return
 	}
 	id := readID([]byte(f.id))
@@ -157,11 +159,11 @@ func (c *Caller) ready(ctx context.Context) error {
 	}
 }
 
-// Await makes call c at once and waits for its reply. It ends with ctx, or after the caller's
-// timeout if ctx has no deadline; the call carries that time as its expiry. The callee's
-// failures are *CallError; nobody to answer is ErrUnroutable. The callee answers it like
-// any other call.
-func Await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, Resp], request Req, options ...Option) (Resp, error) {
+// Await publishes call c at once and waits for its reply until ctx ends. Without a deadline
+// in ctx, the caller's timeout applies. The call carries that time as its expiry. A failure
+// reported by the callee is a *CallError. If no queue is bound for the call, the error
+// matches ErrUnroutable. The callee answers it like any other call.
+func Await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, Resp], request Req, options ...AwaitOption) (Resp, error) {
 	resp, err := await(ctx, caller, c, request, options)
 	if err != nil {
 		return resp, wrap("await", c.service, c.method, err)
@@ -169,7 +171,7 @@ func Await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, 
 	return resp, nil
 }
 
-func await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, Resp], request Req, options []Option) (resp Resp, err error) {
+func await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, Resp], request Req, options []AwaitOption) (resp Resp, err error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, caller.cfg.Timeout)
@@ -180,7 +182,7 @@ func await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, 
 	}
 	id, arrived := caller.expect()
 	defer caller.forget(id)
-	m, err := c.awaited(ctx, id, caller.cfg.Name, request, options)
+	m, err := c.awaited(ctx, id, caller, request, options)
 	if err != nil {
 		return resp, err
 	}
@@ -189,6 +191,7 @@ func await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, 
 	}
 	select {
 	case d := <-arrived:
+		d.keyRules = caller.cfg.KeyRules
 		reply, err := decodeReply(c, d)
 		if err == nil && reply.Err != nil {
 			err = reply.Err
@@ -200,13 +203,14 @@ func await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, 
 }
 
 // awaited makes the message of an awaited call.
-func (c *CallType[Req, Resp]) awaited(ctx context.Context, id int64, replyTo string, request Req, options []Option) (Message, error) {
-	o, err := applyOptions(verbAwait, options)
+func (c *CallType[Req, Resp]) awaited(ctx context.Context, id int64, caller *Caller, request Req, options []AwaitOption) (Message, error) {
+	o, err := applyOptions(options)
 	if err != nil {
 		return Message{}, err
 	}
-	o.replyTo = replyTo
-	if deadline, ok := ctx.Deadline(); ok && !o.expiry.hasIn && !o.expiry.hasAt {
+	o.replyTo = caller.cfg.Name
+	o.useKeyRules(caller.cfg.KeyRules)
+	if deadline, ok := ctx.Deadline(); ok && !o.expiry.hasIn && !o.expiry.hasAt && checkTime("deadline", deadline) == nil {
 		o.expiry = expiry{at: deadline, hasAt: true}
 	}
 	rec, err := c.record(o, request)

@@ -7,14 +7,14 @@ import (
 )
 
 // A backoff waits longer after each failure, with full jitter, so that the
-// services of a fleet do not come back all at once.
+// services of a fleet do not reconnect all at once.
 type backoff struct {
 	first, limit time.Duration
 	failures     int
-	tried        bool // by again, since the last reset
+	tried        bool // again was called since the last reset
 }
 
-// next returns a random wait up to first doubled for each failure so far.
+// next returns a random wait up to a bound that starts at first and doubles with each failure.
 func (b *backoff) next() time.Duration {
 	ceiling := b.limit
 	if b.failures < 30 {
@@ -26,7 +26,7 @@ func (b *backoff) next() time.Duration {
 
 func (b *backoff) reset() { b.failures, b.tried = 0, false }
 
-// again is wait for what has worked until now: the first attempt is made at once.
+// again is wait for an operation that worked until now: the first attempt is made at once.
 func (b *backoff) again(ctx context.Context) bool {
 	if !b.tried {
 		b.tried = true

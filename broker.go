@@ -2,11 +2,11 @@ package parley
 
 import "context"
 
-// A Publisher sends messages to a broker and learns what became of each. Brokers
-// of drivers implement it; the relay, the consumer's retries and Send use it.
+// A Publisher sends messages to a broker and reports the outcome of each one. Drivers
+// implement it; the relay, the consumer's retries and Send use it.
 type Publisher interface {
-	// Ready blocks until messages can be published: the connection is open and the
-	// broker has not blocked it. It returns ctx's error when ctx ends first.
+	// Ready blocks until messages can be published: the connection is open and not
+	// blocked by the broker. It returns ctx's error when ctx ends first.
 	Ready(ctx context.Context) error
 	// Publish sends the messages in their order, persistent and mandatory, pipelined
 	// over one confirm channel, and returns when every one has an outcome or ctx
@@ -24,20 +24,28 @@ type Subscriber interface {
 
 // SubscribeOptions are the choices for one subscription.
 type SubscribeOptions struct {
-	// Prefetch bounds the deliveries in hand that are not settled yet. Required, 1 to 65535.
+	// Prefetch bounds the unacked deliveries. Required, 1 to 65535.
 	Prefetch int
-	// Tag names the subscription on the broker. Default: made by the driver.
+	// First, if positive and less than Prefetch, is the prefetch at the start of the subscription. It is in force until First
+	// deliveries have been settled and First deliveries in a row were not redeliveries. A process that crashes soon after its
+	// start then has few unacked deliveries whose delivery count increases: quorum queues drop a message that was delivered
+	// too often. Drivers may ignore it.
+	First int
+	// SharedQueue reports whether the queue is known not to have x-single-active-consumer. If false, other consumers may
+	// get no messages while deliveries of this one are unacked.
+	SharedQueue bool
+	// Tag names the subscription on the broker. Default: chosen by the driver.
 	Tag string
 }
 
-// A Subscription hands out deliveries of one queue on one broker session.
+// A Subscription receives the deliveries of one queue on one broker session.
 type Subscription interface {
 	// Next returns the next delivery. It returns ctx's error when ctx ends and an
 	// error that wraps ErrSubscriptionLost when the session, the channel or the
 	// broker's side of the subscription has ended. Not for concurrent use.
 	Next(ctx context.Context) (*Delivery, error)
 	// Close ends the subscription. All settlements made before Close reach the
-	// broker first; deliveries that are not settled go back to the queue.
+	// broker first; unsettled deliveries return to the queue.
 	Close() error
 }
 

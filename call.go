@@ -12,7 +12,7 @@ import (
 	"github.com/parley-go/parley/internal/jsonkeys"
 )
 
-// A CallType is the contract of one call: which service answers it, the method's name, and the
+// A CallType is the contract of one call: the service that answers it, the method's name, and the
 // Go types of request and reply. Make it with [NewCall], once, as a package variable.
 type CallType[Req, Resp any] struct {
 	service string
@@ -21,18 +21,27 @@ type CallType[Req, Resp any] struct {
 	resp    *codec
 }
 
-// NewCall declares a call. It is published to the exchange named as the service, with
-// the method as its routing key. It panics if AMQP cannot take one of the names.
+// NewCall declares a call. The service is the exchange that the call is published to, the
+// method its routing key. It panics if one of the names is not valid in AMQP, or if two fields of a struct in
+// Req or Resp have one name on the wire. What becomes of the keys of request and reply is said at [NewEvent].
 func NewCall[Req, Resp any](service, method string) *CallType[Req, Resp] {
+	req, resp := codecOf(reflect.TypeFor[Req]()), codecOf(reflect.TypeFor[Resp]())
 	err := errors.Join(checkExchange(service), checkName("method", method),
-		checkName("routing key of the reply", replyKey(service, method)))
+		checkName("routing key of the reply", replyKey(service, method)), req.shape.Clash(), resp.shape.Clash())
 	if err != nil {
 		panic("parley: NewCall: " + err.Error())
 	}
 	return &CallType[Req, Resp]{
 		service: service, method: method,
-		req: codecOf(reflect.TypeFor[Req]()), resp: codecOf(reflect.TypeFor[Resp]()),
+		req: req, resp: resp,
 	}
+}
+
+// Verbatim returns a copy whose request and reply are not touched in either direction, see [EventType.Verbatim].
+func (c *CallType[Req, Resp]) Verbatim() *CallType[Req, Resp] {
+	clone := *c
+	clone.req, clone.resp = c.req.asIs(), c.resp.asIs()
+	return &clone
 }
 
 // Exchange returns the exchange that the call is published to: its service.
@@ -41,22 +50,15 @@ func (c *CallType[Req, Resp]) Exchange() string { return c.service }
 // RoutingKey returns the routing key: the method.
 func (c *CallType[Req, Resp]) RoutingKey() string { return c.method }
 
-// replyKey is the routing key of replies, as the Python library makes it.
+// replyKey returns the routing key of replies, in the form of the Python library.
 func replyKey(service, method string) string { return "call-response." + service + "." + method }
 
-// expiredKey is the routing key of the notices that a call has expired.
+// expiredKey returns the routing key of the notices that a call has expired.
 func expiredKey(service, method string) string { return "call-expired." + service + "." + method }
 
-// ReplyTo names the exchange that the reply of an [Ask] is published to. Required there.
-func ReplyTo(exchange string) Option { return func(o *messageOptions) { o.replyTo = exchange } }
-
-// NotifyExpired makes an [Ask] with an expiry tell its owner when no reply has come in time: a
-// handler registered with [OnExpired] is called, unless that of the reply was.
-func NotifyExpired() Option { return func(o *messageOptions) { o.notify = true } }
-
 // Record returns an outbox record of the call, for [TxOutbox.Record].
-func (c *CallType[Req, Resp]) Record(request Req, options ...Option) (Record, error) {
-	o, err := applyOptions(verbAsk, options)
+func (c *CallType[Req, Resp]) Record(request Req, options ...AskOption) (Record, error) {
+	o, err := applyOptions(options)
 	if err != nil {
 		return Record{}, err
 	}
@@ -65,9 +67,9 @@ func (c *CallType[Req, Resp]) Record(request Req, options ...Option) (Record, er
 
 func (c *CallType[Req, Resp]) record(o *messageOptions, request Req) (Record, error) {
 	if err := checkExchange(o.replyTo); err != nil {
-		return Record{}, &InvalidError{What: "ReplyTo", Value: o.replyTo, Problem: "must name the exchange for the reply", Err: err}
+		return Record{}, &InvalidError{What: "WithReplyTo", Value: o.replyTo, Problem: "must name the exchange for the reply", Err: err}
 	}
-	body, err := c.req.encode(append(make([]byte, 0, 256), `{"data": `...), request)
+	body, err := c.req.encode(append(make([]byte, 0, 256), `{"data": `...), request, o)
 	if err != nil {
 		return Record{}, err
 	}
@@ -79,10 +81,10 @@ func (c *CallType[Req, Resp]) record(o *messageOptions, request Req) (Record, er
 	return o.record(KindCall, c.service, c.method, append(body, "}}"...))
 }
 
-// Ask records a call in the outbox, within the caller's transaction. The reply arrives, as a
-// message, at the exchange that [ReplyTo] names, for a handler registered with
-// [OnReply]. Ask returns the call's id, which the reply carries.
-func Ask[Req, Resp any](ctx context.Context, to *TxOutbox, c *CallType[Req, Resp], request Req, options ...Option) (int64, error) {
+// Ask records a call in the outbox, within the caller's transaction. The reply is published
+// to the exchange that [WithReplyTo] names, and a handler registered with [OnReply] receives
+// it. Ask returns the call's id, which the reply carries.
+func Ask[Req, Resp any](ctx context.Context, to *TxOutbox, c *CallType[Req, Resp], request Req, options ...AskOption) (int64, error) {
 	id, err := c.ask(ctx, to, request, options)
 	if err != nil {
 		return 0, wrap("ask", c.service, c.method, err)
@@ -90,27 +92,32 @@ func Ask[Req, Resp any](ctx context.Context, to *TxOutbox, c *CallType[Req, Resp
 	return id, nil
 }
 
-func (c *CallType[Req, Resp]) ask(ctx context.Context, to *TxOutbox, request Req, options []Option) (int64, error) {
-	o, err := applyOptions(verbAsk, options)
+func (c *CallType[Req, Resp]) ask(ctx context.Context, to *TxOutbox, request Req, options []AskOption) (int64, error) {
+	o, err := applyOptions(options)
 	if err != nil {
 		return 0, err
 	}
+	o.useKeyRules(to.cfg.KeyRules)
 	expires := o.expiry.time(o.now)
 	if o.notify && expires.IsZero() {
-		return 0, &InvalidError{What: "NotifyExpired", Problem: "needs an expiry: add ExpiresIn or ExpiresAt"}
+		return 0, &InvalidError{What: "WithExpiryNotice", Problem: "needs an expiry: add WithExpiresIn or WithExpiresAt"}
+	}
+	due := expires.Add(ExpirySkew) // of the notice
+	if err := checkTime("expiry", due); o.notify && err != nil {
+		return 0, err
 	}
 	rec, err := c.record(o, request)
 	if err != nil {
 		return 0, err
 	}
 	ids, err := to.Record(ctx, rec)
-	if err != nil || !o.notify || ids[0] == 0 { // a call that Unless held back does not expire
+	if err != nil || !o.notify || ids[0] == 0 { // a call skipped by WithUnlessTags does not expire
 		return first(ids), err
 	}
 	notice := Record{Message: Message{
 		Exchange: o.replyTo, RoutingKey: expiredKey(c.service, c.method), ID: newUUID(o.now), Kind: KindReply, Timestamp: o.now,
 		Body: appendReply(nil, strconv.FormatInt(ids[0], 10), []byte("null"), expires, nil),
-	}, DueAt: expires.Add(ExpirySkew)}
+	}, DueAt: due}
 	_, err = to.Record(ctx, notice)
 	return ids[0], err
 }
@@ -124,25 +131,25 @@ func first(ids []int64) int64 {
 
 // A Call is a call as its handler receives it.
 type Call[Req any] struct {
-	// ID is the caller's number of the call, unique in its database; 0 if it is not a number.
+	// ID is the caller's id of the call, unique in the caller's database; 0 if it is not a number.
 	ID int64
 	// Method is the method's name: the routing key.
 	Method string
 	// Data is the decoded request.
 	Data Req
-	// Time is when the call was made; ExpiresAt when its caller stops waiting, zero for never.
+	// Time is when the call was made. ExpiresAt is when its caller stops waiting; zero means never.
 	Time, ExpiresAt time.Time
 	// Delivery is the message as it arrived.
 	Delivery *Delivery
 
-	id      string // as it came, number or string
+	id      string // as received, number or string
 	replyTo string
 }
 
-// A CallError is a failure that a callee answers with: the caller gets it instead of a
-// reply, and nothing is tried again. Make one with [Fail].
+// A CallError is a failure that a callee answers with. The caller receives it instead of a
+// reply, and the call is not retried. Make one with [Fail].
 type CallError struct {
-	// Code is for programs, such as "not_found".
+	// Code is for programs, for example "not_found".
 	Code string
 	// Message is for people.
 	Message string
@@ -150,11 +157,11 @@ type CallError struct {
 
 func (e *CallError) Error() string { return e.Code + ": " + e.Message }
 
-// Fail returns an error that answers a call with a failure: what the handler did in its
-// transaction is rolled back, and the caller gets a *CallError.
+// Fail returns an error that answers a call with a failure. What the handler did in its
+// transaction is rolled back, and the caller receives a *CallError.
 func Fail(code, message string) error { return &CallError{Code: code, Message: message} }
 
-// callFields are the wrapper of a call or reply.
+// callFields are the members of the wrapper of a call or reply.
 type callFields struct {
 	id   string
 	data []byte
@@ -200,7 +207,7 @@ func readFailure(value []byte, to **CallError) error {
 	})
 }
 
-// callIdentity returns what a call without a message id is unique by.
+// callIdentity returns the id and time that identify a call without a message id.
 func callIdentity(body []byte) (id int64, at time.Time, ok bool) {
 	f, err := readCall(body)
 	if err != nil {
@@ -224,8 +231,8 @@ func decodeCall[Req any](c *codec, d *Delivery) (Call[Req], error) {
 	if expired(call.ExpiresAt, time.Now()) {
 		return call, Ignore(ErrExpired)
 	}
-	if err := c.decode(f.data, &call.Data); err != nil {
-		return call, &MalformedError{Part: "data", Err: err}
+	if err := c.decode(f.data, &call.Data, d); err != nil {
+		return call, malformed("data", err)
 	}
 	return call, nil
 }
@@ -243,16 +250,16 @@ func appendReply(dst []byte, id string, data []byte, now time.Time, failure *Cal
 	return append(dst, "}}"...)
 }
 
-// headers that carry the exact names of a reply's service and method: the routing key
-// cannot be split where they contain dots.
+// Headers with the exact names of a reply's service and method: the routing key
+// cannot be split if they contain dots.
 const (
 	headerService = "parley-service"
 	headerMethod  = "parley-method"
 )
 
 // replyRecord makes the outbox record of the reply to call.
-func replyRecord[Req any](service string, call *Call[Req], data []byte, failure *CallError) (Record, error) {
-	o := messageOptions{now: time.Now()}
+func replyRecord[Req any](service string, call *Call[Req], data []byte, failure *CallError, o *messageOptions) (Record, error) {
+	o.now = time.Now()
 	o.headers = []header{{headerService, service}, {headerMethod, call.Method}}
 	body := appendReply(nil, call.id, data, o.now, failure)
 	rec, err := o.record(KindReply, call.replyTo, replyKey(service, call.Method), body)

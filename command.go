@@ -11,7 +11,7 @@ import (
 	"github.com/parley-go/parley/internal/jsonkeys"
 )
 
-// A CommandType is the contract of one command: which service obeys it, its name, and the
+// A CommandType is the contract of one command: the service that executes it, its name, and the
 // Go type of its arguments, which must encode to a JSON object. Make it with
 // [NewCommand], once, as a package variable.
 type CommandType[T any] struct {
@@ -21,20 +21,30 @@ type CommandType[T any] struct {
 	codec   *codec
 }
 
-// NewCommand declares a command. It is published to the exchange named as the service, with
-// the command's name as its routing key; the empty name is for a service with a
-// single command. It panics if AMQP cannot take one of the names.
+// NewCommand declares a command. The service is the exchange that the command is published
+// to, the name its routing key. The empty name is for a service with a single command.
+// It panics if one of the names is not valid in AMQP, or if two fields of a struct in T have one name on the wire.
+// What becomes of the keys of the arguments is said at [NewEvent].
 func NewCommand[T any](service, name string) *CommandType[T] {
-	if err := errors.Join(checkExchange(service), checkName("command name", name)); err != nil {
+	codec := codecOf(reflect.TypeFor[T]())
+	if err := errors.Join(checkExchange(service), checkName("command name", name), codec.shape.Clash()); err != nil {
 		panic("parley: NewCommand: " + err.Error())
 	}
-	return &CommandType[T]{service: service, name: name, codec: codecOf(reflect.TypeFor[T]())}
+	return &CommandType[T]{service: service, name: name, codec: codec}
 }
 
 // WithKey returns a copy whose commands carry the ordering key that f returns.
 func (c *CommandType[T]) WithKey(f func(arguments T) string) *CommandType[T] {
 	clone := *c
 	clone.key = f
+	return &clone
+}
+
+// Verbatim returns a copy whose arguments are not touched in either direction, see [EventType.Verbatim]. Only the member "meta"
+// is added.
+func (c *CommandType[T]) Verbatim() *CommandType[T] {
+	clone := *c
+	clone.codec = c.codec.asIs()
 	return &clone
 }
 
@@ -45,11 +55,15 @@ func (c *CommandType[T]) Exchange() string { return c.service }
 func (c *CommandType[T]) RoutingKey() string { return c.name }
 
 // Record returns an outbox record of the command, for [TxOutbox.Record].
-func (c *CommandType[T]) Record(arguments T, options ...Option) (Record, error) {
-	o, err := applyOptions(verbSend, options)
+func (c *CommandType[T]) Record(arguments T, options ...SendTxOption) (Record, error) {
+	o, err := applyOptions(options)
 	if err != nil {
 		return Record{}, err
 	}
+	return c.record(o, arguments)
+}
+
+func (c *CommandType[T]) record(o *messageOptions, arguments T) (Record, error) {
 	body, err := c.body(o, arguments)
 	if err != nil {
 		return Record{}, err
@@ -60,14 +74,14 @@ func (c *CommandType[T]) Record(arguments T, options ...Option) (Record, error) 
 	return o.record(KindCommand, c.service, c.name, body)
 }
 
-// body writes the arguments and, as their last member, the meta data.
+// body encodes the arguments and, as their last member, the metadata.
 func (c *CommandType[T]) body(o *messageOptions, arguments T) ([]byte, error) {
-	body, err := c.codec.encode(make([]byte, 0, 256), arguments)
+	body, err := c.codec.encode(make([]byte, 0, 256), arguments, o)
 	if err != nil {
 		return nil, err
 	}
 	if len(body) == 0 || body[0] != '{' {
-		return nil, &InvalidError{What: "payload", Problem: fmt.Sprintf("a %T is no JSON object: the arguments of a command need names", arguments)}
+		return nil, &InvalidError{What: "payload", Problem: fmt.Sprintf("type %T does not encode to a JSON object: use a struct or a map for the arguments", arguments)}
 	}
 	taken := false
 	err = jsonkeys.Members(body, limits, func(key string, _ []byte) error {
@@ -75,7 +89,7 @@ func (c *CommandType[T]) body(o *messageOptions, arguments T) ([]byte, error) {
 		return nil
 	})
 	if taken || err != nil {
-		return nil, &InvalidError{What: "payload", Problem: `must not have an argument "meta": it is the library's own`, Err: err}
+		return nil, &InvalidError{What: "payload", Problem: `must not have an argument "meta": that name is reserved by the library`, Err: err}
 	}
 	body = bytes.TrimRight(body[:len(body)-1], " \t\r\n")
 	if len(body) > 1 {
@@ -88,7 +102,7 @@ func (c *CommandType[T]) body(o *messageOptions, arguments T) ([]byte, error) {
 	return append(body, "}}"...), nil
 }
 
-// appendTime appends a member with a time of three decimals, which the Python parser needs.
+// appendTime appends a member with a time of three decimals, as the Python parser requires.
 func appendTime(dst []byte, name string, at time.Time) []byte {
 	dst = append(dst, '"')
 	dst = append(dst, name...)
@@ -98,14 +112,15 @@ func appendTime(dst []byte, name string, at time.Time) []byte {
 }
 
 // Send sends a command at once and returns nil when the broker has accepted it and a queue
-// has taken it. Otherwise the error matches ErrInvalid, ErrUnroutable (nobody obeys it),
+// has taken it. Otherwise the error matches ErrInvalid, ErrUnroutable (no queue is bound),
 // ErrRejected, ErrRefused, or ErrUnknown (it may have arrived). Concurrent calls share
-// confirmations. To send with a database transaction use [SendTx].
-func Send[T any](ctx context.Context, pub Publisher, c *CommandType[T], arguments T, options ...Option) error {
-	rec, err := c.Record(arguments, options...)
-	if err == nil && !rec.DueAt.IsZero() {
-		err = &InvalidError{What: "At", Problem: "needs an outbox: use SendTx"}
+// confirms. To send within a database transaction use [SendTx].
+func Send[T any](ctx context.Context, pub Publisher, c *CommandType[T], arguments T, options ...SendOption) error {
+	o, err := applyOptions(options)
+	if err != nil {
+		return wrap("send", c.service, c.name, err)
 	}
+	rec, err := c.record(o, arguments)
 	if err == nil {
 		err = publishNow(ctx, pub, rec.Message)
 	}
@@ -125,10 +140,15 @@ func publishNow(ctx context.Context, pub Publisher, m Message) error {
 	return nil
 }
 
-// SendTx records a command in the outbox, within the caller's transaction: it is sent after
-// the transaction commits, and never if it rolls back. It returns the record's id.
-func SendTx[T any](ctx context.Context, to *TxOutbox, c *CommandType[T], arguments T, options ...Option) (int64, error) {
-	rec, err := c.Record(arguments, options...)
+// SendTx records a command in the outbox, within the caller's transaction. It is sent after
+// the transaction commits, and never if it rolls back. SendTx returns the record's id.
+func SendTx[T any](ctx context.Context, to *TxOutbox, c *CommandType[T], arguments T, options ...SendTxOption) (int64, error) {
+	o, err := applyOptions(options)
+	if err != nil {
+		return 0, wrap("send", c.service, c.name, err)
+	}
+	o.useKeyRules(to.cfg.KeyRules)
+	rec, err := c.record(o, arguments)
 	if err != nil {
 		return 0, wrap("send", c.service, c.name, err)
 	}
@@ -151,7 +171,7 @@ type Command[T any] struct {
 	Delivery *Delivery
 }
 
-// OnCommand handles command c. An expired command is settled without the handler.
+// OnCommand handles command c. An expired command is settled without calling the handler.
 func OnCommand[T any](r *Router, c *CommandType[T], handle func(ctx context.Context, c Command[T]) error, options ...RouteOption) {
 	h := HandlerFunc(func(ctx context.Context, d *Delivery) error {
 		command, err := decodeCommand[T](c.codec, d)
@@ -163,9 +183,9 @@ func OnCommand[T any](r *Router, c *CommandType[T], handle func(ctx context.Cont
 	r.route(routeSpec{exchange: c.service, key: c.name, exact: true}, h, options)
 }
 
-// OnCommandTx is OnCommand with the effect happening once, in a transaction; see [OnTx].
-// Commands of the Python library have no identity: the inbox cannot tell a
-// duplicate from an equal command, so they get a transaction only.
+// OnCommandTx is OnCommand with an exactly-once effect, in a transaction; see [OnTx].
+// Commands of the Python library have no identity, so the inbox cannot distinguish a
+// duplicate from an equal command. They get a transaction only.
 func OnCommandTx[Tx, T any](r *Router, in *Inbox[Tx], c *CommandType[T], handle func(ctx context.Context, tx Tx, c Command[T]) error, options ...RouteOption) {
 	h := in.Handler(func(ctx context.Context, tx Tx, d *Delivery) error {
 		command, err := decodeCommand[T](c.codec, d)
@@ -193,7 +213,7 @@ func decodeCommand[T any](c *codec, d *Delivery) (Command[T], error) {
 	if expired(meta.expires, time.Now()) {
 		return command, Ignore(ErrExpired)
 	}
-	if err := c.decode(d.Body, &command.Args); err != nil {
+	if err := c.decode(d.Body, &command.Args, d); err != nil {
 		return command, malformed("body", err)
 	}
 	if v := reflect.ValueOf(&command.Args).Elem(); v.Kind() == reflect.Map && v.Type().Key().Kind() == reflect.String {
@@ -202,7 +222,7 @@ func decodeCommand[T any](c *codec, d *Delivery) (Command[T], error) {
 	return command, nil
 }
 
-// malformed makes err a *MalformedError, if it is none.
+// malformed returns err as a *MalformedError, unless it is one already.
 func malformed(part string, err error) error {
 	if _, ok := errors.AsType[*MalformedError](err); ok {
 		return err
@@ -210,7 +230,7 @@ func malformed(part string, err error) error {
 	return &MalformedError{Part: part, Err: err}
 }
 
-// metaFields are the meta data of commands, calls and replies.
+// metaFields are the metadata of commands, calls and replies.
 type metaFields struct {
 	time    time.Time
 	expires time.Time

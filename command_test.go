@@ -24,17 +24,17 @@ type sms struct {
 
 var sendSMS = parley.NewCommand[sms]("sms", "")
 
-func TestSendTellsWhetherTheCommandReachedAQueue(t *testing.T) {
+func TestSendReportsWhetherTheCommandReachedAQueue(t *testing.T) {
 	ctx := t.Context()
 	b := memory.NewBroker(nil)
 	if err := parley.Send(ctx, b, sendSMS, sms{}); !errors.Is(err, parley.ErrUnroutable) {
-		t.Errorf("nobody listens: %v, want ErrUnroutable", err)
+		t.Errorf("no queue is bound: %v, want ErrUnroutable", err)
 	}
 	if err := b.Declare(ctx, parley.Topology{Queues: []parley.Queue{{Name: "q"}}, Bindings: []parley.Binding{{Queue: "q", Exchange: "sms"}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := parley.Send(ctx, b, sendSMS, sms{"998", "hi"}); err != nil {
-		t.Errorf("somebody listens: %v", err)
+		t.Errorf("a queue is bound: %v", err)
 	}
 	b.RejectNext(1)
 	if err := parley.Send(ctx, b, sendSMS, sms{}); !errors.Is(err, parley.ErrRejected) {
@@ -52,14 +52,14 @@ func TestSendTellsWhetherTheCommandReachedAQueue(t *testing.T) {
 
 func TestExpiryIsCheckedAndWrittenWithAFraction(t *testing.T) {
 	at := time.Date(2099, 1, 2, 3, 4, 5, 0, time.UTC)
-	rec, err := sendSMS.Record(sms{}, parley.ExpiresAt(at))
+	rec, err := sendSMS.Record(sms{}, parley.WithExpiresAt(at))
 	if err != nil || !strings.Contains(string(rec.Body), `"meta": {"expiredTime": "2099-01-02T03:04:05.000Z"}`) {
 		t.Errorf("body %s (%v)", rec.Body, err)
 	}
-	for name, options := range map[string][]parley.Option{
-		"both":     {parley.ExpiresIn(time.Minute), parley.ExpiresAt(at)},
-		"past":     {parley.ExpiresAt(time.Now().Add(-time.Second))},
-		"negative": {parley.ExpiresIn(-1)},
+	for name, options := range map[string][]parley.SendTxOption{
+		"both":     {parley.WithExpiresIn(time.Minute), parley.WithExpiresAt(at)},
+		"past":     {parley.WithExpiresAt(time.Now().Add(-time.Second))},
+		"negative": {parley.WithExpiresIn(-1)},
 	} {
 		if _, err := sendSMS.Record(sms{}, options...); !errors.Is(err, parley.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
@@ -74,8 +74,8 @@ func TestExpiredCommandIsNotStarted(t *testing.T) {
 			return nil
 		})
 	}, func(s *stage) {
-		m := parleytest.NewMessage(t, sendSMS, sms{Text: "x"}, parley.ExpiresIn(time.Second))
-		late := parleytest.NewMessage(t, sendSMS, sms{Text: "late"}, parley.ExpiresIn(time.Second))
+		m := parleytest.NewCommandMessage(t, sendSMS, sms{Text: "x"}, parley.WithExpiresIn(time.Second))
+		late := parleytest.NewCommandMessage(t, sendSMS, sms{Text: "late"}, parley.WithExpiresIn(time.Second))
 		if err := s.broker.Declare(s.ctx, parley.Topology{Bindings: []parley.Binding{{Queue: "q", Exchange: "sms"}}, Exchanges: []parley.Exchange{{Name: "sms"}}}); err != nil {
 			t.Fatal(err)
 		}
@@ -187,10 +187,10 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func (w *callWorld) ask(options ...parley.Option) (id int64) {
+func (w *callWorld) ask(options ...parley.AskOption) (id int64) {
 	w.t.Helper()
 	err := w.shop.InTx(w.ctx, func(tx *memory.Tx) (err error) {
-		id, err = parley.Ask(w.ctx, w.out.In(tx), quote, quoteRequest{ItemID: 7}, append(options, parley.ReplyTo("shop"))...)
+		id, err = parley.Ask(w.ctx, w.out.In(tx), quote, quoteRequest{ItemID: 7}, append(options, parley.WithReplyTo("shop"))...)
 		return err
 	})
 	if err != nil {
@@ -240,14 +240,14 @@ func TestCallWithoutReplyEndsAsExpiredOnce(t *testing.T) {
 		}
 		return double(w, c)
 	}, func(w *callWorld) {
-		id := w.ask(parley.ExpiresIn(time.Minute), parley.NotifyExpired())
+		id := w.ask(parley.WithExpiresIn(time.Minute), parley.WithExpiryNotice())
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if len(w.expired) != 1 || w.expired[0] != id {
 			t.Errorf("expired %v, want %d", w.expired, id)
 		}
 		down = false
-		w.ask(parley.ExpiresIn(time.Minute), parley.NotifyExpired())
+		w.ask(parley.WithExpiresIn(time.Minute), parley.WithExpiryNotice())
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if len(w.expired) != 1 || len(w.replies) != 1 {
@@ -295,9 +295,9 @@ func TestAwaitEndsWithTheCalleesFailureOrItsContext(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 5*time.Second {
 			t.Errorf("got %v after %v, want the deadline after 5s", err, time.Since(start))
 		}
-		nobody := parley.NewCall[quoteRequest, quoteReply]("nobody", "x")
-		if _, err := parley.Await(w.ctx, w.caller, nobody, quoteRequest{}); !errors.Is(err, parley.ErrUnroutable) {
-			t.Errorf("nobody answers: %v, want ErrUnroutable", err)
+		unbound := parley.NewCall[quoteRequest, quoteReply]("unbound", "x")
+		if _, err := parley.Await(w.ctx, w.caller, unbound, quoteRequest{}); !errors.Is(err, parley.ErrUnroutable) {
+			t.Errorf("no queue is bound for the call: %v, want ErrUnroutable", err)
 		}
 	})
 }
@@ -333,13 +333,13 @@ func TestReplyAddressFromTheNetworkIsChecked(t *testing.T) {
 
 func TestACallHeldBackByUnlessLeavesNoNotice(t *testing.T) {
 	inCallWorld(t, double, func(w *callWorld) {
-		at := parley.At(time.Now().Add(time.Hour))
-		options := []parley.Option{at, parley.WithTags(parley.Tags{"cart": 1}), parley.Unless(parley.Tags{"cart": 1}), parley.ExpiresIn(2 * time.Hour), parley.NotifyExpired()}
+		at := parley.WithDueAt(time.Now().Add(time.Hour))
+		options := []parley.AskOption{at, parley.WithTags(parley.Tags{"cart": 1}), parley.WithUnlessTags(parley.Tags{"cart": 1}), parley.WithExpiresIn(2 * time.Hour), parley.WithExpiryNotice()}
 		if id := w.ask(options...); id == 0 {
-			t.Error("the first call was held back")
+			t.Error("the first call was skipped")
 		}
 		if id := w.ask(options...); id != 0 {
-			t.Errorf("the second call has id %d, want it held back", id)
+			t.Errorf("the second call has id %d, want it skipped", id)
 		}
 		if n := len(w.shop.Pending()); n != 2 {
 			t.Errorf("%d records, want the call and its notice", n)

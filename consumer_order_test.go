@@ -34,7 +34,7 @@ func TestKeysOfAnOrderedRouteKeepTheirOrderThroughRetries(t *testing.T) {
 		synctest.Wait()
 		for _, body := range []string{"b1", "c1", "c2"} {
 			if !slices.Contains(s.notes(), "0s "+body) {
-				t.Errorf("%s was held up by another key: %v", body, s.notes())
+				t.Errorf("%s was blocked by another key: %v", body, s.notes())
 			}
 		}
 		s.wait(time.Minute)
@@ -70,12 +70,12 @@ func TestFailingKeyDoesNotUseUpThePrefetch(t *testing.T) {
 		s.publish(keyed("good", "good"))
 		s.wait(10 * time.Minute)
 		if len(s.notes()) != 1 {
-			t.Errorf("the good key is held up")
+			t.Errorf("the good key is blocked")
 		}
 	})
 }
 
-func TestHoldKeyParksWhatFollowsInOrder(t *testing.T) {
+func TestHoldKeyParksLaterMessagesInOrder(t *testing.T) {
 	var broken atomic.Bool
 	broken.Store(true)
 	onStage(t, nil, func(s *stage) {

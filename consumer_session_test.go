@@ -16,7 +16,7 @@ import (
 	"github.com/parley-go/parley/memory"
 )
 
-// A notingBroker notes the prefetches of all subscriptions.
+// A notingBroker records the prefetches of all subscriptions.
 type notingBroker struct {
 	*memory.Broker
 
@@ -27,7 +27,9 @@ type notingBroker struct {
 func (b *notingBroker) Subscribe(ctx context.Context, queue string, o parley.SubscribeOptions) (parley.Subscription, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.asked = append(b.asked, o.Prefetch)
+	if queue == "q" {
+		b.asked = append(b.asked, o.Prefetch)
+	}
 	return b.Broker.Subscribe(ctx, queue, o)
 }
 
@@ -48,7 +50,7 @@ func TestPrefetchFollowsTheSizeOfTheMessages(t *testing.T) {
 		})
 		b := &notingBroker{Broker: s.broker}
 		c, err := parley.NewConsumer(b, s.router, &parley.ConsumerConfig{
-			Queue: "q", Topology: topology("q"), Lanes: 4, Prefetch: 100, MaxBytes: 10_000, Logger: quiet,
+			Queue: "q", Topology: topology("q"), Concurrency: 4, Prefetch: 100, MaxBytes: 10_000, Logger: quiet,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -89,7 +91,7 @@ func TestPrefetchFollowsTheSizeOfTheMessages(t *testing.T) {
 	})
 }
 
-// Whatever has come before the first size is known goes back unhandled, at once.
+// Deliveries received before the first size is known return to the queue unhandled, at once.
 func TestTheFirstLargeMessageLowersThePrefetchBeforeAnyIsHandled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{t: t, ctx: t.Context(), broker: memory.NewBroker(nil), router: parley.NewRouter(), start: time.Now()}
@@ -106,7 +108,7 @@ func TestTheFirstLargeMessageLowersThePrefetchBeforeAnyIsHandled(t *testing.T) {
 		}
 		b := &notingBroker{Broker: s.broker}
 		c, err := parley.NewConsumer(b, s.router, &parley.ConsumerConfig{
-			Queue: "q", Lanes: 4, Prefetch: 100, MaxBytes: 10_000, Grace: time.Second, Logger: quiet,
+			Queue: "q", Concurrency: 4, Prefetch: 100, MaxBytes: 10_000, ShutdownTimeout: time.Second, Logger: quiet,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -119,17 +121,17 @@ func TestTheFirstLargeMessageLowersThePrefetchBeforeAnyIsHandled(t *testing.T) {
 			t.Errorf("prefetches %v, want 48 and then 7", got)
 		}
 		if n := len(s.notes()); n != 4 {
-			t.Errorf("%d handlers run, want one in each of 4 lanes", n)
+			t.Errorf("%d handlers run, want one in each of 4 workers", n)
 		}
 		cancel()
 		if err := <-done; err == nil {
-			t.Error("the handlers that sleep for an hour were not told")
+			t.Error("the handlers that sleep for an hour got no cancelled context")
 		}
 		time.Sleep(time.Hour) // they end
 	})
 }
 
-func TestALostSubscriptionIsMadeAgainAtOnceAndFailuresAfterThatBackOff(t *testing.T) {
+func TestAConsumerResubscribesAtOnceAndBacksOffAfterFurtherFailures(t *testing.T) {
 	var mu sync.Mutex
 	var times [2][]time.Duration // of losses and subscriptions
 	subscribed := func() (ups, downs []time.Duration) {
@@ -150,7 +152,7 @@ func TestALostSubscriptionIsMadeAgainAtOnceAndFailuresAfterThatBackOff(t *testin
 		}
 		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error { s.note(d); return nil })
 	}, func(s *stage) {
-		for n := range 20 { // each session gets on, so none of them is one of a series of failures
+		for n := range 20 { // each session settles a delivery, so none counts as a repeated failure
 			s.publish(text(fmt.Sprint(n)))
 			s.wait(time.Second)
 			s.broker.Disconnect()
@@ -172,7 +174,7 @@ func TestALostSubscriptionIsMadeAgainAtOnceAndFailuresAfterThatBackOff(t *testin
 		s.broker.Disconnect()
 		synctest.Wait()
 		if ups, _ = subscribed(); len(ups) != first {
-			t.Error("a subscription that had got nowhere was made again at once for a second time")
+			t.Error("after a session without a settled delivery the consumer resubscribed at once for a second time")
 		}
 		s.wait(time.Second)
 		if ups, _ = subscribed(); len(ups) != first+1 {
@@ -181,8 +183,8 @@ func TestALostSubscriptionIsMadeAgainAtOnceAndFailuresAfterThatBackOff(t *testin
 	})
 }
 
-// The broker has ended the subscription while a handler goes on: nobody may take the consumer for ready until then.
-func TestALostSubscriptionIsToldWhileHandlersStillRun(t *testing.T) {
+// The broker has ended the subscription while a handler is running: meanwhile the consumer must not be reported as ready.
+func TestALostSubscriptionIsReportedWhileHandlersStillRun(t *testing.T) {
 	onStage(t, nil, func(s *stage) {
 		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
 			s.note(d)

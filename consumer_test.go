@@ -17,7 +17,7 @@ import (
 	"github.com/parley-go/parley/memory"
 )
 
-func TestFailingDeliveryIsTriedByPlanAndThenParked(t *testing.T) {
+func TestFailingDeliveryIsRetriedByPlanAndThenParked(t *testing.T) {
 	var at []time.Duration
 	var attempts []int
 	onStage(t, nil, func(s *stage) {
@@ -88,7 +88,7 @@ func TestOutcomesByReturnedError(t *testing.T) {
 func TestPanicsAndGoexitCountAsErrors(t *testing.T) {
 	for name, end := range map[string]func(){"panic": func() { panic("oh") }, "goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
-			onStage(t, &parley.ConsumerConfig{Lanes: 1, Retry: parley.NoRetry}, func(s *stage) {
+			onStage(t, &parley.ConsumerConfig{Concurrency: 1, Retry: parley.NoRetry}, func(s *stage) {
 				s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
 					if string(d.Body) == "bad" {
 						end()
@@ -101,7 +101,7 @@ func TestPanicsAndGoexitCountAsErrors(t *testing.T) {
 				s.wait(time.Second)
 				s.wantOutcomes(parley.OutcomeParked, parley.OutcomeHandled)
 				if len(s.parked()) != 1 {
-					t.Errorf("the bad one is not parked")
+					t.Errorf("the bad message is not parked")
 				}
 			})
 		})
@@ -113,7 +113,7 @@ func TestForgedHistoryIsParkedAndReachesNoHandler(t *testing.T) {
 		s.router.HandleFunc("admin", "delete", func(_ context.Context, d *parley.Delivery) error { s.note(d); return nil })
 	}, func(s *stage) {
 		m := text("forged")
-		m.RoutingKey = "q" // straight into the queue, through the default exchange
+		m.RoutingKey = "q" // directly into the queue, through the default exchange
 		m.SetHeader("parley-exchange", "admin")
 		m.SetHeader("parley-routing-key", "delete")
 		m.SetHeader("parley-signature", strings.Repeat("00", 32))
@@ -175,15 +175,15 @@ func TestHandlerTimesOutThroughItsContext(t *testing.T) {
 		s.wait(61 * time.Second)
 		s.wantOutcomes(parley.OutcomeParked)
 		if len(s.reports) == 1 && !strings.Contains(s.reports[0].Err.Error(), "did not return in time") {
-			t.Errorf("error %v does not tell the timeout", s.reports[0].Err)
+			t.Errorf("error %v does not name the timeout", s.reports[0].Err)
 		}
 	})
 }
 
-func TestHandlerThatIgnoresItsContextIsReportedAndTurnsTheConsumerUnhealthy(t *testing.T) {
+func TestHandlerThatIgnoresItsContextIsReportedAndMakesTheConsumerUnhealthy(t *testing.T) {
 	release := make(chan struct{})
 	var stuck atomic.Int64
-	cfg := &parley.ConsumerConfig{Lanes: 2, HandlerTimeout: time.Minute, MaxStuck: 2}
+	cfg := &parley.ConsumerConfig{Concurrency: 2, HandlerTimeout: time.Minute, MaxStuck: 2}
 	cfg.Hooks.Stuck = func(*parley.Delivery, time.Duration) { stuck.Add(1) }
 	onStage(t, cfg, func(s *stage) {
 		release = make(chan struct{})
@@ -225,7 +225,7 @@ func TestHandlerThatIgnoresItsContextIsReportedAndTurnsTheConsumerUnhealthy(t *t
 
 func TestBodiesInHandAreBounded(t *testing.T) {
 	var now, peak atomic.Int64
-	onStage(t, &parley.ConsumerConfig{MaxBytes: 1000, Lanes: 16}, func(s *stage) {
+	onStage(t, &parley.ConsumerConfig{MaxBytes: 1000, Concurrency: 16}, func(s *stage) {
 		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
 			peak.Store(max(peak.Load(), now.Add(int64(len(d.Body)))))
 			time.Sleep(time.Second)
@@ -245,7 +245,7 @@ func TestBodiesInHandAreBounded(t *testing.T) {
 	})
 }
 
-func TestStopFinishesWhatRunsAndReturnsTheRest(t *testing.T) {
+func TestStopFinishesRunningHandlersAndReturnsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{t: t, broker: memory.NewBroker(nil), router: parley.NewRouter(), start: time.Now()}
 		s.router.HandleFunc("user", "k", func(ctx context.Context, d *parley.Delivery) error {
@@ -253,7 +253,7 @@ func TestStopFinishesWhatRunsAndReturnsTheRest(t *testing.T) {
 			s.note(d)
 			return ctx.Err()
 		})
-		s.begin(&parley.ConsumerConfig{Queue: "q", Topology: topology("q"), Lanes: 2, Logger: quiet})
+		s.begin(&parley.ConsumerConfig{Queue: "q", Topology: topology("q"), Concurrency: 2, Logger: quiet})
 		for i := range 5 {
 			s.publish(text(fmt.Sprint(i)))
 		}
@@ -264,7 +264,7 @@ func TestStopFinishesWhatRunsAndReturnsTheRest(t *testing.T) {
 		if n := len(s.notes()); n != 2 || time.Since(s.start) > 11*time.Second {
 			t.Errorf("finished %d after %v, want the 2 running ones after 10s", n, time.Since(s.start))
 		}
-		s.begin(&parley.ConsumerConfig{Queue: "q", Topology: topology("q"), Lanes: 2, Logger: quiet})
+		s.begin(&parley.ConsumerConfig{Queue: "q", Topology: topology("q"), Concurrency: 2, Logger: quiet})
 		s.wait(time.Minute)
 		if n := len(s.notes()); n != 5 {
 			t.Errorf("handled %d in all, want 5", n)
@@ -282,9 +282,16 @@ func TestFailedDeliveryStaysInHandUntilItsCopyIsSafe(t *testing.T) {
 	}, func(s *stage) {
 		s.publish(text("x"))
 		s.broker.RejectNext(3)
+		s.wait(100 * time.Millisecond)
+		if n := s.consumer.InHand(); n != 1 {
+			t.Errorf("%d deliveries are in hand while the copy is not stored, want 1", n)
+		}
 		s.wait(time.Minute)
+		if n := s.consumer.InHand(); n != 0 {
+			t.Errorf("%d deliveries are in hand at the end", n)
+		}
 		if n := len(s.notes()); n != 1 {
-			t.Errorf("handled %d times, want once: only the move is tried again", n)
+			t.Errorf("handled %d times, want once: only the move is retried", n)
 		}
 		if n := len(s.parked()); n != 1 {
 			t.Errorf("%d parked, want 1", n)

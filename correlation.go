@@ -6,9 +6,9 @@ import (
 
 type correlationKey struct{}
 
-// WithCorrelationID returns a context that carries id. Everything that is published,
-// sent or asked with it carries the id too, and the handlers of all services see it.
-// An id that cannot travel (over 128 bytes, or other than printable ASCII) is ignored.
+// WithCorrelationID returns a context that carries id. Every message published,
+// sent or asked with this context carries the id too, and the handlers of all services see it.
+// An id that cannot travel (over 128 bytes, or not printable ASCII) is ignored.
 func WithCorrelationID(ctx context.Context, id string) context.Context {
 	if !validCorrelationID(id) {
 		return ctx
@@ -22,7 +22,7 @@ func CorrelationID(ctx context.Context) string {
 	return id
 }
 
-// validCorrelationID keeps foreign ids out of logs and frames: 256 bytes would close our
+// validCorrelationID keeps invalid ids out of logs and frames: 256 bytes would close the
 // connection, and control characters forge log lines.
 func validCorrelationID(id string) bool {
 	if id == "" || len(id) > 128 {

@@ -1,72 +1,59 @@
-// Package parley is for services that talk to each other over a message broker: events
-// that are published with a database transaction, scheduled events, commands and calls.
-// It speaks the wire format of the Python library django-microservices-communication
-// (docs/wire.md), so services of both kinds work together.
+// Package parley connects services over RabbitMQ: events that are published with a database
+// transaction (transactional outbox), scheduled events, commands and calls. It speaks the wire
+// format of the Python library django-microservices-communication (docs/wire.md), so Go and
+// Python services work together.
 //
-// # The story
+// # Index for users
 //
-// A contract is a package variable that publisher and consumer share:
+//   - Contracts, as package variables that both sides share: [NewEvent], [NewCommand], [NewCall].
+//   - Publishing in a transaction: [Outbox], [Publish]; scheduled with [WithDueAt], changed with
+//     [Cancel] and [Reschedule]; ordered by key with [WithKey].
+//   - Commands: [SendTx] in a transaction, [Send] at once; handled by [OnCommand].
+//   - Calls: [Ask] in a transaction, its reply handled by [OnReply]; [Await] with a [Caller]
+//     waits for the reply in place. [OnCall] answers both, [Fail] with a failure.
+//   - Routes: a [Router], with [On] for events and [OnTx] for an exactly-once effect through an
+//     [Inbox]; [Ordered] handles messages of one key one after another within one process.
+//   - Consumer: [NewConsumer] with a [ConsumerConfig] acks, retries with backoff ([RetryPolicy]) and
+//     parks poison messages in a dead-letter queue or, with [FailureStore], in a table.
+//   - Errors to return from a handler: nil acks; any error is retried; [RetryAfter], [Park] and
+//     [Ignore] choose otherwise. Errors to check: [ErrInvalid], [ErrUnroutable], [ErrUnknown].
+//   - Relay: [NewRelay] with a [RelayConfig] moves committed records to the broker.
+//   - Process: [Run] runs relays, consumers and other [Runner] values, with graceful shutdown.
+//   - Tests: package memory replaces servers, package parleytest delivers single messages.
 //
-//	var UserRenamed = parley.NewEvent[User]("user", "update.base") // exchange, routing key
-//	var SendSMS = parley.NewCommand[SMS]("sms", "")                // service, command
-//	var Quote = parley.NewCall[QuoteRequest, QuoteReply]("pricing", "quote")
+// Packages postgres, mysql and sqlite are the databases, rabbitmq is the broker. Package service
+// builds all parts from one settings file.
 //
-// A publisher records a message in an [Outbox]: a table of its own database, in the same
-// transaction as the change that the message tells of.
+// # Index for authors of drivers
 //
-//	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-//		if err := rename(ctx, tx, u); err != nil {
-//			return err
-//		}
-//		_, err := parley.Publish(ctx, outbox.In(tx), UserRenamed, u)
-//		return err
-//	})
+// A store implements [OutboxStore] and [RelaySource], whose claims are a [Batch] (source.go), and
+// [InboxStore]. Optional are [RelayWaker], [RelaySleeper], [AheadBatch], [DueBatch], [BlockerInspector],
+// [OutboxInspector] and [ParkedStore]. A table of failed deliveries implements [FailureStore],
+// [FailureTx] and [FailureOperator] (failures.go). A broker implements [Broker], that is
+// [Publisher], [Subscriber] (broker.go) and [Declarer] (topology.go); its deliveries have an
+// [Acknowledger] (message.go). Optional are [QueuePuller] (pull.go), [SecretKeeper]
+// (retry_copy.go) and [Diagnoser] (finding.go). Package parleytest has the suites that every
+// driver passes, and docs/extending.md the steps.
 //
-// A [Relay] moves what is committed to the broker, and deletes it when the broker has
-// confirmed it. With [At] a message waits in the outbox until it is due; [Cancel] and
-// [Reschedule] find it by its [Tags].
+// # Guarantees
 //
-// A [Consumer] takes messages from a queue and hands them to the handlers of a [Router].
-// A handler returns nil when the message is done with. An error has it tried again: a few
-// times in the process, then from delay queues; in the end it is parked, with its history,
-// for a person to look at. [RetryAfter], [Park] and [Ignore] choose otherwise.
+// A message is sent if and only if its transaction commits, and at least once: a crash at any
+// point repeats at most one batch of the relay, with the same message ids, and loses nothing. In
+// the default mode committed records leave in the order of their ids, however many relays run. A
+// scheduled message is not sent before its time by the database's clock, and a message that
+// Cancel counted is never sent.
 //
-//	r := parley.NewRouter()
-//	parley.On(r, UserRenamed, func(ctx context.Context, e parley.Event[User]) error { ... })
-//	parley.OnTx(r, inbox, UserRenamed, func(ctx context.Context, tx pgx.Tx, e parley.Event[User]) error { ... })
+// A delivery is acked only after its handler returned nil, or after its failed copy is safe: committed
+// in the failure store, or confirmed by the broker in a retry or parked queue. A handler registered with
+// [OnTx] has its effect once for each message within the inbox's retention, if the message has an
+// identity; commands of the Python library have none.
 //
-// [Send] gives a command to the broker at once, [SendTx] with a transaction. [Ask] makes a
-// call with a transaction, and its reply comes to an [OnReply] handler; [Await] waits for
-// the reply in place. [OnCall] answers both.
-//
-// Everything that runs is a [Runner]; [Run] runs several of them until a signal, and stops
-// them in order.
-//
-// The database and the broker are packages of their own: postgres, mysql, sqlite, rabbitmq,
-// and memory for both within one process. Package service makes all of it from one settings
-// file. Package parleytest helps to test.
-//
-// # What you can rely on
-//
-// A message is sent if and only if its transaction commits. It is sent at least once: a
-// crash at any point repeats at most one batch of the relay, with the same message ids, and
-// loses nothing. In the default mode committed records leave in the order of their ids,
-// however many relays run. A scheduled message is not sent before its time by the database's clock, and
-// what Cancel counted is never sent.
-//
-// A delivery is acknowledged only after its handler returned nil, or after the broker has
-// confirmed its copy in a delay or parked queue. A handler that is registered with [OnTx]
-// has its effect in the database once for each message within the inbox's retention, if the
-// message has an identity; commands of the Python library have none. With [Ordered],
-// messages of one key are handled one after another within one process.
-//
-// Nobody promises delivery exactly once, and neither does parley: a handler without an
-// inbox may see a message twice. docs/guarantees.md has every promise with its conditions
-// and the test that shows it.
+// Delivery is at least once: a handler without an inbox may see a message twice.
+// docs/guarantees.md has every guarantee with its conditions and its test.
 //
 // # A complete program
 //
-// This one needs no server:
+// This one needs no server; examples/quickstart does the same on PostgreSQL and RabbitMQ.
 //
 //	package main
 //
@@ -91,7 +78,7 @@
 //			Exchanges: []parley.Exchange{{Name: "user"}}, Queues: []parley.Queue{{Name: "mail"}},
 //			Bindings: []parley.Binding{{Queue: "mail", Exchange: "user"}},
 //		}
-//		must(0, broker.Declare(ctx, topology)) // before the first event: what nobody is bound for is dropped
+//		must(0, broker.Declare(ctx, topology)) // before the first event: an event with no matching queue is dropped
 //		rename := func(name string, result error) error {
 //			return store.InTx(ctx, func(tx *memory.Tx) error { // change your own rows with tx, then publish
 //				_, err := parley.Publish(ctx, outbox.In(tx), Renamed, User{name})
@@ -103,7 +90,7 @@
 //
 //		parley.On(router, Renamed, func(_ context.Context, e parley.Event[User]) error {
 //			fmt.Printf("received event %d: %s\n", e.ID, e.Payload.Name)
-//			stop() // enough: the relay and the consumer end cleanly
+//			stop() // one event is enough: relay and consumer shut down
 //			return nil
 //		})
 //		relay := must(parley.NewRelay(store, broker, nil))
@@ -117,6 +104,4 @@
 //		}
 //		return v
 //	}
-//
-// examples/quickstart does the same on PostgreSQL and RabbitMQ.
 package parley

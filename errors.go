@@ -6,43 +6,43 @@ import (
 	"strconv"
 )
 
-// Errors that callers decide by, with errors.Is.
+// Sentinel errors, to be checked with errors.Is.
 var (
-	// ErrInvalid is matched by every error about bad input: nothing was written or
+	// ErrInvalid matches every error about invalid input: nothing was written or
 	// sent, and a surrounding transaction is still usable. See InvalidError.
 	ErrInvalid = errors.New("invalid input")
-	// ErrUnroutable: the broker took the message but no queue is bound for it. See UnroutableError.
+	// ErrUnroutable means that the broker accepted the message but no queue is bound for it. See UnroutableError.
 	ErrUnroutable = errors.New("unroutable")
-	// ErrRejected: the broker refused the message this time (basic.nack, a full queue).
+	// ErrRejected means that the broker rejected the message this time (basic.nack, a full queue).
 	ErrRejected = errors.New("rejected by the broker")
-	// ErrRefused: the broker can never accept the message as it is: its exchange is
+	// ErrRefused means that the broker can never accept the message as it is: its exchange is
 	// missing, access is denied, or it is too large. See RefusedError.
 	ErrRefused = errors.New("refused by the broker")
-	// ErrUnknown: the connection ended, or the context did, before the broker
+	// ErrUnknown means that the connection or the context ended before the broker
 	// answered. The message may have arrived.
 	ErrUnknown = errors.New("outcome unknown: the message may have arrived")
-	// ErrStandby: another relay is active on this outbox.
+	// ErrStandby means that another relay is active on this outbox.
 	ErrStandby = errors.New("another relay is active")
-	// ErrStale: the delivery's broker session has ended; the broker delivers it again.
+	// ErrStale means that the delivery's broker session has ended; the broker redelivers the message.
 	ErrStale = errors.New("stale delivery: its session has ended")
-	// ErrSettled: the delivery was settled before.
+	// ErrSettled means that the delivery was settled before.
 	ErrSettled = errors.New("delivery already settled")
-	// ErrSubscriptionLost: the subscription ended without being closed by us: the
+	// ErrSubscriptionLost means that the subscription ended although parley did not close it: the
 	// connection was lost, the queue deleted or the consumer cancelled by the broker.
 	ErrSubscriptionLost = errors.New("subscription lost")
-	// ErrDuplicate: the inbox knows the message; its effect has happened before.
+	// ErrDuplicate means that the inbox has the message's identity: its effect has already happened.
 	ErrDuplicate = errors.New("duplicate message")
-	// ErrClosed: the broker, store or client was closed by its owner.
+	// ErrClosed means that the broker, store or client was closed by its owner.
 	ErrClosed = errors.New("closed")
 )
 
-// An InvalidError tells which input was wrong and how to mend it. errors.Is(err, ErrInvalid) holds.
+// An InvalidError says which input is invalid and how to fix it. errors.Is(err, ErrInvalid) is true.
 type InvalidError struct {
 	// What names the input: "exchange", "routing key", "payload", "body", "tags".
 	What string
 	// Value is the input, shortened; empty for payloads.
 	Value string
-	// Problem says what is wrong with it and how to mend it.
+	// Problem says what is wrong with it and how to fix it.
 	Problem string
 	// Err is the cause, if there is one.
 	Err error
@@ -66,7 +66,7 @@ func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 // Unwrap returns the cause.
 func (e *InvalidError) Unwrap() error { return e.Err }
 
-// An UnroutableError says where a message that no queue took was published to.
+// An UnroutableError has the address of a message that no queue is bound for.
 type UnroutableError struct {
 	Exchange   string
 	RoutingKey string
@@ -99,4 +99,12 @@ func shorten(s string, limit int) string {
 		return s
 	}
 	return s[:limit] + "…"
+}
+
+// plural returns "1 handler" or "2 handlers".
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
 }

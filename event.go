@@ -8,7 +8,7 @@ import (
 )
 
 // An EventType is the contract between the publisher and the consumers of one
-// type of event: where it is published, and the Go type of its payload. Make it
+// type of event: its exchange and routing key, and the Go type of its payload. Make it
 // with [NewEvent], once, as a package variable that both sides import.
 type EventType[T any] struct {
 	aggregate string
@@ -18,11 +18,18 @@ type EventType[T any] struct {
 	codec     *codec
 }
 
-// NewEvent declares an event. It is published to the exchange named as the
-// aggregate, with the event type as its routing key. It panics if AMQP cannot take
-// one of the names: that is a mistake in the program.
+// NewEvent declares an event. The aggregate is the exchange that the event is published
+// to, the event type its routing key. It panics if one of the names is not valid in AMQP, or if two
+// fields of a struct in T have one name on the wire, such as user_id and userId: both are mistakes in the program.
+//
+// On the wire the fields of structs are in camelCase, for Python services, and so are other keys of the payload. Between two
+// services that use parley nothing changes: a header says how the keys of maps, json.RawMessage and
+// types with their own MarshalJSON were spelled ([HeaderDataKeys]). A Python service reads all keys in snake_case: "EUR" as
+// "eur", "sha256" as "sha_256". Two keys of one object that have one name on the wire cannot be published: the error
+// matches [ErrInvalid] and names both. See [EventType.Verbatim] for payloads that must not be touched.
 func NewEvent[T any](aggregate, eventType string) *EventType[T] {
-	err := errors.Join(checkExchange(aggregate), checkName("routing key", eventType))
+	c := codecOf(reflect.TypeFor[T]())
+	err := errors.Join(checkExchange(aggregate), checkName("routing key", eventType), c.shape.Clash())
 	if err != nil {
 		panic("parley: NewEvent: " + err.Error())
 	}
@@ -33,7 +40,7 @@ func NewEvent[T any](aggregate, eventType string) *EventType[T] {
 		aggregate: aggregate,
 		name:      eventType,
 		head:      head,
-		codec:     codecOf(reflect.TypeFor[T]()),
+		codec:     c,
 	}
 }
 
@@ -45,19 +52,32 @@ func (e *EventType[T]) WithKey(f func(payload T) string) *EventType[T] {
 	return &c
 }
 
+// Verbatim returns a copy whose payload is not touched in either direction: it is published as encoding/json encodes it,
+// and decoded as it was received. A Python service publishes and reads such a payload by its own rules all the same.
+func (e *EventType[T]) Verbatim() *EventType[T] {
+	c := *e
+	c.codec = e.codec.asIs()
+	return &c
+}
+
 // Exchange returns the exchange that the event is published to: its aggregate.
 func (e *EventType[T]) Exchange() string { return e.aggregate }
 
 // RoutingKey returns the routing key: the event type.
 func (e *EventType[T]) RoutingKey() string { return e.name }
 
-// Record returns an outbox record of the event, for [TxOutbox.Record], which takes
+// Record returns an outbox record of the event, for [TxOutbox.Record], which accepts
 // records of several types at once.
-func (e *EventType[T]) Record(payload T, options ...Option) (Record, error) {
-	o, err := applyOptions(verbPublish, options)
+func (e *EventType[T]) Record(payload T, options ...PublishOption) (Record, error) {
+	return e.record(nil, payload, options)
+}
+
+func (e *EventType[T]) record(rules *KeyRules, payload T, options []PublishOption) (Record, error) {
+	o, err := applyOptions(options)
 	if err != nil {
 		return Record{}, err
 	}
+	o.useKeyRules(rules)
 	happened := o.now
 	if !o.due.IsZero() {
 		happened = o.due
@@ -65,7 +85,7 @@ func (e *EventType[T]) Record(payload T, options ...Option) (Record, error) {
 	body := append(make([]byte, 0, 512), `{"eventTime": "`...)
 	body = happened.UTC().AppendFormat(body, microsLayout)
 	body = append(body, e.head...)
-	if body, err = e.codec.encode(body, payload); err != nil {
+	if body, err = e.codec.encode(body, payload, o); err != nil {
 		return Record{}, err
 	}
 	body = append(body, '}')
@@ -79,11 +99,11 @@ func (e *EventType[T]) Record(payload T, options ...Option) (Record, error) {
 // event is sent after the transaction commits, at least once, and never if it
 // rolls back. It returns the event's id, which receivers see as eventId.
 //
-// Publish last in the transaction, after the aggregate has been changed: then the
-// events of one aggregate arrive in the order of the changes. Errors that match
-// [ErrInvalid] come before anything is written: the transaction is still usable.
-func Publish[T any](ctx context.Context, to *TxOutbox, e *EventType[T], payload T, options ...Option) (int64, error) {
-	rec, err := e.Record(payload, options...)
+// Publish last in the transaction, after changing the aggregate: then the
+// events of one aggregate arrive in the order of the changes. An error that matches
+// [ErrInvalid] means that nothing was written: the transaction is still usable.
+func Publish[T any](ctx context.Context, to *TxOutbox, e *EventType[T], payload T, options ...PublishOption) (int64, error) {
+	rec, err := e.record(to.cfg.KeyRules, payload, options)
 	if err != nil {
 		return 0, wrap("publish", e.aggregate, e.name, err)
 	}
@@ -96,10 +116,10 @@ func Publish[T any](ctx context.Context, to *TxOutbox, e *EventType[T], payload 
 
 // PublishAll records one event for each payload, in their order, with one
 // statement. It returns their ids.
-func PublishAll[T any](ctx context.Context, to *TxOutbox, e *EventType[T], payloads []T, options ...Option) ([]int64, error) {
+func PublishAll[T any](ctx context.Context, to *TxOutbox, e *EventType[T], payloads []T, options ...PublishOption) ([]int64, error) {
 	records := make([]Record, len(payloads))
 	for i, p := range payloads {
-		rec, err := e.Record(p, options...)
+		rec, err := e.record(to.cfg.KeyRules, p, options)
 		if err != nil {
 			return nil, wrap("publish", e.aggregate, e.name, err)
 		}
@@ -116,11 +136,11 @@ func PublishAll[T any](ctx context.Context, to *TxOutbox, e *EventType[T], paylo
 type Event[T any] struct {
 	// ID is the eventId: unique within the publisher's database, 0 if it is not a number.
 	ID int64
-	// Time is when the event happened, by the publisher's clock; for a scheduled
-	// event the time that it was scheduled for. Zero if the publisher sent none.
+	// Time is when the event happened, by the publisher's clock. For a scheduled
+	// event it is the scheduled time. Zero if the publisher sent none.
 	Time time.Time
-	// Type and Aggregate are as the body says; they are the routing key and the
-	// exchange unless the publisher is a foreign one.
+	// Type and Aggregate are those in the body; they equal the routing key and the
+	// exchange unless the publisher uses another library.
 	Type      string
 	Aggregate string
 	// Payload is the decoded payload.
@@ -136,8 +156,8 @@ func decodeEvent[T any](c *codec, d *Delivery) (Event[T], error) {
 		return e, err
 	}
 	e.ID, e.Time, e.Type, e.Aggregate = f.id, f.time, f.eventType, f.aggregate
-	if err := c.decode(f.payload, &e.Payload); err != nil {
-		return e, &MalformedError{Part: "payload", Err: err}
+	if err := c.decode(f.payload, &e.Payload, d); err != nil {
+		return e, malformed("payload", err)
 	}
 	return e, nil
 }

@@ -62,7 +62,7 @@ func ExampleAwait() {
 		if failure, ok := errors.AsType[*parley.CallError](err); ok {
 			fmt.Println(failure.Code)
 		}
-		return nil // its end ends the others
+		return nil // when it returns, the others stop
 	})
 	pricing := parley.RunnerFunc(func(ctx context.Context) error { return prices(ctx, broker) })
 	if err := parley.Run(ctx, pricing, caller, shop); err != nil {
@@ -95,7 +95,7 @@ func ExampleAsk() {
 	})
 	consumer, err3 := parley.NewConsumer(broker, r, &parley.ConsumerConfig{Queue: "shop", Topology: shopTopology})
 	err4 := store.InTx(ctx, func(tx *memory.Tx) error {
-		id, err := parley.Ask(ctx, outbox.In(tx), askPrice, priceRequest{"apple"}, parley.ReplyTo("shop"))
+		id, err := parley.Ask(ctx, outbox.In(tx), askPrice, priceRequest{"apple"}, parley.WithReplyTo("shop"))
 		fmt.Println("asked:", id)
 		return err
 	})

@@ -18,12 +18,12 @@ type textMessage struct {
 
 var sendText = parley.NewCommand[textMessage]("texts", "send")
 
-// Send is done when a queue has taken the command; nobody to take it is an error.
+// Send returns nil when a queue has taken the command. Without a bound queue it returns an error.
 func ExampleSend() {
 	ctx := context.Background()
 	broker := memory.NewBroker(nil)
 	command := textMessage{"998990000000", "Hello world!"}
-	err := parley.Send(ctx, broker, sendText, command, parley.ExpiresIn(time.Minute))
+	err := parley.Send(ctx, broker, sendText, command, parley.WithExpiresIn(time.Minute))
 	fmt.Println("before the service was there:", errors.Is(err, parley.ErrUnroutable))
 
 	err = broker.Declare(ctx, parley.Topology{
@@ -34,13 +34,13 @@ func ExampleSend() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println("now:", parley.Send(ctx, broker, sendText, command, parley.ExpiresIn(time.Minute)))
+	fmt.Println("now:", parley.Send(ctx, broker, sendText, command, parley.WithExpiresIn(time.Minute)))
 	// Output:
 	// before the service was there: true
 	// now: <nil>
 }
 
-// SendTx sends a command with the transaction: never if it rolls back.
+// SendTx sends a command if its transaction commits, and never if it rolls back.
 func ExampleSendTx() {
 	ctx := context.Background()
 	store := memory.NewStore()

@@ -12,8 +12,8 @@ import (
 	"github.com/parley-go/parley/parleytest"
 )
 
-// mailbox is a service whose queue "mail" takes all events of accounts: what the examples
-// of this file have in common.
+// mailbox is a service whose queue "mail" receives all events of accounts. The examples
+// of this file share it.
 type mailbox struct {
 	store  *memory.Store
 	broker *memory.Broker
@@ -67,7 +67,7 @@ func (m *mailbox) relay(ctx context.Context) {
 // consume runs a consumer until ctx ends.
 func (m *mailbox) consume(ctx context.Context, retry parley.RetryPolicy) {
 	c, err := parley.NewConsumer(m.broker, m.router, &parley.ConsumerConfig{
-		Queue: "mail", Topology: m.topology(), Lanes: 1, Retry: retry, Logger: slog.New(slog.DiscardHandler),
+		Queue: "mail", Topology: m.topology(), Concurrency: 1, Retry: retry, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err == nil {
 		err = c.Run(ctx)
@@ -77,7 +77,7 @@ func (m *mailbox) consume(ctx context.Context, retry parley.RetryPolicy) {
 	}
 }
 
-// A handler gets a decoded payload. Nil acknowledges the message; an error has it tried again.
+// A handler gets a decoded payload. Returning nil acks the message; an error causes a retry.
 func ExampleOn() {
 	ctx, stop := context.WithCancel(context.Background())
 	m := newMailbox()
@@ -91,8 +91,8 @@ func ExampleOn() {
 	// Output: 1 account renamed Ada
 }
 
-// OnTx makes the effect happen once, however often the message comes: the handler's writes,
-// what it publishes and the note that the message was seen are one transaction.
+// OnTx gives an exactly-once effect, however often the message is delivered: the handler's writes,
+// its published events and the message's identity are one transaction.
 func ExampleOnTx() {
 	ctx, stop := context.WithCancel(context.Background())
 	m := newMailbox()
@@ -145,17 +145,17 @@ func ExampleRouter_HandleFunc() {
 	// anything else: closed
 }
 
-// A message that cannot be handled is parked with its history, and can be given back later.
+// A message that cannot be handled is parked with its history, and can be replayed later.
 func ExamplePark() {
 	ctx, stop := context.WithCancel(context.Background())
 	m := newMailbox()
-	mended := false
+	fixed := false
 	parley.On(m.router, accountRenamed, func(_ context.Context, e parley.Event[account]) error {
-		if e.Payload.ID == 1 && !mended {
+		if e.Payload.ID == 1 && !fixed {
 			return parley.Park(errors.New("there is no mail address")) // no retry would help
 		}
 		fmt.Println("handled:", e.Payload.FirstName)
-		if e.Payload.ID == 2 || mended {
+		if e.Payload.ID == 2 || fixed {
 			stop()
 		}
 		return nil
@@ -172,7 +172,7 @@ func ExamplePark() {
 	if err != nil {
 		panic(err)
 	}
-	mended = true
+	fixed = true
 	m.consume(ctx, parley.DefaultRetry)
 	// Output:
 	// handled: Bob
@@ -204,11 +204,11 @@ func ExampleOrdered() {
 	// Adele attempt 1
 }
 
-// A route's own plan: two more tries in this process, then the parked queue.
+// A route's own policy: two immediate retries in this process, then the parked queue.
 func ExampleRetry() {
 	ctx, stop := context.WithCancel(context.Background())
 	m := newMailbox()
-	plan := parley.RetryPolicy{Quick: []time.Duration{time.Millisecond, time.Millisecond}, Delays: []time.Duration{}}
+	plan := parley.RetryPolicy{Immediate: []time.Duration{time.Millisecond, time.Millisecond}, Delays: []time.Duration{}}
 	parley.On(m.router, accountRenamed, func(_ context.Context, e parley.Event[account]) error {
 		fmt.Println("attempt", e.Delivery.Attempt)
 		if e.Delivery.Attempt < 3 {
@@ -251,8 +251,8 @@ func ExampleRouter_Use() {
 	// after: <nil>
 }
 
-// The correlation id of the context goes out with every message, and comes in with the
-// handler's context.
+// Every message carries the correlation id of the context, and a handler receives it in its
+// context.
 func ExampleWithCorrelationID() {
 	ctx, stop := context.WithCancel(parley.WithCorrelationID(context.Background(), "request-17"))
 	m := newMailbox()

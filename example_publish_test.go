@@ -45,7 +45,7 @@ func ExamplePublish() {
 	// waits for the relay: 1 account renamed
 }
 
-// Many events of one type take one statement.
+// PublishAll records many events of one type with one statement.
 func ExamplePublishAll() {
 	ctx := context.Background()
 	store := memory.NewStore()
@@ -74,7 +74,7 @@ func ExampleTxOutbox_Record() {
 	}
 	err = store.InTx(ctx, func(tx *memory.Tx) error {
 		renamed, err1 := accountRenamed.Record(account{1, "Ada"})
-		closed, err2 := accountClosed.Record(account{2, "Bob"}, parley.Key("2"))
+		closed, err2 := accountClosed.Record(account{2, "Bob"}, parley.WithKey("2"))
 		if err := errors.Join(err1, err2); err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func ExampleTxOutbox_Record() {
 	// Output: [1 2] <nil>
 }
 
-// Bad input is refused before anything is written; the transaction is still usable.
+// Invalid input is rejected before anything is written; the transaction is still usable.
 func ExampleInvalidError() {
 	ctx := context.Background()
 	store := memory.NewStore()
@@ -109,7 +109,7 @@ func ExampleInvalidError() {
 	// <nil> 1
 }
 
-// Drain moves what is due and returns: for tests, and for jobs that run now and then. A
+// Drain moves the due records and returns: for tests, and for periodic jobs. A
 // service runs Relay.Run instead.
 func ExampleRelay_Drain() {
 	ctx := context.Background()

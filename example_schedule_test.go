@@ -25,7 +25,7 @@ func planned(ctx context.Context, at time.Time) (*memory.Store, *parley.Outbox[*
 	for id := range int64(3) {
 		err := store.InTx(ctx, func(tx *memory.Tx) error {
 			_, err := parley.Publish(ctx, outbox.In(tx), remindPhoto, reminder{id + 1},
-				parley.At(at), parley.WithTags(parley.Tags{"user_id": id + 1, "channel": "mail"}))
+				parley.WithDueAt(at), parley.WithTags(parley.Tags{"user_id": id + 1, "channel": "mail"}))
 			return err
 		})
 		if err != nil {
@@ -35,7 +35,7 @@ func planned(ctx context.Context, at time.Time) (*memory.Store, *parley.Outbox[*
 	return store, outbox
 }
 
-// A scheduled event waits in the outbox; tags find it again.
+// A scheduled event waits in the outbox; Cancel finds it by its tags.
 func ExampleCancel() {
 	ctx := context.Background()
 	store, outbox := planned(ctx, time.Now().Add(24*time.Hour))
@@ -89,14 +89,14 @@ func ExampleScheduled() {
 	// Output: 3 2030-05-01T08:00:00Z 3 mail
 }
 
-// Unless keeps one reminder per user, however often the user asks for it.
-func ExampleUnless() {
+// WithUnlessTags keeps one reminder per user, however often the user asks for it.
+func ExampleWithUnlessTags() {
 	ctx := context.Background()
 	at := time.Now().Add(24 * time.Hour)
 	store, outbox := planned(ctx, at)
 	tags := parley.Tags{"user_id": 1}
 	err := store.InTx(ctx, func(tx *memory.Tx) error {
-		id, err := parley.Publish(ctx, outbox.In(tx), remindPhoto, reminder{1}, parley.At(at), parley.WithTags(tags), parley.Unless(tags))
+		id, err := parley.Publish(ctx, outbox.In(tx), remindPhoto, reminder{1}, parley.WithDueAt(at), parley.WithTags(tags), parley.WithUnlessTags(tags))
 		fmt.Println("id:", id)
 		return err
 	})

@@ -10,8 +10,8 @@ import (
 	"github.com/parley-go/parley/parleytest"
 )
 
-// Dispatch runs one message through a router: a test of handlers needs no broker. In a
-// test, parleytest.NewMessage and parleytest.Deliver are shorter.
+// Dispatch runs one message through a router, so a test of handlers needs no broker. In a
+// test, parleytest.NewEventMessage and parleytest.Deliver are shorter.
 func ExampleRouter_Dispatch() {
 	r := parley.NewRouter()
 	parley.On(r, accountRenamed, func(_ context.Context, e parley.Event[account]) error {
@@ -45,7 +45,7 @@ func Example_published() {
 		panic(err)
 	}
 	err = store.InTx(ctx, func(tx *memory.Tx) error {
-		_, err := parley.Publish(ctx, outbox.In(tx), accountRenamed, account{1, "Ada"}, parley.Key("1"))
+		_, err := parley.Publish(ctx, outbox.In(tx), accountRenamed, account{1, "Ada"}, parley.WithKey("1"))
 		return err
 	})
 	if err != nil {

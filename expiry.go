@@ -3,22 +3,13 @@ package parley
 import (
 	"errors"
 	"time"
+
+	"github.com/parley-go/parley/internal/jsonkeys"
 )
 
-// ExpirySkew is how far the clocks of sender and receiver may differ: a command or
+// ExpirySkew is the allowed difference between the clocks of sender and receiver: a command or
 // call counts as expired only this long after its time.
 const ExpirySkew = time.Second
-
-// ExpiresIn makes a command or call expire d from now: a receiver that gets it later does not
-// start it. d must be positive.
-func ExpiresIn(d time.Duration) Option {
-	return func(o *messageOptions) { o.expiry.in, o.expiry.hasIn = d, true }
-}
-
-// ExpiresAt makes a command or call expire at t, which must be in the future.
-func ExpiresAt(t time.Time) Option {
-	return func(o *messageOptions) { o.expiry.at, o.expiry.hasAt = t, true }
-}
 
 type expiry struct {
 	in           time.Duration
@@ -26,18 +17,18 @@ type expiry struct {
 	hasIn, hasAt bool
 }
 
-func (e expiry) check(v verb, now time.Time) error {
+func (e expiry) check(now time.Time) error {
 	switch {
 	case !e.hasIn && !e.hasAt:
 		return nil
-	case v == verbPublish:
-		return &InvalidError{What: "expiry", Problem: "events do not expire: it is for commands and calls"}
 	case e.hasIn && e.hasAt:
-		return &InvalidError{What: "expiry", Problem: "give ExpiresIn or ExpiresAt, not both"}
+		return &InvalidError{What: "expiry", Problem: "use WithExpiresIn or WithExpiresAt, not both"}
 	case e.hasIn && e.in <= 0:
-		return &InvalidError{What: "ExpiresIn", Value: e.in.String(), Problem: "must be positive"}
+		return &InvalidError{What: "WithExpiresIn", Value: e.in.String(), Problem: "must be positive"}
+	case e.hasAt && checkTime("WithExpiresAt", e.at) != nil:
+		return checkTime("WithExpiresAt", e.at)
 	case e.hasAt && !e.at.After(now):
-		return &InvalidError{What: "ExpiresAt", Value: formatMillis(e.at), Problem: "must be in the future"}
+		return &InvalidError{What: "WithExpiresAt", Value: formatMillis(e.at), Problem: "must be in the future"}
 	}
 	return nil
 }
@@ -50,8 +41,27 @@ func (e expiry) time(now time.Time) time.Time {
 	return e.at
 }
 
-// ErrExpired: a command or call reached its receiver after its time; it was not started.
+// ErrExpired means that a command or call was received after its expiry; it was not handled.
 var ErrExpired = errors.New("expired")
+
+// ExpiryOf returns when a stored command or call expires, as stated in its body. The zero time means never: also for
+// events, and for bodies that are not those of a command or call. A consumer does not handle an expired message.
+func ExpiryOf(m *Message) time.Time {
+	if m.Kind == KindEvent || m.Kind == KindReply {
+		return time.Time{}
+	}
+	var meta metaFields
+	err := jsonkeys.Members(m.Body, limits, func(key string, value []byte) (err error) {
+		if memberName(key) == "meta" {
+			meta, err = readMeta(value)
+		}
+		return err
+	})
+	if err != nil {
+		return time.Time{}
+	}
+	return meta.expires
+}
 
 func expired(at, now time.Time) bool {
 	return !at.IsZero() && now.After(at.Add(ExpirySkew))

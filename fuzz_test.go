@@ -99,7 +99,7 @@ func FuzzTags(f *testing.F) {
 	f.Add("", "True", 1e16)
 	f.Fuzz(func(t *testing.T, name, value string, number float64) {
 		c := parley.NewEvent[int]("x", "k")
-		rec, err := c.Record(1, parley.At(due), parley.WithTags(parley.Tags{name: value, name + "n": number}))
+		rec, err := c.Record(1, parley.WithDueAt(due), parley.WithTags(parley.Tags{name: value, name + "n": number}))
 		if err != nil {
 			if !errors.Is(err, parley.ErrInvalid) {
 				t.Error(err)

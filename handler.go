@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// A Handler does the work of one delivery. Nil settles it; an error has it tried
-// again by the route's retry policy, and parked in the end. A handler cannot settle
-// by itself. Its context ends with the route's timeout or a hard stop.
+// A Handler handles one delivery. If it returns nil the delivery is acked. An error
+// causes retries by the route's policy, and finally parks the delivery. A handler cannot settle
+// a delivery. Its context ends with HandlerTimeout or a hard stop.
 type Handler interface {
 	Handle(ctx context.Context, d *Delivery) error
 }
 
-// HandlerFunc makes a function a Handler.
+// HandlerFunc adapts a function to a Handler.
 type HandlerFunc func(ctx context.Context, d *Delivery) error
 
 // Handle calls f.
 func (f HandlerFunc) Handle(ctx context.Context, d *Delivery) error { return f(ctx, d) }
 
-// Middleware wraps a handler: it runs around every delivery of the routes it is used on.
+// Middleware wraps a handler. It runs around every delivery of the routes that use it.
 type Middleware func(Handler) Handler
 
-// Timeout gives each attempt d to finish: its context ends then. It cannot stop a
+// Timeout limits each attempt to d: then its context ends. It cannot stop a
 // handler that ignores its context; see ConsumerConfig.HandlerTimeout.
 func Timeout(d time.Duration) Middleware {
 	return func(next Handler) Handler {
@@ -36,16 +36,16 @@ func Timeout(d time.Duration) Middleware {
 	}
 }
 
-// RetryAfter returns an error that has the delivery tried again after about d, at
-// the next longer delay of the route's policy, whatever the policy says of its
-// kind. It still counts as an attempt.
+// RetryAfter returns an error that retries the delivery after about d, at
+// the next longer delay of the route's policy, even if the policy calls the error
+// permanent. It still counts as an attempt.
 func RetryAfter(d time.Duration, err error) error { return &outcomeError{retryAfter: d, err: err} }
 
-// Park returns an error that parks the delivery at once, with its history: no
+// Park returns an error that parks the delivery at once, with its history, because no
 // retry will help.
 func Park(err error) error { return &outcomeError{park: true, err: err} }
 
-// Ignore returns an error that settles the delivery as handled; it is counted and logged at debug level.
+// Ignore returns an error that acks the delivery. It is counted as ignored.
 func Ignore(err error) error { return &outcomeError{ignore: true, err: err} }
 
 type outcomeError struct {
@@ -69,7 +69,7 @@ func (e *outcomeError) Error() string {
 
 func (e *outcomeError) Unwrap() error { return e.err }
 
-// A PanicError is what a panic in a handler becomes.
+// A PanicError is the error that a panic in a handler is converted to.
 type PanicError struct {
 	Value any
 	Stack []byte
@@ -79,8 +79,8 @@ func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v",
 
 var errGoexit = errors.New("handler ended its goroutine (runtime.Goexit)")
 
-// protect runs h and turns a panic into an error: one poisonous message must not
-// end the process and bring down every delivery in hand.
+// protect runs h and converts a panic into an error: one poison message must not
+// crash the process with every delivery in hand.
 func protect(ctx context.Context, h Handler, d *Delivery) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -9,19 +9,19 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// All that is in hand waits while every handler hangs. Several tries here would take longer than a broker waits.
-func TestAHandlerThatWasEndedByItsTimeoutIsTriedAgainFromTheDelayQueueOnly(t *testing.T) {
-	quick := []time.Duration{time.Second, time.Second}
+// If every handler hangs, several attempts in the process would exceed the broker's consumer_timeout.
+func TestAHandlerThatTimedOutIsRetriedFromTheRetryQueueOnly(t *testing.T) {
+	immediate := []time.Duration{time.Second, time.Second}
 	for name, c := range map[string]struct {
 		delays []time.Duration
 		tries  int64
 	}{
-		"with a delay queue":    {[]time.Duration{10 * time.Second}, 2},
-		"without a delay queue": {[]time.Duration{}, 3},
+		"with a retry queue":    {[]time.Duration{10 * time.Second}, 2},
+		"without a retry queue": {[]time.Duration{}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var tries atomic.Int64
-			policy := parley.RetryPolicy{Quick: quick, Delays: c.delays}
+			policy := parley.RetryPolicy{Immediate: immediate, Delays: c.delays}
 			onStage(t, &parley.ConsumerConfig{HandlerTimeout: time.Minute, Retry: policy}, func(s *stage) {
 				s.router.HandleFunc("user", "k", func(ctx context.Context, _ *parley.Delivery) error {
 					tries.Add(1)
@@ -35,7 +35,7 @@ func TestAHandlerThatWasEndedByItsTimeoutIsTriedAgainFromTheDelayQueueOnly(t *te
 					t.Errorf("tried %d times, want %d", tries.Load(), c.tries)
 				}
 				if n := len(s.reports); n == 0 || s.reports[n-1].Outcome != parley.OutcomeParked {
-					t.Errorf("reports %v, want that it is parked at last", s.reports)
+					t.Errorf("reports %v, want the message parked in the end", s.reports)
 				}
 			})
 		})

@@ -9,13 +9,15 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/parley-go/parley/internal/failpoint"
 )
 
-// An Inbox makes the effect of a message happen once, however often it is delivered: the
-// message's identity is recorded in the transaction that the handler works in.
+// An Inbox gives a message an exactly-once effect, however often it is delivered: the
+// message's identity is recorded in the handler's transaction.
 //
-// What the handler does outside of that transaction (HTTP, mail) is not covered:
-// pass the message's id on as an idempotency key.
+// Effects outside that transaction (HTTP, mail) are not covered: pass the message's id
+// on as an idempotency key.
 type Inbox[Tx any] struct {
 	store InboxStore[Tx]
 	cfg   InboxConfig
@@ -23,20 +25,20 @@ type Inbox[Tx any] struct {
 
 // InboxConfig holds the choices for an inbox.
 type InboxConfig struct {
-	// Consumer names who has seen a message: consumers that share a database need
-	// different names, the processes of one consumer the same. Required.
+	// Consumer is the consumer's name. Consumers that share a database need different names;
+	// all processes of one consumer use the same name. Required.
 	Consumer string
-	// Retention is how long identities are kept: longer than a message can stay in queues and
-	// parked, or it has its effect a second time. Default: 7 days.
+	// Retention is how long identities are kept. It must exceed the time that a message can stay in
+	// queues and parked; otherwise the message may have its effect twice. Default: 7 days.
 	Retention time.Duration
-	// SweepInterval is how often Run deletes what is older. Default: 1m.
+	// SweepInterval is how often Run deletes older identities. Default: 1m.
 	SweepInterval time.Duration
-	// Logger gets what the operator should know. Default: slog.Default().
+	// Logger receives log records. Default: slog.Default().
 	Logger *slog.Logger
 }
 
-// NewInbox returns an inbox on store. Handlers that are registered with it get a transaction;
-// run the inbox itself, beside the consumer, to forget old identities.
+// NewInbox returns an inbox on store. Handlers registered with it run in a transaction.
+// Run deletes old identities: start it beside the consumer.
 func NewInbox[Tx any](store InboxStore[Tx], cfg *InboxConfig) (*Inbox[Tx], error) {
 	in := &Inbox[Tx]{store: store}
 	if cfg != nil {
@@ -58,12 +60,10 @@ func NewInbox[Tx any](store InboxStore[Tx], cfg *InboxConfig) (*Inbox[Tx], error
 }
 
 // Handler returns a handler that runs h in a transaction, once for each message: begin, record
-// the identity, h, commit. A message whose identity is known is settled without h.
+// the identity, call h, commit. A message whose identity is known is settled without calling h.
 func (in *Inbox[Tx]) Handler(h func(ctx context.Context, tx Tx, d *Delivery) error) Handler {
 	return HandlerFunc(func(ctx context.Context, d *Delivery) error {
-		err := in.store.Once(ctx, in.cfg.Consumer, Identity(&d.Message), func(ctx context.Context, tx Tx) error {
-			return h(ctx, tx, d)
-		})
+		err := in.once(ctx, d, Identity(&d.Message), func(ctx context.Context, tx Tx) error { return h(ctx, tx, d) })
 		if errors.Is(err, ErrDuplicate) {
 			return Ignore(err)
 		}
@@ -71,16 +71,49 @@ func (in *Inbox[Tx]) Handler(h func(ctx context.Context, tx Tx, d *Delivery) err
 	})
 }
 
+// once runs fn in a transaction, once for each identity. If d comes from a failure store in the same database, the transaction
+// also deletes its row.
+func (in *Inbox[Tx]) once(ctx context.Context, d *Delivery, identity string, fn func(ctx context.Context, tx Tx) error) error {
+	rows := in.rowStore(d)
+	err := in.store.Once(ctx, in.cfg.Consumer, boundedText(identity), func(ctx context.Context, tx Tx) error {
+		if rows != nil {
+			// Before the handler: a slower process with the same row waits here, and then rolls back.
+			if err := rows.DoneIn(ctx, tx, d.row.FailureClaim); err != nil {
+				return err
+			}
+			if err := failpoint.Hit("inbox.done"); err != nil {
+				return err
+			}
+		}
+		return fn(ctx, tx)
+	})
+	if err == nil && rows != nil {
+		d.row.deleted.Store(true)
+	}
+	return err
+}
+
+// rowStore returns the failure store that d was claimed from, if the handler's transaction can delete the row.
+func (in *Inbox[Tx]) rowStore(d *Delivery) FailureTx[Tx] {
+	if d.row == nil {
+		return nil
+	}
+	if store, ok := d.row.store.(FailureTx[Tx]); ok && store.SharesTx(in.store) {
+		return store
+	}
+	return nil
+}
+
 // sweepLimit is how many identities one step of a sweep deletes: a long DELETE would
 // hold locks that deliveries wait for.
 const sweepLimit = 1000
 
-// Run forgets identities that are older than the retention, in small steps, until ctx ends.
+// Run deletes identities that are older than the retention, in small steps, until ctx ends.
 func (in *Inbox[Tx]) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		n, err := in.store.SweepInbox(ctx, in.cfg.Retention, sweepLimit)
 		if err != nil && ctx.Err() == nil {
-			in.cfg.Logger.Warn("inbox: cannot sweep", "consumer", in.cfg.Consumer, "err", err)
+			in.cfg.Logger.Warn("inbox: deleting old entries failed", "consumer", in.cfg.Consumer, "err", err)
 		}
 		pause := 100 * time.Millisecond
 		if n < sweepLimit {
@@ -91,9 +124,9 @@ func (in *Inbox[Tx]) Run(ctx context.Context) error {
 	return nil
 }
 
-// OnTx handles events of type e with the effect of each happening once: handle works in
-// a transaction that also records the message in the inbox. Publish within it, through
-// outbox.In(tx), and the whole step is atomic.
+// OnTx handles events of type e with an exactly-once effect. handle runs in a transaction
+// that also records the message in the inbox. If it publishes through outbox.In(tx), the
+// whole step is atomic.
 func OnTx[Tx, T any](r *Router, in *Inbox[Tx], e *EventType[T], handle func(ctx context.Context, tx Tx, e Event[T]) error, options ...RouteOption) {
 	h := in.Handler(func(ctx context.Context, tx Tx, d *Delivery) error {
 		event, err := decodeEvent[T](e.codec, d)
@@ -105,14 +138,14 @@ func OnTx[Tx, T any](r *Router, in *Inbox[Tx], e *EventType[T], handle func(ctx 
 	r.route(routeSpec{exchange: e.aggregate, key: e.name, exact: true}, h, options)
 }
 
-// Identity returns what makes two deliveries the same message to an inbox: the message id, or,
-// as the Python library sends none, what an event or call is unique by in its
-// publisher's database. Times are part of it: ids come again after a restore. It is "" for a
+// Identity returns the text by which an inbox recognises duplicates of a message. It is the message id. Messages
+// of the Python library have none; for an event or call it is then the id and time in
+// its body. The time is part of it because ids repeat after a database restore. It is "" for a
 // command without a message id: two equal commands are legal.
 func Identity(m *Message) string {
 	if m.ID != "" {
 		if !utf8.ValidString(m.ID) || strings.ContainsRune(m.ID, 0) {
-			return "quoted-id:" + strconv.Quote(m.ID) // foreign clients send any bytes, databases take only text
+			return "quoted-id:" + strconv.Quote(m.ID) // other clients may send any bytes, databases accept only text
 		}
 		return "id:" + m.ID
 	}

@@ -1,56 +1,16 @@
 package parley
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
-)
-
-// An Option is a choice for one message: At, WithTags, Key, ExpiresIn and so on.
-type Option func(*messageOptions)
-
-// At schedules the message for t, by the database's clock. A time in the past
-// means at once. For Publish and for Send within a transaction.
-func At(t time.Time) Option { return func(o *messageOptions) { o.due, o.at = t, true } }
-
-// WithTags marks a scheduled message, so that Cancel and Reschedule find it.
-func WithTags(tags Tags) Option { return func(o *messageOptions) { o.tags, o.tagged = tags, true } }
-
-// Unless makes a scheduled message a no-op, with id 0, when one with these tags
-// is already scheduled for the same exchange and routing key.
-func Unless(tags Tags) Option {
-	return func(o *messageOptions) { o.unless, o.conditional = tags, true }
-}
-
-// Key sets the ordering key: ordered routes handle messages of one key one after another.
-func Key(key string) Option { return func(o *messageOptions) { o.key = key } }
-
-// WithHeader adds an AMQP header.
-func WithHeader(name, value string) Option {
-	return func(o *messageOptions) { o.headers = append(o.headers, header{name, value}) }
-}
-
-// WithMessageID sets the message_id instead of a new UUIDv7, for callers that
-// have an identity of their own. Receivers take two messages with one id for duplicates.
-func WithMessageID(id string) Option { return func(o *messageOptions) { o.id = id } }
-
-type verb string
-
-const (
-	verbPublish verb = "Publish"
-	verbSend    verb = "Send"
-	verbAsk     verb = "Ask"
-	verbAwait   verb = "Await"
 )
 
 type header struct{ name, value string }
 
 type messageOptions struct {
-	verb        verb
 	now         time.Time
 	due         time.Time
 	at          bool
@@ -64,36 +24,34 @@ type messageOptions struct {
 	expiry      expiry
 	replyTo     string
 	notify      bool
+	keyRules    *KeyRules
+	dataKeys    string // for HeaderDataKeys
 }
 
-func applyOptions(v verb, options []Option) (*messageOptions, error) {
-	o := &messageOptions{verb: v, now: time.Now()}
+func applyOptions[O interface{ apply(o *messageOptions) }](options []O) (*messageOptions, error) {
+	o := &messageOptions{now: time.Now()}
 	for _, option := range options {
-		option(o)
+		option.apply(o)
 	}
 	var errs []error
 	if o.at && o.due.IsZero() {
-		errs = append(errs, &InvalidError{What: "At", Problem: "needs a time, not the zero one"})
+		errs = append(errs, &InvalidError{What: "WithDueAt", Problem: "must not be the zero time"})
+	} else if err := checkTime("WithDueAt", o.due); err != nil {
+		errs = append(errs, err)
 	}
 	if (o.tagged || o.conditional) && !o.at {
-		errs = append(errs, &InvalidError{What: "tags", Problem: "are for scheduled messages: add At"})
+		errs = append(errs, &InvalidError{What: "tags", Problem: "are for scheduled messages: add WithDueAt"})
 	}
 	if expires := o.expiry.time(o.now); o.at && !expires.IsZero() && expires.Before(o.due) {
-		errs = append(errs, &InvalidError{What: "expiry", Value: formatMillis(expires), Problem: "is before the time that At schedules the message for"})
+		errs = append(errs, &InvalidError{What: "expiry", Value: formatMillis(expires), Problem: "must be after the due time (WithDueAt)"})
 	}
-	if v == verbAwait && o.at {
-		errs = append(errs, &InvalidError{What: "At", Problem: "cannot be combined with waiting for the reply: use Ask"})
-	}
-	if o.replyTo != "" && v != verbAsk {
-		errs = append(errs, &InvalidError{What: "ReplyTo", Problem: "is for Ask"})
-	}
-	if err := o.expiry.check(v, o.now); err != nil {
+	if err := o.expiry.check(o.now); err != nil {
 		errs = append(errs, err)
 	}
 	return o, errors.Join(errs...)
 }
 
-// record makes the outbox record of a message whose body is complete but for its id.
+// record makes the outbox record of a message. Its body lacks only the id.
 func (o *messageOptions) record(kind Kind, exchange, routingKey string, body []byte) (Record, error) {
 	m, err := o.message(kind, exchange, routingKey, body)
 	rec := Record{Message: m, DueAt: o.due}
@@ -129,10 +87,13 @@ func (o *messageOptions) message(kind Kind, exchange, routingKey string, body []
 	if o.key != "" {
 		m.SetHeader(HeaderKey, o.key)
 	}
+	if o.dataKeys != "" {
+		m.SetHeader(HeaderDataKeys, o.dataKeys)
+	}
 	return m, checkMessage(&m)
 }
 
-// checkMessage refuses what the broker or a database could not take.
+// checkMessage returns an error for a message that the broker or a database could not accept.
 func checkMessage(m *Message) error {
 	var errs []error // stays nil for a good message: no allocation
 	add := func(err error) {
@@ -148,19 +109,41 @@ func checkMessage(m *Message) error {
 	add(checkName("reply-to", m.ReplyTo))
 	add(checkName("content type", m.ContentType))
 	add(checkName("content encoding", m.ContentEncoding))
+	add(checkTime("timestamp", m.Timestamp))
 	for name, value := range m.Headers {
-		add(checkName("header", name))
-		if s, ok := value.(string); ok {
-			add(checkText(name, s))
-		}
+		add(checkHeader(name, value))
 	}
-	if len(m.Body) > MaxBody {
-		add(&InvalidError{What: "body", Problem: fmt.Sprintf("has %d bytes, the limit is %d: send a reference to it instead", len(m.Body), MaxBody)})
-	}
-	if !utf8.Valid(m.Body) || bytes.IndexByte(m.Body, 0) >= 0 {
-		add(&InvalidError{What: "body", Problem: "must be UTF-8 text without U+0000: databases can hold nothing else"})
-	}
+	add(checkBodyText(m.Body))
+	add(checkSize(m.Kind, m.Body))
 	return errors.Join(errs...)
+}
+
+// checkSize rejects bodies that are too large, or will be once FinishBody has added the longest id.
+func checkSize(kind Kind, body []byte) error {
+	limit := MaxBody
+	if name := idMember(kind); name != "" && !hasID(name, afterOpenBrace(body)) {
+		limit -= len(name) + len(": -9223372036854775808, ")
+	}
+	if len(body) <= limit {
+		return nil
+	}
+	return &InvalidError{What: "body", Problem: fmt.Sprintf("has %d bytes, the limit is %d: send a reference to it instead", len(body), limit)}
+}
+
+func checkHeader(name string, value any) error {
+	if name == "CC" || name == "BCC" {
+		return &InvalidError{What: "header", Value: name, Problem: "is reserved by RabbitMQ, which routes the message to the queues in it: choose another name"}
+	}
+	if err := checkName("header", name); err != nil {
+		return err
+	}
+	switch v := value.(type) {
+	case string:
+		return checkText(name, v)
+	case time.Time:
+		return checkTime("header "+name, v)
+	}
+	return nil
 }
 
 func checkText(name, value string) error {
@@ -195,7 +178,7 @@ func newUUID(now time.Time) string {
 	return string(out[:])
 }
 
-// wrap says what was being done, once, at the outermost exported call.
+// wrap adds the operation to err, once, at the outermost exported call.
 func wrap(doing, exchange, routingKey string, err error) error {
 	return fmt.Errorf("parley: %s %q %q: %w", doing, exchange, routingKey, err)
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // An Outbox records messages in a table of the caller's database, within the
-// caller's transaction. A [Relay] moves them to the broker. Tx is the driver's type
-// of transaction: pgx.Tx, *sql.Tx or what wraps it, *memory.Tx.
+// caller's transaction. A [Relay] moves them to the broker. Tx is the driver's transaction
+// type: pgx.Tx, *sql.Tx or a type that wraps it, *memory.Tx.
 type Outbox[Tx any] struct {
 	store OutboxStore[Tx]
 	cfg   OutboxConfig
@@ -21,10 +21,13 @@ type Outbox[Tx any] struct {
 type OutboxConfig struct {
 	// AppID names this service in every message. Default: none.
 	AppID string
-	// CorrelationID finds the correlation id of a message, for teams that keep one of
-	// their own in the context. Default: the function CorrelationID.
+	// CorrelationID returns the correlation id of a message, for services that keep their
+	// own in the context. Default: the function CorrelationID.
 	CorrelationID func(ctx context.Context) string
-	// Propagate adds headers from the context, such as the trace context. It is
+	// KeyRules are exceptions from the renaming of keys in payloads, for services that share messages with a Django
+	// project that has set JSON_CAMEL_CASE. Default: none.
+	KeyRules *KeyRules
+	// Propagate adds headers from the context, for example the trace context. It is
 	// called once for each message. Default: none.
 	Propagate func(ctx context.Context, set func(name, value string))
 }
@@ -44,12 +47,12 @@ func NewOutbox[Tx any](store OutboxStore[Tx], cfg *OutboxConfig) (*Outbox[Tx], e
 	return o, nil
 }
 
-// In returns the outbox within the transaction tx. It does not outlive tx.
+// In returns the outbox within the transaction tx. It is valid until tx ends.
 func (o *Outbox[Tx]) In(tx Tx) *TxOutbox {
 	return &TxOutbox{ops: boundTx[Tx]{o.store, tx}, cfg: &o.cfg}
 }
 
-// A TxOutbox is an outbox within one transaction. Publish, Send, Ask and Cancel
+// A TxOutbox is an outbox within one transaction. Publish, SendTx, Ask and Cancel
 // take it. It is as safe for concurrent use as the transaction is.
 type TxOutbox struct {
 	ops txOps
@@ -86,7 +89,7 @@ func (b boundTx[Tx]) scheduled(ctx context.Context, s Selection, limit int) ([]R
 }
 
 // Record writes the records, in their order, with one statement, and returns
-// their ids. An id is 0 where Unless held the record back.
+// their ids. An id is 0 if WithUnlessTags made the record a no-op.
 func (t *TxOutbox) Record(ctx context.Context, records ...Record) ([]int64, error) {
 	if len(records) == 0 {
 		return nil, nil
@@ -113,7 +116,7 @@ func (t *TxOutbox) Record(ctx context.Context, records ...Record) ([]int64, erro
 	return ids, nil
 }
 
-// complete adds what the context and the outbox know.
+// complete adds what the context and the outbox's configuration provide.
 func (t *TxOutbox) complete(ctx context.Context, r *Record) error {
 	if r.AppID == "" {
 		r.AppID = t.cfg.AppID
@@ -124,10 +127,17 @@ func (t *TxOutbox) complete(ctx context.Context, r *Record) error {
 	if t.cfg.Propagate != nil {
 		t.cfg.Propagate(ctx, r.SetHeader)
 	}
-	return checkMessage(&r.Message)
+	return errors.Join(checkMessage(&r.Message), checkDue(r.DueAt), checkObject(r.Kind, r.Body))
 }
 
-// An Addressed contract says where its messages are published: *EventType,
+func checkDue(due time.Time) error {
+	if due.IsZero() {
+		return nil // due at once
+	}
+	return checkTime("DueAt", due)
+}
+
+// An Addressed contract has an exchange and a routing key: *EventType,
 // *CommandType, *CallType.
 type Addressed interface {
 	Exchange() string
@@ -135,8 +145,8 @@ type Addressed interface {
 }
 
 // Cancel deletes the scheduled messages of contract c that carry at least the given
-// tags, and returns how many it prevented: what it counted never arrives. What
-// a relay is publishing at the moment is not counted; Cancel waits for it, unless
+// tags, and returns how many. A message that was counted never arrives. A message that
+// a relay is just publishing is not counted: Cancel waits for it, unless
 // that relay has died or its broker takes longer than its HoldLimit. The
 // cancellation is undone if the transaction rolls back.
 func Cancel(ctx context.Context, in *TxOutbox, c Addressed, tags Tags) (int, error) {
@@ -152,11 +162,14 @@ func Cancel(ctx context.Context, in *TxOutbox, c Addressed, tags Tags) (int, err
 
 // Reschedule moves the scheduled messages of contract c that carry at least the
 // given tags to another time, and returns how many. The time inside an event's
-// body stays as it was.
+// body does not change.
 func Reschedule(ctx context.Context, in *TxOutbox, c Addressed, tags Tags, to time.Time) (int, error) {
 	s, err := selection(c, tags)
 	if err == nil && to.IsZero() {
 		err = &InvalidError{What: "time", Problem: "must not be zero: to cancel use Cancel"}
+	}
+	if err == nil {
+		err = checkTime("time", to)
 	}
 	if err == nil {
 		var n int

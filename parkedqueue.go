@@ -1,112 +1,103 @@
 package parley
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"maps"
 )
 
 // A ParkedMessage is a message in the parked queue of a consumer.
 type ParkedMessage struct {
-	// Message is as its consumer got it: with its own exchange and routing key.
+	// Message has its own exchange, routing key and properties, as its consumer received it.
 	Message
-	// Queue is the queue that it was parked from.
+	// Queue is the queue that the message was consumed from.
 	Queue   string
 	History History
-	// Signed tells that the history was written by a consumer with one of the secrets.
+	// Signed reports whether the history is verified: it was signed with one of the secrets.
 	Signed bool
+	// ParkedID is constant while the message is parked. It is empty for a message of a former version, or of another
+	// writer, until its first visit.
+	ParkedID string
 }
 
-// ParkedAction is what to do with a parked message.
+// ParkedAction is what a visit does with a parked message.
 type ParkedAction int
 
 const (
-	// ParkedKeep leaves it where it is.
+	// ParkedKeep leaves it in the parked queue.
 	ParkedKeep ParkedAction = iota
-	// ParkedReplay gives it back to its queue, with its identity and history, to be
-	// tried anew by the whole retry plan.
+	// ParkedReplay returns it to its queue, with its identity and history, for the whole
+	// retry plan again. It is signed anew, with the first secret: a visit that replays a message
+	// whose history is not verified vouches for its address and its content.
 	ParkedReplay
 	// ParkedDrop deletes it.
 	ParkedDrop
 )
 
-// VisitParked shows the parked messages of a queue, oldest first, and does with each what
-// visit says. visit may change the body of a message before it replays it. Nothing is
-// removed before its copy is safe; a crash may repeat a replay. It returns an error
-// if visit does; messages that were kept are back in their place then too.
+// VisitParked calls visit for the parked messages of a queue, oldest first, and carries out the returned
+// action. visit may change the body of a message before it replays it. If the history is
+// not verified, it may change the address too.
 //
-// At most 65,535 messages are seen in one visit.
+// secrets verify the histories; the first one signs replayed messages. After a change give the new and the old one. Default: the
+// broker's own.
+//
+// A visit never returns a message to the broker, because a quorum queue counts that and finally drops the message. It takes a few
+// messages, publishes confirmed copies to the end of the parked queue, and acks the originals. A visit that ends
+// early leaves the others in their places, and finishes the round without calling visit again. No message is removed
+// before its copy is confirmed. A crash may repeat a replay; the next visit removes copies that it left. (A crash may duplicate a message
+// without a ParkedID.) Messages parked during a visit are left to the next one. Visits may run at the
+// same time: each sees a part of the messages, and the order may change.
 func VisitParked(ctx context.Context, b Broker, queue string, secrets [][]byte, visit func(m *ParkedMessage) (ParkedAction, error)) error {
 	secrets, err := secretsOf(b, secrets)
 	if err != nil {
 		return err
 	}
-	left, counted := countMessages(ctx, b, ParkedQueue(queue))
-	sub, err := b.Subscribe(ctx, ParkedQueue(queue), SubscribeOptions{Prefetch: 65535})
-	if err != nil {
-		return fmt.Errorf("parley: visit parked messages of queue %q: %w", queue, err)
-	}
-	for ; err == nil && (!counted || left > 0); left-- {
-		var d *Delivery
-		if d, err = nextParked(ctx, sub); d == nil {
-			break
+	p, single, err := pull(ctx, b, ParkedQueue(queue))
+	if err == nil {
+		r := newRotation(b, p, queue, func(d *Delivery) (ParkedAction, Message, error) { return visitOne(queue, secrets, d, visit) })
+		if single {
+			r.batch = 1
 		}
-		err = visitOne(ctx, b, queue, secrets, d, visit)
+		err = errors.Join(r.run(ctx), p.Close())
 	}
-	if err = errors.Join(err, sub.Close()); err != nil {
+	if err != nil {
 		return fmt.Errorf("parley: visit parked messages of queue %q: %w", queue, err)
 	}
 	return nil
 }
 
-// A queueCounter is a broker that can tell how many messages wait in a queue.
-type queueCounter interface {
-	QueueLen(ctx context.Context, queue string) (messages, consumers int, err error)
-}
-
-// countMessages spares a visit the wait at the end of the queue.
-func countMessages(ctx context.Context, b Broker, queue string) (n int, ok bool) {
-	counter, ok := b.(queueCounter)
-	if !ok {
-		return 0, false
+// visitOne calls visit for one message. With ParkedReplay it returns the copy for the queue.
+func visitOne(queue string, secrets [][]byte, d *Delivery, visit func(*ParkedMessage) (ParkedAction, error)) (ParkedAction, Message, error) {
+	m := &ParkedMessage{Message: d.Message, Queue: queue, History: readHistory(&d.Message), ParkedID: d.Header(headerParkedID)}
+	m.Headers, m.Body = maps.Clone(m.Headers), bytes.Clone(m.Body) // the original must not change
+	restoreProperties(&m.Message)
+	place := placeParked
+	if d.Header(headerUnverified) != "" {
+		place = placeQueue
 	}
-	n, consumers, err := counter.QueueLen(ctx, queue)
-	return n, err == nil && consumers == 0
-}
-
-// nextParked returns nil when no further message comes: AMQP does not tell the end of a queue.
-func nextParked(ctx context.Context, sub Subscription) (*Delivery, error) {
-	next, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	d, err := sub.Next(next)
-	if err != nil && ctx.Err() == nil && next.Err() != nil {
-		return nil, nil
+	m.Signed = verified(secrets, &m.Message, queue, place)
+	if m.Exchange == "" {
+		m.Exchange, m.RoutingKey = d.Header(headerExchange), d.Header(headerRoutingKey)
 	}
-	return d, err
-}
-
-func visitOne(ctx context.Context, b Broker, queue string, secrets [][]byte, d *Delivery, visit func(*ParkedMessage) (ParkedAction, error)) error {
-	m := &ParkedMessage{Message: d.Message, Queue: queue, History: readHistory(&d.Message), Signed: signedBy(secrets, &d.Message, queue)}
-	m.Exchange, m.RoutingKey = d.Header(headerExchange), d.Header(headerRoutingKey)
 	action, err := visit(m)
-	if err != nil || action == ParkedKeep {
-		return err
+	if err != nil || action != ParkedReplay {
+		return action, Message{}, err
 	}
-	if action == ParkedReplay {
-		h := m.History
-		h.Replays++
-		h.hops, h.Reason = 0, ""
-		copied := hopMessage(m.Message, queue, queue, h, secrets[0])
-		if errs := b.Publish(ctx, []Message{copied}); errs != nil {
-			return fmt.Errorf("replay message %q: %w", m.ID, errs[0])
+	if !bytes.Equal(m.Body, d.Body) {
+		if err := CheckBody(m.Kind, m.Body); err != nil {
+			return action, Message{}, fmt.Errorf("replay message %q with another body: %w", shorten(m.ID, 80), err)
 		}
 	}
-	return d.Settle(Ack)
+	h := m.History
+	h.Replays++
+	h.Retries, h.Reason, h.begun = 0, "", 0
+	return action, retryCopy(m.Message, queue, queue, h, secrets[0]), nil
 }
 
-// ReplayParked gives all parked messages of a queue back to it, and returns how many. Messages
-// whose history is not signed stay: use VisitParked for them.
+// ReplayParked returns all parked messages of a queue to it, and reports how many. Messages
+// whose history is not verified stay: use VisitParked for them.
 func ReplayParked(ctx context.Context, b Broker, queue string, secrets [][]byte) (int, error) {
 	n := 0
 	err := VisitParked(ctx, b, queue, secrets, func(m *ParkedMessage) (ParkedAction, error) {
@@ -117,14 +108,4 @@ func ReplayParked(ctx context.Context, b Broker, queue string, secrets [][]byte)
 		return ParkedReplay, nil
 	})
 	return n, err
-}
-
-func secretsOf(b any, secrets [][]byte) ([][]byte, error) {
-	if len(secrets) > 0 {
-		return secrets, nil
-	}
-	if keeper, ok := b.(SecretKeeper); ok {
-		return [][]byte{keeper.RetrySecret()}, nil
-	}
-	return nil, errors.New("parley: this broker has no secret for the retry history: give the consumer's")
 }

@@ -60,7 +60,7 @@ func (w *world) received() []parley.Event[user] {
 	return append([]parley.Event[user](nil), w.got...)
 }
 
-func (w *world) publish(ctx context.Context, u user, options ...parley.Option) int64 {
+func (w *world) publish(ctx context.Context, u user, options ...parley.PublishOption) int64 {
 	w.t.Helper()
 	var id int64
 	err := w.store.InTx(ctx, func(tx *memory.Tx) error {
@@ -160,7 +160,7 @@ func TestRolledBackEventIsNeverSent(t *testing.T) {
 func TestScheduledEventArrivesWhenItIsDue(t *testing.T) {
 	inBubble(t, func(ctx context.Context, w *world) {
 		due := time.Now().Add(time.Hour)
-		w.publish(ctx, user{ID: 1}, parley.At(due))
+		w.publish(ctx, user{ID: 1}, parley.WithDueAt(due))
 		time.Sleep(time.Hour - time.Millisecond)
 		synctest.Wait()
 		if n := len(w.received()); n != 0 {
@@ -180,7 +180,7 @@ func TestScheduledEventArrivesWhenItIsDue(t *testing.T) {
 
 func TestCancelPreventsWhatItCounts(t *testing.T) {
 	inBubble(t, func(ctx context.Context, w *world) {
-		at := parley.At(time.Now().Add(time.Minute))
+		at := parley.WithDueAt(time.Now().Add(time.Minute))
 		w.publish(ctx, user{ID: 1}, at, parley.WithTags(parley.Tags{"user_id": 1, "kind": "photo"}))
 		w.publish(ctx, user{ID: 2}, at, parley.WithTags(parley.Tags{"user_id": true}))
 		err := w.store.InTx(ctx, func(tx *memory.Tx) error {
@@ -224,7 +224,7 @@ func TestBadInputIsATypedErrorAndTheTransactionStaysUsable(t *testing.T) {
 	_, id := parley.Publish(ctx, in, text, "a", parley.WithMessageID(strings.Repeat("é", 128)))
 	_, raw2 := in.Record(ctx, parley.Record{Message: parley.Message{Exchange: "user", Body: []byte("\xff")}})
 	_, app := in.Record(ctx, parley.Record{Message: parley.Message{Exchange: "user", AppID: "a\x00b", Body: []byte("{}")}})
-	_, late := parley.SendTx(ctx, in, sendSMS, sms{}, parley.At(time.Now().Add(time.Hour)), parley.ExpiresIn(time.Minute))
+	_, late := parley.SendTx(ctx, in, sendSMS, sms{}, parley.WithDueAt(time.Now().Add(time.Hour)), parley.WithExpiresIn(time.Minute))
 	_, tags := parley.Publish(ctx, in, text, "a", parley.WithTags(parley.Tags{"a": 1}))
 	for name, err := range map[string]error{"NaN": nan, "U+0000": nul, "big": big, "bad JSON": bad, "lone surrogate": surrogate, "message id": id, "tags without a time": tags, "raw bytes": raw2, "app id": app, "expires before it is sent": late} {
 		if !errors.Is(err, parley.ErrInvalid) {
@@ -271,7 +271,7 @@ func TestBrokerOutageLosesNothing(t *testing.T) {
 	})
 }
 
-func TestRejectedRecordsAreTriedAgainInOrder(t *testing.T) {
+func TestRejectedRecordsAreRetriedInOrder(t *testing.T) {
 	inBubble(t, func(ctx context.Context, w *world) {
 		synctest.Wait()
 		w.broker.RejectNext(3)
@@ -303,7 +303,7 @@ func TestLostConfirmRepeatsWithTheSameIdentity(t *testing.T) {
 	})
 }
 
-func TestPoisonRecordIsParkedAndOthersGoOn(t *testing.T) {
+func TestPoisonRecordIsParkedAndOthersAreSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.broker = memory.NewBroker(&memory.BrokerConfig{MaxBody: 400})

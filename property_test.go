@@ -83,7 +83,7 @@ func relayStorm(t *testing.T, steps storm) error {
 		}
 		seen[e.ID] = true
 	}
-	slices.Sort(first) // handlers run side by side: the log of the broker tells the order
+	slices.Sort(first) // handlers run concurrently: the broker's log has the order
 	if !slices.Equal(first, published) {
 		return fmt.Errorf("published %v, received %v", published, first)
 	}

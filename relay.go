@@ -10,27 +10,30 @@ import (
 	"time"
 )
 
-// A Relay moves records from an outbox to a broker. A record is removed only after
-// the broker has accepted it, so a crash at any point repeats at most one batch
+// A Relay moves records from an outbox to a broker. A record is deleted only after
+// the broker has confirmed it, so a crash at any point repeats at most one batch
 // and loses nothing. Any number of relays may run on one outbox; see [RelayMode].
 type Relay struct {
 	source RelaySource
 	pub    Publisher
 	cfg    RelayConfig
 
-	state    atomic.Value // RelayState
-	watching atomic.Bool  // wake-ups arrive
+	state    atomic.Value              // RelayState
+	watching atomic.Bool               // wake-ups arrive
+	flag     atomic.Pointer[SleepFlag] // nil unless wake-ups have to be requested
 	// The fields below belong to the goroutine of Run.
-	limit      int                   // batch size, smaller while the broker is slow
-	late       time.Duration         // how long to wait for due records that others have locked
-	owed       []int64               // accepted by the broker, not yet deleted
-	rejected   map[string]*rejection // exchanges whose queues are full
-	unroutable map[string]time.Time  // when we last warned
-	ahead      *aheadClaim           // the batch after this one, or nil
-	next       nextDue
+	limit              int                   // batch size, smaller while the broker is slow
+	late               time.Duration         // how long to wait for due records that another session has locked
+	confirmedUndeleted []SentRecord          // confirmed by the broker, not yet deleted
+	blocked            blockedSince          // due records that another session has locked
+	rejected           map[string]*rejection // exchanges whose queues are full
+	unroutable         map[string]time.Time  // time of the last warning, by address
+	ahead              *aheadClaim           // the batch claimed ahead, or nil
+	next               nextDue
+	sleepy             sleepiness
 }
 
-// nextDue is when the next scheduled record is due, as the last batch has learnt it.
+// nextDue is the due time of the next scheduled record, as read with the last batch.
 type nextDue struct {
 	wait      time.Duration
 	since     time.Time
@@ -42,47 +45,48 @@ type rejection struct {
 	until time.Time
 }
 
-// UnroutablePolicy says what becomes of a record that no queue takes.
+// UnroutablePolicy says what happens to a record that no queue is bound for.
 type UnroutablePolicy int
 
 const (
 	// UnroutableDefault drops events and parks commands, calls and replies.
 	UnroutableDefault UnroutablePolicy = iota
-	// UnroutableDrop removes the record, as publish/subscribe means it: nobody listens. It is counted and warned about.
+	// UnroutableDrop deletes the record, as publish/subscribe has no subscriber then. It is counted and logged as a warning.
 	UnroutableDrop
-	// UnroutablePark sets the record aside, to be replayed when the queue is bound.
+	// UnroutablePark parks the record, to be replayed when a queue is bound.
 	UnroutablePark
-	// UnroutableRetry keeps the record in the outbox and tries again with backoff.
+	// UnroutableRetry keeps the record in the outbox and retries with backoff.
 	// Later records of the same exchange wait.
 	UnroutableRetry
 )
 
 // RelayConfig holds the choices for a relay.
 type RelayConfig struct {
-	// Mode says how several relays share the outbox. Default: ModeOrdered.
+	// Mode says how several relays share the outbox. Default: RelayModeOrdered.
 	Mode RelayMode
-	// BatchSize is how many records are published and deleted together, and so the
-	// bound of what a crash can repeat. Default: 1000.
+	// BatchSize is how many records are published and deleted together. A crash
+	// repeats at most this many. Default: 1000.
 	BatchSize int
-	// MaxBytes bounds the bodies of a batch together, in bytes: a backlog of large messages must not use up
-	// the memory. A larger body is a batch of its own. Default: 64 MiB.
+	// MaxBytes bounds the total size of the bodies of a batch, in bytes, so that a backlog of large messages does not
+	// exhaust the memory. A larger body is sent in a batch of its own. Default: 64 MiB.
 	MaxBytes int
 	// PollInterval is how often the relay looks for due records when nothing wakes it. Default: 1s.
 	PollInterval time.Duration
-	// StandbyInterval is how often a standing-by relay tries to become the active one. Default: 1s.
+	// StandbyInterval is how often a standby relay tries to become the active one. A relay that has lost the lead
+	// waits at least this long before it tries again. Default: 1s.
 	StandbyInterval time.Duration
 	// HoldLimit is how long a database transaction may wait for the broker. Default: 5s.
 	HoldLimit time.Duration
-	// Grace is how long a stop waits for the batch in hand. Default: 25s.
-	Grace time.Duration
-	// Unroutable says what becomes of records that no queue takes.
+	// ShutdownTimeout is how long a stop waits for the batch in hand. Default: 25s.
+	ShutdownTimeout time.Duration
+	// Unroutable says what happens to records that no queue is bound for.
 	Unroutable UnroutablePolicy
 	// Topology is declared, or checked, before the first publication. Default: nothing;
-	// drivers look after the exchange of each record by themselves.
+	// drivers declare or check the exchange of each record.
 	Topology Topology
 	// Hooks observe the relay.
 	Hooks RelayHooks
-	// Logger gets what the operator should know. Default: slog.Default().
+	// Logger receives log records. Default: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -107,12 +111,12 @@ func (c *RelayConfig) complete() error {
 	setDefault(&c.PollInterval, time.Second, "RelayConfig.PollInterval", &errs)
 	setDefault(&c.StandbyInterval, time.Second, "RelayConfig.StandbyInterval", &errs)
 	setDefault(&c.HoldLimit, 5*time.Second, "RelayConfig.HoldLimit", &errs)
-	setDefault(&c.Grace, 25*time.Second, "RelayConfig.Grace", &errs)
-	if c.Mode != ModeOrdered && c.Mode != ModeParallel {
-		errs = append(errs, fmt.Errorf("parley: RelayConfig.Mode %d is not known: use ModeOrdered or ModeParallel", c.Mode))
+	setDefault(&c.ShutdownTimeout, 25*time.Second, "RelayConfig.ShutdownTimeout", &errs)
+	if c.Mode != RelayModeOrdered && c.Mode != RelayModeParallel {
+		errs = append(errs, fmt.Errorf("parley: RelayConfig.Mode %d is unknown: use RelayModeOrdered or RelayModeParallel", c.Mode))
 	}
 	if c.Unroutable < UnroutableDefault || c.Unroutable > UnroutableRetry {
-		errs = append(errs, fmt.Errorf("parley: RelayConfig.Unroutable %d is not known", int(c.Unroutable)))
+		errs = append(errs, fmt.Errorf("parley: RelayConfig.Unroutable %d is unknown", int(c.Unroutable)))
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -130,7 +134,7 @@ func setDefault[N int | time.Duration](v *N, def N, name string, errs *[]error) 
 	}
 }
 
-// State tells what the relay is doing.
+// State returns what the relay is doing.
 func (r *Relay) State() RelayState { return r.state.Load().(RelayState) }
 
 func (r *Relay) setState(s RelayState) {
@@ -140,9 +144,9 @@ func (r *Relay) setState(s RelayState) {
 }
 
 // Run moves records until ctx is cancelled, then finishes the batch in hand and
-// returns nil. It waits, with backoff, while the database or the broker is away.
+// returns nil. It retries with backoff while the database or broker is unreachable.
 func (r *Relay) Run(ctx context.Context) error {
-	hard, cancel := graceful(ctx, r.cfg.Grace)
+	hard, cancel := graceful(ctx, r.cfg.ShutdownTimeout)
 	defer cancel()
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -160,11 +164,12 @@ func (r *Relay) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 		case errors.Is(err, ErrStandby):
-			r.setState(RelayStandby)
 			retry.reset()
-			sleep(ctx, r.cfg.StandbyInterval/2+jitter(r.cfg.StandbyInterval))
+			r.lowerFlag(ctx)
+			r.standBy(ctx)
 		case err != nil:
-			r.report("relay: waits after an error", err)
+			r.lowerFlag(ctx)
+			r.report("relay: batch failed, backing off", err)
 			retry.wait(ctx)
 		default:
 			retry.reset()
@@ -173,7 +178,18 @@ func (r *Relay) Run(ctx context.Context) error {
 			}
 		}
 	}
-	return r.settleOwed(hard)
+	return r.deleteUnsettled(hard)
+}
+
+// standbyWait returns how long the relay waits before it tries to lead, half an interval to one and a half. A relay
+// that led until now waits a whole interval or longer. Otherwise two relays under load would swap the lead whenever
+// the try of one falls between two batches of the other.
+func (r *Relay) standbyWait() time.Duration {
+	interval := r.cfg.StandbyInterval
+	if r.State() == RelayStandby || r.State() == RelayStarting {
+		return interval/2 + jitter(interval)
+	}
+	return interval + jitter(interval/2)
 }
 
 // Drain moves the records that are due and returns how many it moved. It returns
@@ -185,10 +201,10 @@ func (r *Relay) Drain(ctx context.Context) (int, error) {
 		b, err := r.batch(ctx, ctx)
 		moved += b.Accepted
 		if err != nil || b.Records == 0 {
-			return moved, errors.Join(err, r.settleOwed(ctx))
+			return moved, errors.Join(err, r.deleteUnsettled(ctx))
 		}
 		if b.Accepted+b.Unroutable+b.Refused == 0 {
-			return moved, fmt.Errorf("parley: drain outbox: %d records: %w", b.Records, errNoProgress(b))
+			return moved, fmt.Errorf("parley: drain outbox: %s: %w", plural(b.Records, "record", "records"), errNoProgress(b))
 		}
 	}
 }
@@ -200,45 +216,76 @@ func errNoProgress(b BatchReport) error {
 	return ErrRejected
 }
 
-// step moves one batch; more says that there may be another one at once.
+// step moves one batch. more reports whether another batch may be due at once.
 func (r *Relay) step(ctx, hard context.Context) (more bool, err error) {
 	b, err := r.batch(ctx, hard)
 	if err != nil {
 		return false, err
 	}
 	if b.Unknown > 0 {
-		return false, fmt.Errorf("publish %d records: %w", b.Unknown, ErrUnknown)
+		return false, fmt.Errorf("publish %s: %w", plural(b.Unknown, "record", "records"), ErrUnknown)
 	}
-	// What comes after a part of a batch wakes the relay, unless nothing does.
+	// After a partial batch new records wake the relay, unless there are no wake-ups.
 	return b.Full || b.Records > 0 && !r.watching.Load(), nil
 }
 
 // idle waits until records may be due: a wake-up, the next due time, or the poll.
 func (r *Relay) idle(ctx context.Context, wake <-chan struct{}) {
+	if wait, ok := r.lingers(); ok {
+		r.next = nextDue{}
+		pause(ctx, wake, wait)
+		return
+	}
 	wait := r.cfg.PollInterval
 	due, ok, err := r.untilNextDue(ctx)
 	if err != nil && ctx.Err() == nil {
-		r.report("relay: asks for the next due time", err)
+		r.report("relay: reading the next due time failed", err)
 	}
 	floor := time.Millisecond
 	if len(r.rejected) > 0 {
-		// The next due record may be one of an exchange that is left alone for now.
+		// The next due record may belong to an exchange that is backing off.
 		floor = 100 * time.Millisecond
 	}
 	if err == nil && ok {
 		wait = min(wait, due)
 	}
 	if err == nil && ok && due <= 0 {
-		// Nothing was claimed, but a record is due: somebody else has locked it, perhaps for long.
+		// Nothing was claimed, but a record is due: another session has locked it, perhaps for long.
 		r.late = min(2*max(r.late, floor), 100*time.Millisecond)
 		floor = r.late
+		r.nameBlockers(ctx)
 	} else {
-		r.late = 0
+		r.late, r.blocked.since = 0, time.Time{}
 	}
 	for _, held := range r.rejected {
 		wait = min(wait, time.Until(held.until))
 	}
-	t := time.NewTimer(max(wait, floor))
+	if floor > time.Millisecond || err != nil {
+		r.setState(RelayActive) // records are due, or may be
+	} else {
+		rest, standby := r.fallAsleep(ctx, wait)
+		if standby {
+			r.standBy(ctx)
+			return
+		}
+		if rest <= 0 && wait > 0 {
+			return // the look that ends the series
+		}
+		wait = rest
+	}
+	pause(ctx, wake, max(wait, floor))
+}
+
+// standBy waits until this relay is to try again to become the active one.
+func (r *Relay) standBy(ctx context.Context) {
+	wait := r.standbyWait()
+	r.setState(RelayStandby)
+	sleep(ctx, wait)
+}
+
+// pause waits for a wake-up, at most for d.
+func pause(ctx context.Context, wake <-chan struct{}, d time.Duration) {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -247,7 +294,7 @@ func (r *Relay) idle(ctx context.Context, wake <-chan struct{}) {
 	}
 }
 
-// untilNextDue tells how long it is until the next scheduled record is due. The last batch may have learnt it.
+// untilNextDue returns how long it is until the next scheduled record is due, if possible from the last batch.
 func (r *Relay) untilNextDue(ctx context.Context) (wait time.Duration, ok bool, err error) {
 	next := r.next
 	r.next = nextDue{}
@@ -259,32 +306,47 @@ func (r *Relay) untilNextDue(ctx context.Context) (wait time.Duration, ok bool, 
 	return r.source.NextDue(ctx)
 }
 
-// watch lets the source wake the relay, for ever: without wake-ups it still polls.
+// watch lets the source wake the relay. It retries indefinitely; without wake-ups the relay still polls.
 func (r *Relay) watch(ctx context.Context, wake chan<- struct{}) {
 	waker, ok := r.source.(RelayWaker)
 	if !ok {
 		return
 	}
 	retry := backoff{first: time.Second, limit: 10 * time.Second}
+	lost := false
 	for ctx.Err() == nil {
-		err := waker.Watch(ctx, func() {
+		err := r.watchOnce(ctx, waker, func() {
 			r.watching.Store(true)
+			if lost {
+				lost = false
+				retry.reset()
+				r.cfg.Logger.Info("relay: notifications available again")
+			}
 			select {
 			case wake <- struct{}{}:
-			default: // a wake-up is waiting already; one is enough
+			default: // one pending wake-up is enough
 			}
 		})
 		r.watching.Store(false)
+		r.flag.Store(nil)
 		if ctx.Err() == nil {
 			if err != nil {
-				r.report("relay: no wake-ups, polls instead", err)
+				lost = true
+				r.report("relay: notifications unavailable, polling", err, "interval", r.cfg.PollInterval)
 			}
 			retry.wait(ctx)
 		}
 	}
 }
 
-// declare makes the topology, waiting for the broker as long as it takes.
+func (r *Relay) watchOnce(ctx context.Context, waker RelayWaker, wake func()) error {
+	if sleeper, ok := waker.(RelaySleeper); ok {
+		return sleeper.WatchAsleep(ctx, wake, r.readyToSleep)
+	}
+	return waker.Watch(ctx, wake)
+}
+
+// declare declares the topology. It retries until the broker is reachable.
 func (r *Relay) declare(ctx context.Context, retry *backoff) error {
 	t := r.cfg.Topology
 	declarer, ok := r.pub.(Declarer)
@@ -300,27 +362,27 @@ func (r *Relay) declare(ctx context.Context, retry *backoff) error {
 			return nil
 		}
 		if _, conflict := errors.AsType[*TopologyError](err); conflict {
-			// One wrong exchange must not hold up the others: its records are refused one by one.
-			r.report("relay: topology differs from the broker", err)
+			// One wrong exchange must not block the others: its records are refused one by one.
+			r.report("relay: topology differs from the broker's", err)
 			return nil
 		}
-		r.report("relay: declares its topology", err)
+		r.report("relay: declaring topology failed, retrying", err)
 		retry.wait(ctx)
 	}
 }
 
-func (r *Relay) report(what string, err error) {
+func (r *Relay) report(what string, err error, attrs ...any) {
 	if r.cfg.Hooks.Err != nil {
 		r.cfg.Hooks.Err(err)
 	}
-	r.cfg.Logger.Warn(what, "err", err)
+	r.cfg.Logger.Warn(what, append(attrs, "err", err)...)
 }
 
-// graceful returns a context that outlives ctx by at most grace.
-func graceful(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+// graceful returns a context that outlives ctx by at most timeout.
+func graceful(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var timer atomic.Pointer[time.Timer]
-	stop := context.AfterFunc(ctx, func() { timer.Store(time.AfterFunc(grace, cancel)) })
+	stop := context.AfterFunc(ctx, func() { timer.Store(time.AfterFunc(timeout, cancel)) })
 	return hard, func() {
 		stop()
 		if t := timer.Load(); t != nil {

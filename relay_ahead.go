@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// An aheadClaim is the batch behind the one that is with the broker, claimed meanwhile.
+// An aheadClaim is the next batch, claimed ahead while the current one awaits its confirms.
 type aheadClaim struct {
 	began  time.Time
 	except []string
@@ -18,12 +18,12 @@ type aheadClaim struct {
 	err    error
 }
 
-// aheadLimit is how old a claim may be when its turn comes: its locks and its snapshot are no
-// use while the broker is slow.
+// aheadLimit is the age at which a claim made ahead is dropped: while the broker is slow, its locks
+// and its snapshot grow old.
 const aheadLimit = time.Second
 
-// claimAhead begins to claim what is behind a full batch, if its store can. Whoever calls it
-// keeps the claim in r.ahead or drops it: both join what is begun here.
+// claimAhead starts to claim the batch after a full one, if the store can. The caller must
+// keep the claim in r.ahead or drop it: both join the goroutine that is started here.
 func (r *Relay) claimAhead(ctx context.Context, held Batch) *aheadClaim {
 	from, ok := held.(AheadBatch)
 	if !ok || ctx.Err() != nil {
@@ -39,18 +39,18 @@ func (r *Relay) claimAhead(ctx context.Context, held Batch) *aheadClaim {
 	return c
 }
 
-// drop gives the records back.
+// drop releases the records.
 func (c *aheadClaim) drop(ctx context.Context) {
 	if c == nil {
 		return
 	}
 	c.cancel()
 	if <-c.done; c.err == nil {
-		_ = c.batch.Release(ctx) // the database gives them back in any case
+		_ = c.batch.Release(ctx) // on an error the database releases them
 	}
 }
 
-// dropAhead ends a claim whose turn does not come.
+// dropAhead drops the claim made ahead, if there is one.
 func (r *Relay) dropAhead(ctx context.Context) {
 	r.ahead.drop(ctx)
 	r.ahead = nil
@@ -65,7 +65,7 @@ func (r *Relay) claim(ctx context.Context) (Batch, error) {
 		if err == nil || errors.Is(err, ErrStandby) {
 			return b, err
 		}
-		// A new claim tells whether anything is wrong with more than that one.
+		// The new claim below returns the error if it concerns more than this batch.
 	}
 	return r.source.Claim(ctx, r.claimOptions(except))
 }
@@ -76,7 +76,7 @@ func (r *Relay) claimOptions(except []string) ClaimOptions {
 
 var errTooOld = errors.New("claimed too long ago")
 
-// take returns the batch when this relay has the lead for it.
+// take returns the batch if this relay still has the lead.
 func (c *aheadClaim) take(ctx context.Context, except []string) (Batch, error) {
 	select {
 	case <-c.done:

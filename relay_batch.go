@@ -11,16 +11,16 @@ import (
 	"github.com/parley-go/parley/internal/failpoint"
 )
 
-// databaseTimeout bounds each step in the database: one that has vanished without a word must not
-// be waited for until TCP gives up.
+// databaseTimeout bounds each database operation: a relay must not wait for a vanished database
+// until TCP gives up.
 const databaseTimeout = 30 * time.Second
 
-// batch claims, publishes and settles once. Work that has begun goes on with hard after
+// batch claims, publishes and settles one batch. Work that has started continues with hard after
 // ctx has ended.
 func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 	var report BatchReport
 	r.waitReady(ctx)
-	if err := r.settleOwed(ctx); err != nil {
+	if err := r.deleteUnsettled(ctx); err != nil {
 		r.setState(RelayWaitsDatabase)
 		return report, err
 	}
@@ -31,16 +31,16 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 	asking, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
 	limit := r.limit
-	claimed, err := r.claim(asking)
+	held, err := r.claimUnsent(asking, hard)
 	if err != nil {
 		if !errors.Is(err, ErrStandby) {
 			r.setState(RelayWaitsDatabase)
 		}
 		return report, err
 	}
-	r.setState(RelayActive)
+	claimed, records := held.Batch, held.unsent
+	r.leads(len(records))
 	defer claimed.Release(hard)
-	records := claimed.Records()
 	report.Records, report.Claim = len(records), time.Since(start)
 	if len(records) == 0 {
 		return report, nil
@@ -51,7 +51,7 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 	}
 
 	large := bodies(records) > r.cfg.MaxBytes/2
-	if report.Full = large || len(records) >= limit; report.Full && !large {
+	if report.Full = large || held.size >= limit; report.Full && !large {
 		r.ahead = r.claimAhead(ctx, claimed)
 	}
 	start = time.Now()
@@ -61,10 +61,12 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 	r.adapt(inTime, large, report)
 	start = time.Now()
 	if !inTime {
-		r.owed = append(r.owed, sent...) // refused ones are tried, and refused, once more
-		err = r.settleReleased(hard)
-	} else if err = r.settle(hard, claimed, sent, parked); err != nil {
-		r.owed = append(r.owed, sent...)
+		r.remember(records, sent) // refused records are published, and refused, once more
+		err = r.deleteReleased(hard)
+	} else if err = r.settle(hard, claimed, append(sent, held.again...), parked); err != nil {
+		r.remember(records, sent)
+	} else {
+		r.forget(held.again)
 	}
 	report.Settle = time.Since(start)
 	if due, ok := claimed.(DueBatch); ok && err == nil {
@@ -72,7 +74,7 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 		r.next.since = time.Now()
 	}
 	if err != nil || report.Rejected+report.Unknown > 0 {
-		r.dropAhead(hard) // what is tried again comes first
+		r.dropAhead(hard) // records to retry come first
 	}
 	if r.cfg.Hooks.Batch != nil {
 		r.cfg.Hooks.Batch(report)
@@ -87,15 +89,16 @@ func (r *Relay) waitReady(ctx context.Context) {
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	// No transaction is open while the broker is away, however long that takes.
+	// No transaction is open while the broker is unreachable, however long that takes.
 	r.dropAhead(ctx)
+	r.lowerFlag(ctx)
 	r.setState(RelayWaitsBroker)
 	_ = r.pub.Ready(ctx)
 }
 
-// publish sends the records and waits for the broker. If that takes longer than the
-// hold limit, the records go back to the table first: no transaction stays open over a
-// broker that stalls. inTime tells that the batch is still held.
+// publish sends the records and waits for the broker. After the hold limit the records
+// are released first: no transaction stays open while the broker stalls.
+// inTime reports whether the batch is still held.
 func (r *Relay) publish(hard context.Context, held Batch, records []Record) (outcomes []error, inTime bool) {
 	messages := make([]Message, len(records))
 	for i := range records {
@@ -110,7 +113,7 @@ func (r *Relay) publish(hard context.Context, held Batch, records []Record) (out
 		return outcomes, true
 	case <-limit.C:
 		if err := held.Release(hard); err != nil {
-			r.report("relay: gives records back", err)
+			r.report("relay: releasing the batch failed", err)
 		}
 		r.dropAhead(hard)
 		r.setState(RelayWaitsBroker)
@@ -118,7 +121,7 @@ func (r *Relay) publish(hard context.Context, held Batch, records []Record) (out
 	}
 }
 
-// sort says which records are done with.
+// sort divides the records by outcome: sent, to be parked, or kept.
 func (r *Relay) sort(records []Record, outcomes []error, report *BatchReport) (sent []int64, parked []Parked) {
 	sent = make([]int64, 0, len(records))
 	for i := range records {
@@ -151,11 +154,11 @@ func (r *Relay) sort(records []Record, outcomes []error, report *BatchReport) (s
 			report.Unknown++
 		}
 	}
-	r.forgiveRejections(records, outcomes)
+	r.resetRejectionBackoff(records, outcomes)
 	return sent, parked
 }
 
-// cleanText makes a text that every database takes: brokers may answer with any bytes.
+// cleanText returns text that every database accepts: a broker's reply may contain any bytes.
 func cleanText(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(shorten(s, 2000), "�"), "\x00", "�")
 }
@@ -177,82 +180,43 @@ func (r *Relay) unroutablePolicy(rec *Record) UnroutablePolicy {
 			clear(r.unroutable)
 		}
 		r.unroutable[address] = time.Now()
-		r.cfg.Logger.Warn("relay: no queue is bound for this message", "exchange", rec.Exchange,
+		r.cfg.Logger.Warn("relay: message unroutable, no queue is bound", "exchange", rec.Exchange,
 			"routing_key", rec.RoutingKey, "record", rec.ID, "done", policy.String())
 	}
 	return policy
 }
 
 func (p UnroutablePolicy) String() string {
-	return [...]string{"default", "dropped", "parked", "kept for later"}[p]
+	return [...]string{"default", "dropped", "parked", "kept, retrying"}[p]
 }
 
-// settle deletes and parks in the batch's own transaction.
+// settle deletes and parks records in the batch's own transaction.
 func (r *Relay) settle(ctx context.Context, held Batch, sent []int64, parked []Parked) error {
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
 	err := failpoint.Hit("relay.confirmed")
-	foreign := 0
+	missing := 0
 	if err == nil {
-		foreign, err = held.Settle(ctx, sent, parked)
+		missing, err = held.Settle(ctx, sent, parked)
 	}
 	if err != nil {
 		return err
 	}
 	for _, p := range parked {
-		r.cfg.Logger.Error("relay: parked a record", "record", p.Record.ID, "exchange", p.Record.Exchange,
+		r.cfg.Logger.Error("relay: record parked", "record", p.Record.ID, "exchange", p.Record.Exchange,
 			"routing_key", shorten(p.Record.RoutingKey, 80), "err", p.Reason)
 		if r.cfg.Hooks.Parked != nil {
 			r.cfg.Hooks.Parked(p.Record, p.Reason)
 		}
 	}
-	if foreign > 0 {
-		r.reportForeign(foreign)
+	if missing > 0 {
+		r.reportDeletedElsewhere(missing)
 	}
 	return nil
 }
 
-func (r *Relay) reportForeign(n int) {
-	if r.cfg.Hooks.Foreign != nil {
-		r.cfg.Hooks.Foreign(n)
-	}
-	r.cfg.Logger.Warn("relay: somebody else deleted records that this relay held; "+
-		"does a relay without locks, such as runpublisher, work on the same table?", "records", n)
-}
-
-// settleReleased deletes what the broker has accepted after the batch went back to the table, for the first time: what
-// is missing then was not deleted by this relay.
-func (r *Relay) settleReleased(ctx context.Context) error {
-	owed := len(r.owed)
-	deleted, err := r.deleteOwed(ctx)
-	if err == nil && deleted < owed {
-		r.reportForeign(owed - deleted)
-	}
-	return err
-}
-
-// settleOwed deletes what the broker has accepted but the database could not
-// settle. No new batch is read before that: it would be published twice.
-func (r *Relay) settleOwed(ctx context.Context) error {
-	_, err := r.deleteOwed(ctx) // an earlier try may have deleted some
-	return err
-}
-
-func (r *Relay) deleteOwed(ctx context.Context) (deleted int, err error) {
-	if len(r.owed) == 0 {
-		return 0, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
-	defer cancel()
-	if deleted, err = r.source.Delete(ctx, r.owed); err != nil {
-		return 0, err
-	}
-	r.owed = nil
-	return deleted, nil
-}
-
-// adapt makes batches smaller when the broker cannot take one within the hold limit, and no larger
-// than has room in memory: what a store reads beyond that it reads for nothing.
+// adapt reduces the batch size when the broker cannot confirm a batch within the hold limit, or when the bodies
+// exceed MaxBytes: the store would read the rest for nothing.
 func (r *Relay) adapt(inTime, large bool, report BatchReport) {
 	switch {
 	case !inTime:
@@ -271,7 +235,7 @@ func bodies(records []Record) (size int) {
 	return size
 }
 
-// hold stops publishing to an exchange for a while: each try of a partly full
+// hold backs off from an exchange: each attempt on a partly full
 // fan-out would multiply the message in the queues that are not full.
 func (r *Relay) hold(exchange string) {
 	h := r.rejected[exchange]
@@ -284,8 +248,8 @@ func (r *Relay) hold(exchange string) {
 	}
 }
 
-// forgiveRejections forgets the backoff of exchanges that accept again.
-func (r *Relay) forgiveRejections(records []Record, outcomes []error) {
+// resetRejectionBackoff resets the backoff of exchanges that accept messages again.
+func (r *Relay) resetRejectionBackoff(records []Record, outcomes []error) {
 	for exchange, h := range r.rejected {
 		ok := func(i int) bool { return outcomes == nil || outcomes[i] == nil }
 		for i := range records {

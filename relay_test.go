@@ -14,7 +14,7 @@ import (
 	"github.com/parley-go/parley/memory"
 )
 
-// A countingStore counts what a relay asks of its store.
+// A countingStore counts the calls of a relay.
 type countingStore struct {
 	*memory.Store
 	claims atomic.Int64
@@ -74,7 +74,7 @@ func relayed(t *testing.T, waker bool, events int) (claims int64) {
 	return claims
 }
 
-// Its store wakes it again for whatever comes while it works.
+// The store wakes the relay again for records that arrive during a batch.
 func TestAWokenRelayClaimsOnceForAnEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		if claims := relayed(t, true, 10); claims > 12 {
@@ -87,8 +87,8 @@ func TestARelayWithoutWakeUpsPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { relayed(t, false, 10) })
 }
 
-// The lead is lost between two batches: the next one is given back, and another relay goes on in order.
-func TestARelayThatLosesTheLeadGivesTheNextBatchBack(t *testing.T) {
+// The lead is lost between two batches: the next batch is released, and another relay continues in order.
+func TestARelayThatLosesTheLeadReleasesTheNextBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		if err := w.broker.Declare(t.Context(), topology("q")); err != nil {
@@ -129,7 +129,7 @@ func (b usurpedBatch) ClaimAhead(ctx context.Context, o parley.ClaimOptions) (pa
 	return next, func(context.Context) error { return parley.ErrStandby }, err
 }
 
-// However many large messages wait, a batch has no more of them than there is room for.
+// However many large messages wait, a batch stays within MaxBytes.
 func TestABacklogOfLargeMessagesIsMovedWithinItsBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// A Reply is the answer to a call as its handler receives it.
+// A Reply is the reply to a call, in the form that its handler receives.
 type Reply[Resp any] struct {
 	// ID is the id that Ask returned.
 	ID int64
 	// Service and Method are those of the call.
 	Service, Method string
-	// Data is the decoded answer, if Err is nil.
+	// Data is the decoded reply, if Err is nil.
 	Data Resp
 	// Err is the callee's failure, or nil. See [Fail].
 	Err *CallError
@@ -23,7 +23,7 @@ type Reply[Resp any] struct {
 	Delivery *Delivery
 }
 
-// OnReply handles the replies to call c, at whichever exchange they arrive.
+// OnReply handles the replies to call c, from any exchange.
 func OnReply[Req, Resp any](r *Router, c *CallType[Req, Resp], handle func(ctx context.Context, reply Reply[Resp]) error, options ...RouteOption) {
 	h := HandlerFunc(func(ctx context.Context, d *Delivery) error {
 		reply, err := decodeReply(c, d)
@@ -35,22 +35,22 @@ func OnReply[Req, Resp any](r *Router, c *CallType[Req, Resp], handle func(ctx c
 	r.route(routeSpec{exchange: AnyExchange, key: replyKey(c.service, c.method), exact: true}, h, options)
 }
 
-// OnReplyTx is OnReply in a transaction, with the first reply only taking effect: later
-// ones, and the notice that the call has expired, are duplicates.
+// OnReplyTx is OnReply in a transaction. Only the first reply has an effect: later
+// replies, and the notice that the call has expired, are duplicates.
 func OnReplyTx[Tx, Req, Resp any](r *Router, in *Inbox[Tx], c *CallType[Req, Resp], handle func(ctx context.Context, tx Tx, reply Reply[Resp]) error, options ...RouteOption) {
 	h := HandlerFunc(func(ctx context.Context, d *Delivery) error {
 		reply, err := decodeReply(c, d)
 		if err != nil {
 			return err
 		}
-		return in.onceAs(ctx, callOutcome(d, c, reply.ID), func(ctx context.Context, tx Tx) error { return handle(ctx, tx, reply) })
+		return in.onceAs(ctx, d, callOutcome(d, c, reply.ID), func(ctx context.Context, tx Tx) error { return handle(ctx, tx, reply) })
 	})
 	r.route(routeSpec{exchange: AnyExchange, key: replyKey(c.service, c.method), exact: true}, h, options)
 }
 
-// OnExpired handles calls that were asked with [NotifyExpired] and got no reply in time: handle
-// is called with the call's id unless OnReplyTx has handled a reply. A reply
-// that comes later is ignored.
+// OnExpired handles calls that were made with [WithExpiryNotice] and got no reply in time. handle
+// is called with the call's id unless OnReplyTx has handled a reply. A later reply
+// is ignored.
 func OnExpired[Tx, Req, Resp any](r *Router, in *Inbox[Tx], c *CallType[Req, Resp], handle func(ctx context.Context, tx Tx, id int64) error, options ...RouteOption) {
 	h := HandlerFunc(func(ctx context.Context, d *Delivery) error {
 		f, err := readCall(d.Body)
@@ -58,20 +58,20 @@ func OnExpired[Tx, Req, Resp any](r *Router, in *Inbox[Tx], c *CallType[Req, Res
 			return err
 		}
 		id := readID([]byte(f.id))
-		return in.onceAs(ctx, callOutcome(d, c, id), func(ctx context.Context, tx Tx) error { return handle(ctx, tx, id) })
+		return in.onceAs(ctx, d, callOutcome(d, c, id), func(ctx context.Context, tx Tx) error { return handle(ctx, tx, id) })
 	})
 	r.route(routeSpec{exchange: AnyExchange, key: expiredKey(c.service, c.method), exact: true}, h, options)
 }
 
-// callOutcome is the identity that the replies to one call and its expiry share. The call's id
-// comes from the database that holds the inbox too: they are restored together.
+// callOutcome returns the identity that the replies to one call and its expiry notice share. The call's id
+// comes from the database that also holds the inbox: both are restored together.
 func callOutcome(d *Delivery, c Addressed, id int64) string {
 	m := Message{Exchange: d.Exchange, RoutingKey: c.Exchange() + "\x00" + c.RoutingKey()}
 	return identityText("outcome", &m, id, time.Time{})
 }
 
-func (in *Inbox[Tx]) onceAs(ctx context.Context, identity string, fn func(ctx context.Context, tx Tx) error) error {
-	err := in.store.Once(ctx, in.cfg.Consumer, identity, fn)
+func (in *Inbox[Tx]) onceAs(ctx context.Context, d *Delivery, identity string, fn func(ctx context.Context, tx Tx) error) error {
+	err := in.once(ctx, d, identity, fn)
 	if errors.Is(err, ErrDuplicate) {
 		return Ignore(err)
 	}
@@ -89,13 +89,13 @@ func decodeReply[Req, Resp any](c *CallType[Req, Resp], d *Delivery) (Reply[Resp
 	if reply.Err != nil {
 		return reply, nil
 	}
-	if err := c.resp.decode(f.data, &reply.Data); err != nil {
-		return reply, &MalformedError{Part: "data", Err: err}
+	if err := c.resp.decode(f.data, &reply.Data, d); err != nil {
+		return reply, malformed("data", err)
 	}
 	return reply, nil
 }
 
-// replyNames returns service and method of a reply: as the headers say, else split off the routing key
+// replyNames returns service and method of a reply from its headers. Without them it splits the routing key
 // at the first two dots, as the Python library does.
 func replyNames(m *Message) (service, method string) {
 	if service := m.Header(headerService); service != "" && replyKey(service, m.Header(headerMethod)) == m.RoutingKey {

@@ -12,13 +12,13 @@ import (
 	"github.com/parley-go/parley/internal/topic"
 )
 
-// AnyExchange is the exchange of routes that take messages from all exchanges.
+// AnyExchange is the exchange of routes that accept messages from all exchanges.
 const AnyExchange = "*"
 
-// A Router finds the handler for a delivery by its exchange and routing key. The most
+// A Router finds the handler of a delivery by its exchange and routing key. The most
 // specific route wins: an exact exchange before [AnyExchange], then an exact
 // routing key, then the pattern with more literal words, then the one with fewer #.
-// Register all routes before the consumer runs; a route registered twice panics, naming both places.
+// Register all routes before the consumer runs. A duplicate registration panics and names both places.
 type Router struct {
 	mu         sync.RWMutex // guards the fields below
 	middleware []Middleware
@@ -27,13 +27,13 @@ type Router struct {
 	cache      map[routeAddress]*Route
 }
 
-// A Route is one registration: what it takes and how its failures are treated.
+// A Route is one registration: its address, its handler and its options.
 type Route struct {
 	// Exchange is the exchange, or AnyExchange.
 	Exchange string
 	// Pattern is the routing key or pattern; "#" stands for the whole exchange.
 	Pattern string
-	// Exact tells that Pattern is a plain routing key.
+	// Exact reports whether Pattern is a plain routing key.
 	Exact bool
 	// Place is the file and line of the registration.
 	Place string
@@ -55,7 +55,7 @@ func NewRouter() *Router {
 	return &Router{routes: map[string]*exchangeRoutes{}, cache: map[routeAddress]*Route{}}
 }
 
-// Use adds middleware around the handlers that are registered after it; the first is the outermost.
+// Use adds middleware around the handlers that are registered after it; the first one is the outermost.
 func (r *Router) Use(m ...Middleware) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,7 +64,7 @@ func (r *Router) Use(m ...Middleware) {
 
 // Handle registers h for the deliveries from exchange whose routing key matches the
 // pattern: * stands for one word, # for any number of words, as in AMQP bindings.
-// An empty pattern is the whole exchange, as "#" is. h sees the body as it came.
+// An empty pattern means the whole exchange, like "#". h receives the body as it was published.
 func (r *Router) Handle(exchange, pattern string, h Handler, options ...RouteOption) {
 	r.route(patternSpec(exchange, pattern), h, options)
 }
@@ -74,13 +74,13 @@ func (r *Router) HandleFunc(exchange, pattern string, h func(ctx context.Context
 	r.route(patternSpec(exchange, pattern), HandlerFunc(h), options)
 }
 
-// Default registers h for what no other route takes.
+// Default registers h for deliveries that match no other route.
 func (r *Router) Default(h Handler, options ...RouteOption) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	route := r.newRoute(routeSpec{exchange: AnyExchange, key: "#"}, h, options)
 	if r.fallback != nil {
-		panic(fmt.Sprintf("parley: default handler registered twice: at %s and at %s", r.fallback.Place, route.Place))
+		panic(fmt.Sprintf("parley: duplicate default handler: registered at %s and at %s", r.fallback.Place, route.Place))
 	}
 	r.fallback = route
 }
@@ -107,7 +107,7 @@ func (r *Router) Routes() []Route {
 	return out
 }
 
-// routeSpec says what a route takes.
+// A routeSpec is the address of a route.
 type routeSpec struct {
 	exchange string
 	key      string
@@ -132,13 +132,13 @@ func (r *Router) route(s routeSpec, h Handler, options []RouteOption) {
 	}
 	clear(r.cache)
 	if s.exact {
-		r.refuseTwice(ex.exact[s.key], route)
+		r.panicOnDuplicate(ex.exact[s.key], route)
 		ex.exact[s.key] = route
 		return
 	}
 	for _, old := range ex.patterns {
 		if old.Pattern == s.key {
-			r.refuseTwice(old, route)
+			r.panicOnDuplicate(old, route)
 		}
 	}
 	ex.patterns = append(ex.patterns, route)
@@ -160,9 +160,9 @@ func (r *Router) newRoute(s routeSpec, h Handler, options []RouteOption) *Route 
 	return route
 }
 
-func (r *Router) refuseTwice(old, added *Route) {
+func (r *Router) panicOnDuplicate(old, added *Route) {
 	if old != nil {
-		panic(fmt.Sprintf("parley: exchange %q, routing key %q has two handlers: at %s and at %s",
+		panic(fmt.Sprintf("parley: duplicate handler for exchange %q, routing key %q: registered at %s and at %s",
 			added.Exchange, added.Pattern, old.Place, added.Place))
 	}
 }
@@ -205,14 +205,14 @@ func (r *Router) find(a routeAddress) *Route {
 	return r.fallback
 }
 
-// empty tells that no route is registered at all.
+// empty reports whether no route is registered at all.
 func (r *Router) empty() bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return len(r.routes) == 0 && r.fallback == nil
 }
 
-// specificity orders patterns: more literal words first, then fewer #, then longer.
+// specificity ranks patterns: more literal words first, then fewer #, then longer.
 func (r *Route) specificity() int {
 	score := 0
 	for _, w := range r.words {
@@ -241,9 +241,9 @@ func callerPlace() string {
 	}
 }
 
-// Dispatch runs the handler of d's route, with its middleware, and returns its error; a
-// panic becomes a *PanicError, and an error that is to be ignored nil. It settles nothing: it is for tests and for
-// consumers of your own. A delivery that no route takes is an error.
+// Dispatch runs the handler of d's route, with its middleware, and returns its error. A
+// panic becomes a *PanicError, and an error made by Ignore becomes nil. Dispatch settles nothing: it is for tests and for
+// consumers of your own. A delivery that matches no route is an error.
 func (r *Router) Dispatch(ctx context.Context, d *Delivery) error {
 	route := r.match(d.Exchange, d.RoutingKey)
 	if route == nil {

@@ -10,20 +10,20 @@ import (
 	"syscall"
 )
 
-// A Runner is something long-lived: Relay, Consumer and the sweeper are. Run blocks until
-// ctx ends, finishes what is in hand, and has joined every goroutine it
-// started when it returns. It returns nil after a clean stop.
+// A Runner is a long-lived part of a process: Relay, Consumer, Caller and Inbox are. Run blocks until
+// ctx ends and then finishes its work in hand. When it returns it has joined every goroutine
+// it started. It returns nil after a clean stop.
 type Runner interface {
 	Run(ctx context.Context) error
 }
 
-// RunnerFunc makes a function a Runner.
+// RunnerFunc adapts a function to a Runner.
 type RunnerFunc func(ctx context.Context) error
 
 // Run calls f.
 func (f RunnerFunc) Run(ctx context.Context) error { return f(ctx) }
 
-// Run runs all runners until one fails, ctx ends, or the process gets SIGINT or
+// Run runs all runners until one returns, ctx ends, or the process gets SIGINT or
 // SIGTERM. Then it stops the others gracefully and returns when all have ended,
 // with their errors joined. A second signal ends the process at once, with exit code 1.
 func Run(ctx context.Context, runners ...Runner) error {
@@ -37,7 +37,7 @@ func Run(ctx context.Context, runners ...Runner) error {
 	errs := make([]error, len(runners))
 	for i, r := range runners {
 		running.Go(func() {
-			defer cancel() // one that ends takes the others along
+			defer cancel() // the end of one runner stops the others
 			errs[i] = r.Run(ctx)
 		})
 	}

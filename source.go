@@ -3,23 +3,27 @@ package parley
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // RelayMode says how several relays share one outbox.
 type RelayMode int
 
 const (
-	// ModeOrdered lets one relay at a time work on an outbox; others stand by. Records
+	// RelayModeOrdered lets one relay at a time work on an outbox; others stand by. Records
 	// are published in the order of their ids. The default.
-	ModeOrdered RelayMode = iota
-	// ModeParallel lets all relays work at once on different records; no order is promised.
-	ModeParallel
+	RelayModeOrdered RelayMode = iota
+	// RelayModeParallel lets all relays work at once on different records; no order is promised.
+	RelayModeParallel
 )
 
 func (m RelayMode) String() string {
-	if m == ModeParallel {
+	if m == RelayModeParallel {
 		return "parallel"
 	}
 	return "ordered"
@@ -30,20 +34,20 @@ type ClaimOptions struct {
 	Mode RelayMode
 	// Limit is the largest number of records, at least 1.
 	Limit int
-	// MaxBytes bounds the bodies of the batch together, in bytes; 0 is no bound. The first record may be larger.
+	// MaxBytes bounds the total size of the bodies of the batch, in bytes; 0 means no bound. The first record may be larger.
 	MaxBytes int
-	// Except names exchanges whose records are left alone for now, because the broker rejects them.
+	// Except names exchanges whose records are skipped for now, because the broker rejects them.
 	Except []string
 }
 
-// Room returns a function that tells, of the body of one record after another, whether the record still
-// has room in a batch with a share of MaxBytes. The first one has; after one that has not, none has.
+// Room returns a function that is called with the body size of one record after another. It reports whether the record still
+// fits in a batch with a share of MaxBytes. The first record always fits; after one that does not fit, none does.
 func (o ClaimOptions) Room(share int) func(body int) bool {
 	left, first := o.MaxBytes/share, true
 	return func(body int) bool {
 		left -= body
 		if left < 0 && !first {
-			left = -1 << 30 // nothing that is smaller may overtake it
+			left = -1 << 30 // no smaller record may overtake it
 		}
 		ok := left >= 0 || first || o.MaxBytes <= 0
 		first = false
@@ -51,20 +55,24 @@ func (o ClaimOptions) Room(share int) func(body int) bool {
 	}
 }
 
-// A RelaySource is an outbox as the relay sees it. Stores of drivers implement it.
+// A RelaySource is the relay's view of an outbox. Stores of drivers implement it.
 type RelaySource interface {
 	// Claim locks and reads due records: first those due at once in the order of
 	// their ids, then scheduled ones in the order of their due times, by the
-	// database's clock. In ModeOrdered it returns ErrStandby at once when another
-	// relay holds a batch; in ModeParallel it skips records that another relay
-	// holds. The batch must be settled or released; until then a Cancel of its
-	// records waits, and does not count them.
+	// database's clock. In RelayModeOrdered it returns ErrStandby at once when another
+	// relay holds a batch; in RelayModeParallel it skips records that another relay
+	// holds. Both modes skip scheduled records that an open transaction has locked: their
+	// order is by time, and one slow transaction must not block all others. The batch must be
+	// settled or released. Until then a Cancel of its records waits, and does not count them.
 	Claim(ctx context.Context, o ClaimOptions) (Batch, error)
-	// Delete removes records that the broker has accepted although their batch could
-	// not be settled. It returns how many were still there.
-	Delete(ctx context.Context, ids []int64) (int, error)
-	// NextDue tells how long it is until the earliest scheduled record is due, by the
-	// database's clock; not positive when one is due already. ok is false if none is scheduled.
+	// Delete removes records that the broker has confirmed although their batch could
+	// not be settled, if they are unchanged and no transaction has them locked. It
+	// never waits for another transaction. It returns how many it has removed. remaining are the rows that
+	// the table still has under the ids of the others: a locked record is unchanged; another row was
+	// rescheduled or is another record with the same id.
+	Delete(ctx context.Context, sent []SentRecord) (deleted int, remaining []SentRecord, err error)
+	// NextDue returns how long it is until the earliest scheduled record is due, by the
+	// database's clock; zero or negative if one is due already. ok is false if none is scheduled.
 	NextDue(ctx context.Context) (wait time.Duration, ok bool, err error)
 }
 
@@ -72,31 +80,31 @@ type RelaySource interface {
 type Batch interface {
 	// Records are the records with their final bodies. The slice belongs to the caller.
 	Records() []Record
-	// Settle removes the sent records, moves the parked ones aside and gives the
-	// others back, all in one transaction. It returns how many of the sent and
-	// parked records were gone already: somebody without a lock, such as a Python
-	// relay, works on the same table.
-	Settle(ctx context.Context, sent []int64, parked []Parked) (foreign int, err error)
-	// Release gives all records back as they were. It is a no-op after Settle.
+	// Settle deletes the sent records, parks the parked ones and releases the
+	// others, all in one transaction. It returns how many of the sent and
+	// parked records were deleted or changed by another process, for example by a
+	// Python relay, which takes no locks.
+	Settle(ctx context.Context, sent []int64, parked []Parked) (deletedElsewhere int, err error)
+	// Release returns all records unchanged to the outbox. It is a no-op after Settle.
 	Release(ctx context.Context) error
 }
 
-// An AheadBatch is a Batch that can claim what is behind it while it is held itself, so that a
-// relay with a backlog need not wait for the database between two batches.
+// An AheadBatch is a Batch that can claim the next batch while it is still held, so that a
+// relay with a backlog does not wait for the database between two batches.
 type AheadBatch interface {
 	Batch
-	// ClaimAhead claims what Claim would once this batch is settled. Nothing of the next
-	// batch may be published before this one is settled and lead has returned nil; it returns
-	// ErrStandby when another relay has become the active one meanwhile. After an
+	// ClaimAhead claims the records that Claim would return once this batch is settled. No record of the next
+	// batch may be published before this one is settled and lead has returned nil. lead returns
+	// ErrStandby if another relay has become the active one meanwhile. After an
 	// error of lead the next batch is released. ClaimAhead may run while this batch is settled or released.
 	ClaimAhead(ctx context.Context, o ClaimOptions) (next Batch, lead func(ctx context.Context) error, err error)
 }
 
-// A DueBatch is a Batch that has learnt, in the round trip that settled it, what NextDue
-// would tell.
+// A DueBatch is a Batch that reads, in the round trip that settles it, the value that NextDue
+// would return.
 type DueBatch interface {
 	Batch
-	// NextDue is RelaySource.NextDue, as of the batch's end. known is false where that was not asked.
+	// NextDue is RelaySource.NextDue at the end of the batch. known is false if it was not read.
 	NextDue() (wait time.Duration, ok, known bool)
 }
 
@@ -106,25 +114,32 @@ type Parked struct {
 	Reason string
 }
 
-// A RelayWaker is a RelaySource that can tell when records arrive. A wake-up is
+// A RelayWaker is a RelaySource that can report when records arrive. A wake-up is
 // a hint: the relay polls as well.
 type RelayWaker interface {
 	// Watch calls wake whenever records may have become due, and once when it has
-	// started to watch. It blocks until ctx ends, then returns nil; an error says
-	// that wake-ups do not arrive at the moment. wake never blocks.
+	// started watching. It blocks until ctx ends, then returns nil. An error means
+	// that wake-ups are unavailable at the moment. wake never blocks.
 	Watch(ctx context.Context, wake func()) error
 }
 
-// OutboxStats tell how an outbox is doing. All times are by the database's clock.
+// A BlockerInspector is a RelaySource that can name the sessions that keep due records locked.
+type BlockerInspector interface {
+	// Blockers returns these sessions except other relays, the oldest transaction first. An error means that
+	// they cannot be determined, for example because a right is missing.
+	Blockers(ctx context.Context) ([]Blocker, error)
+}
+
+// OutboxStats describe the state of an outbox. All times are by the database's clock.
 type OutboxStats struct {
-	// Due counts the records that are due; OldestDue is how long the oldest has been.
+	// Due counts the records that are due; OldestDue is how long the oldest one has been due.
 	Due       int64
 	OldestDue time.Duration
 	// Scheduled counts the records that are due later.
 	Scheduled int64
 	// NeverDue counts rows that can never become due (Django's table only).
 	NeverDue int64
-	// Parked counts the records set aside.
+	// Parked counts the parked records.
 	Parked int64
 }
 
@@ -135,9 +150,9 @@ type OutboxInspector interface {
 
 // A ParkedRecord is a record in the store's table of parked records.
 type ParkedRecord struct {
-	// ID is the number of the parked row, not the record's.
+	// ID is the id of the parked row, not of the record.
 	ID int64
-	// RecordID is the id that the record had in the outbox, so the event's id.
+	// RecordID is the id that the record had in the outbox, which is the event's id.
 	RecordID int64
 	ParkedAt time.Time
 	Reason   string
@@ -157,7 +172,7 @@ type ParkedStore interface {
 	EditParked(ctx context.Context, id int64, body []byte) error
 }
 
-// A Selection picks scheduled records: same exchange and routing key, and at
+// A Selection selects scheduled records with this exchange and routing key and at
 // least the given tags.
 type Selection struct {
 	Exchange   string
@@ -169,49 +184,44 @@ type Selection struct {
 // drivers implement it; users have [Outbox].
 type OutboxStore[Tx any] interface {
 	// Insert writes the records with one statement and sets their IDs.
-	// It has been checked that they are valid.
+	// The records were checked before.
 	Insert(ctx context.Context, tx Tx, records []Record) error
-	// Cancel deletes the scheduled records that match and returns how many it
-	// prevented. Records that a relay holds are not among them: Cancel waits for it.
+	// Cancel deletes the scheduled records that match and returns how many. Records that
+	// a relay holds are not among them: Cancel waits until they are settled or released.
 	Cancel(ctx context.Context, tx Tx, s Selection) (int, error)
-	// Reschedule gives the scheduled records that match another due time and returns how many.
+	// Reschedule gives the matching scheduled records another due time and returns how many.
 	Reschedule(ctx context.Context, tx Tx, s Selection, due time.Time) (int, error)
 	// Scheduled lists scheduled records that match, soonest first. Empty fields of s match all.
 	Scheduled(ctx context.Context, tx Tx, s Selection, limit int) ([]Record, error)
 }
 
-// An InboxStore remembers which messages have had their effect. Stores of drivers
+// An InboxStore keeps the identities of handled messages. Stores of drivers
 // implement it; users have [Inbox].
 type InboxStore[Tx any] interface {
-	// Once begins a transaction, records that consumer has seen identity, runs fn
-	// with the transaction and commits. If the identity is known it runs nothing
+	// Once begins a transaction, records identity for consumer, runs fn
+	// with the transaction and commits. If the identity is recorded already it does not run fn
 	// and returns ErrDuplicate. A concurrent Once with the same identity waits for
-	// the first one. If fn fails or panics, everything is rolled back. An empty identity records
-	// nothing: fn just gets a transaction.
+	// the first one. If fn fails or panics, everything is rolled back. With an empty identity nothing
+	// is recorded: fn only gets a transaction.
 	Once(ctx context.Context, consumer, identity string, fn func(ctx context.Context, tx Tx) error) error
 	// SweepInbox deletes up to limit identities recorded more than age ago and returns how many.
 	SweepInbox(ctx context.Context, age time.Duration, limit int) (int, error)
 }
 
-// FinishBody returns the body as it goes on the wire: events and calls are stored
-// without the number that the database gives them, and get it as their first member.
-// Stores call it when they read a record. A body that has its number already stays as it is.
+// FinishBody returns the body in its final form for the wire. Events and calls are stored
+// without their id, which the database assigns, and get it as their first member.
+// Stores call it when they read a record. A body that already has its id is unchanged, and so is
+// a body that is not a JSON object.
 func FinishBody(kind Kind, id int64, body []byte) []byte {
-	var name string
-	switch kind {
-	case KindEvent:
-		name = `{"eventId": `
-	case KindCall:
-		name = `{"id": `
-	default:
-		return body
-	}
+	name := idMember(kind)
 	rest := afterOpenBrace(body)
-	if bytes.HasPrefix(rest, []byte(name[1:len(name)-1])) {
+	if name == "" || rest == nil || hasID(name, rest) {
 		return body
 	}
-	out := make([]byte, 0, len(body)+len(name)+22)
+	out := make([]byte, 0, len(body)+len(name)+26)
+	out = append(out, '{')
 	out = append(out, name...)
+	out = append(out, ": "...)
 	out = strconv.AppendInt(out, id, 10)
 	if len(rest) > 1 {
 		out = append(out, ", "...)
@@ -220,9 +230,51 @@ func FinishBody(kind Kind, id int64, body []byte) []byte {
 	return append(out, '}')
 }
 
+// CheckBody returns an error for a body that a record of this kind cannot have in an outbox. The body of an event or a call must be a
+// JSON object, because it gets its id as a member. Stores call it before they change a body.
+func CheckBody(kind Kind, body []byte) error {
+	return errors.Join(checkBodyText(body), checkObject(kind, body), checkSize(kind, body))
+}
+
+func checkBodyText(body []byte) error {
+	if !utf8.Valid(body) || bytes.IndexByte(body, 0) >= 0 {
+		return &InvalidError{What: "body", Problem: "must be UTF-8 text without U+0000: databases reject other text"}
+	}
+	return nil
+}
+
+func checkObject(kind Kind, body []byte) error {
+	switch {
+	case idMember(kind) == "":
+	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")):
+		return &InvalidError{What: "body", Problem: "must not begin with a byte order mark: save it as UTF-8 without one"}
+	case afterOpenBrace(body) == nil || !json.Valid(body):
+		return &InvalidError{What: "body", Value: shorten(string(body), 80), Problem: fmt.Sprintf("must be a JSON object: the %s gets its id as a member", kind)}
+	}
+	return nil
+}
+
+// idMember returns the quoted name of the member that holds a record's id; "" if the kind has none.
+func idMember(kind Kind) string {
+	switch kind {
+	case KindEvent:
+		return `"eventId"`
+	case KindCall:
+		return `"id"`
+	}
+	return ""
+}
+
+// hasID reports whether rest, the text after a body's opening brace, begins with the member called name.
+func hasID(name string, rest []byte) bool {
+	after, ok := bytes.CutPrefix(rest, []byte(name))
+	return ok && bytes.HasPrefix(bytes.TrimLeft(after, " \t\r\n"), []byte(":"))
+}
+
+// afterOpenBrace returns the text after the opening brace, or nil if body is not an object.
 func afterOpenBrace(body []byte) []byte {
-	body = bytes.TrimSpace(body)
-	if len(body) == 0 || body[0] != '{' {
+	body = bytes.Trim(body, " \t\r\n")
+	if len(body) < 2 || body[0] != '{' || body[len(body)-1] != '}' {
 		return nil
 	}
 	return bytes.TrimLeft(body[1:], " \t\r\n")

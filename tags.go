@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// Tags mark scheduled messages, so that they can be cancelled or moved by any
-// subset of them. Keys are free text. Values are compared as strings, cast as
-// the Python library does with str(): 1 equals "1", but true is "True".
+// Tags mark scheduled messages, so that they can be cancelled or rescheduled by any
+// subset of them. Keys are free text. Values are compared as strings, converted like
+// str() does in the Python library: 1 equals "1", but true is "True".
 // Allowed are strings, integers, floats, bool, nil and fmt.Stringer.
 type Tags map[string]any
 
-// strings returns the tags as they are stored and compared.
+// strings returns the tags in the form in which they are stored and compared.
 func (t Tags) strings() (map[string]string, error) {
 	if len(t) == 0 {
 		return nil, &InvalidError{What: "tags", Problem: "must not be empty: they would match everything"}
@@ -59,8 +59,8 @@ func tagString(value any) (string, error) {
 	return namedTagString(value)
 }
 
-// pythonFloat prints f as Python's repr does: the shortest digits that read back
-// the same, with an exponent below 1e-4 and from 1e16 on.
+// pythonFloat formats f like Python's repr: the shortest digits that parse to
+// the same value, with an exponent below 1e-4 and from 1e16 on.
 func pythonFloat(f float64) string {
 	switch {
 	case math.IsNaN(f):
@@ -80,7 +80,7 @@ func pythonFloat(f float64) string {
 	return s
 }
 
-// namedTagString casts values of named basic types, such as type UserID int64.
+// namedTagString converts values of named basic types, such as type UserID int64.
 func namedTagString(value any) (string, error) {
 	v := reflect.ValueOf(value)
 	switch v.Kind() {
@@ -95,5 +95,5 @@ func namedTagString(value any) (string, error) {
 	case reflect.Float32, reflect.Float64:
 		return pythonFloat(v.Float()), nil
 	}
-	return "", fmt.Errorf("a %T has no text as a tag: use a string, a number, a bool, nil or a fmt.Stringer", value)
+	return "", fmt.Errorf("type %T is not allowed as a tag: use a string, a number, a bool, nil or a fmt.Stringer", value)
 }

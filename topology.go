@@ -11,37 +11,59 @@ type ExchangeType string
 
 // The exchange types of AMQP 0-9-1. Topic is the default everywhere in parley.
 const (
-	Topic   ExchangeType = "topic"
-	Direct  ExchangeType = "direct"
-	Fanout  ExchangeType = "fanout"
-	Headers ExchangeType = "headers"
+	ExchangeTopic   ExchangeType = "topic"
+	ExchangeDirect  ExchangeType = "direct"
+	ExchangeFanout  ExchangeType = "fanout"
+	ExchangeHeaders ExchangeType = "headers"
 )
 
-// An Exchange to declare: durable, without arguments, as the Python library does.
+// An Exchange to declare: durable, and without arguments unless configured otherwise, as the Python library does.
 type Exchange struct {
 	Name string
-	// Type defaults to Topic.
+	// Type is the exchange type. Default: ExchangeTopic.
 	Type ExchangeType
-	// AutoDelete removes the exchange with its last binding. For reply exchanges
-	// of one process only.
+	// AutoDelete deletes the exchange with its last binding. It is only for reply exchanges
+	// of one process.
 	AutoDelete bool
+	// Arguments are the exchange arguments, for example alternate-exchange. Leave them empty on an exchange that a Python service
+	// declares too: they would conflict (406).
+	Arguments map[string]any
 }
 
-// A Queue to declare: durable and without arguments unless told otherwise, as the
+// A Queue to declare: durable and without arguments unless configured otherwise, as the
 // Python library does.
 type Queue struct {
 	Name string
-	// Exclusive queues live as long as the connection that declared them.
+	// Exclusive queues exist as long as the connection that declared them.
 	Exclusive bool
-	// TTL, if positive, is how long messages stay (x-message-ttl, milliseconds on the wire).
+	// TTL, if positive, is how long messages stay (x-message-ttl, in milliseconds on the wire).
 	TTL time.Duration
 	// DeadLetterTo, if set, is the queue that expired messages go to, through the
 	// default exchange (x-dead-letter-exchange "", x-dead-letter-routing-key).
 	DeadLetterTo string
-	// Arguments are further queue arguments, such as x-queue-type. Leave them empty
+	// Arguments are further queue arguments, for example x-queue-type. Leave them empty
 	// on a queue that a Python service declares too: they would conflict (406).
 	Arguments map[string]any
+	// Role marks one of a consumer's own queues. The driver then makes it as safe as its broker can; Arguments
+	// take precedence over the driver's choice.
+	Role QueueRole
 }
+
+// A QueueRole is the purpose of one of a consumer's own queues.
+type QueueRole int
+
+// The roles of queues.
+const (
+	// QueuePlain is a queue without a role. The default.
+	QueuePlain QueueRole = iota
+	// QueueRetry keeps failed deliveries for TTL and then dead-letters them to DeadLetterTo. No message may be lost on the way,
+	// whatever happens to the target queue meanwhile. On RabbitMQ 3.10 and later it is a quorum queue with dead-lettering
+	// at-least-once and overflow reject-publish.
+	QueueRetry
+	// QueueParked keeps messages until an operator handles them. No message may be dropped, however often it is delivered. On
+	// RabbitMQ 4.0 and later it is a quorum queue without a delivery limit.
+	QueueParked
+)
 
 // A Binding routes messages from an exchange to a queue.
 type Binding struct {
@@ -54,11 +76,11 @@ type Binding struct {
 	Arguments map[string]any
 }
 
-// A TopologyMode says what a process does about exchanges, queues and bindings.
+// A TopologyMode says how a process treats exchanges, queues and bindings.
 type TopologyMode int
 
 const (
-	// TopologyDeclare declares what is configured: the default.
+	// TopologyDeclare declares the configured topology. The default.
 	TopologyDeclare TopologyMode = iota
 	// TopologyVerify checks passively that exchanges and queues exist and declares nothing.
 	// Bindings cannot be checked over AMQP.
@@ -79,7 +101,7 @@ func (m TopologyMode) String() string {
 	return fmt.Sprintf("TopologyMode(%d)", int(m))
 }
 
-// A Topology is what a process needs on the broker.
+// A Topology is the exchanges, queues and bindings that a process needs on the broker.
 type Topology struct {
 	Mode      TopologyMode
 	Exchanges []Exchange
@@ -87,15 +109,15 @@ type Topology struct {
 	Bindings  []Binding
 }
 
-// A Declarer makes or checks a topology, on a channel of its own. Errors are
-// *TopologyError where the broker refused something, joined when there are several.
+// A Declarer declares or checks a topology, on a channel of its own. If the broker refused
+// something, the error is a *TopologyError, joined if there are several.
 type Declarer interface {
 	Declare(ctx context.Context, t Topology) error
 }
 
 // A TopologyError says what the broker refused to declare, check or bind.
 type TopologyError struct {
-	// Object is what was asked for, such as `queue "orders"`.
+	// Object is the refused object, such as `queue "orders"`.
 	Object string
 	// Code is the AMQP reply code: 403 access refused, 404 not found, 406 other arguments or type.
 	Code int

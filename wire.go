@@ -15,24 +15,26 @@ import (
 	"github.com/parley-go/parley/internal/jsonkeys"
 )
 
-// MaxBody is the default bound for the body of a message, in bytes: 8 MiB.
+// MaxBody is the default limit for the body of a message, in bytes: 8 MiB.
 const MaxBody = 8 << 20
 
 // maxName is the limit of AMQP's short strings, in bytes (AMQP 0-9-1, 4.2.5.3).
 const maxName = 255
 
-// limits bound what is read from the network and what is written to it.
+// limits bound the JSON that is read from and written to the network.
 var limits = jsonkeys.Limits{MaxBytes: MaxBody, MaxDepth: 200, MaxKeys: 100_000}
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// A codec turns values of one Go type into JSON as it travels, and back. Fields are
+// A codec converts values of one Go type to JSON for the wire, and back. Fields are
 // matched by name, ignoring case and underscores, so a struct may use
 // snake_case tags, camelCase tags or none.
 type codec struct {
 	shape *jsonkeys.Shape
-	raw   bool // json.RawMessage: handed over as it came
-	any   bool // holds untyped parts: numbers must not become float64
+	raw   bool // json.RawMessage: passed on unchanged
+	any   bool // has untyped parts: numbers must not become float64
+
+	verbatim bool // of a contract with Verbatim: the JSON is not touched
 }
 
 var codecs sync.Map // reflect.Type -> *codec
@@ -70,49 +72,88 @@ func holdsAny(t reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
-// encode appends v as JSON with the keys that it has on the wire.
-func (c *codec) encode(dst []byte, v any) ([]byte, error) {
+// asIs returns the codec of a contract with Verbatim.
+func (c *codec) asIs() *codec {
+	clone := *c
+	clone.verbatim = true
+	return &clone
+}
+
+// encode appends v as JSON with its keys on the wire. It notes in o what the reader needs to know about them.
+func (c *codec) encode(dst []byte, v any, o *messageOptions) ([]byte, error) {
 	buf := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(buf)
 	buf.Reset()
 	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		return nil, &InvalidError{What: "payload", Problem: fmt.Sprintf("a %T has no JSON form", v), Err: err}
+		return nil, &InvalidError{What: "payload", Problem: fmt.Sprintf("type %T cannot be encoded as JSON", v), Err: err}
 	}
-	out, err := c.shape.ToWire(dst, bytes.TrimSuffix(buf.Bytes(), []byte("\n")), limits)
+	text := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	if c.verbatim {
+		if err := jsonkeys.Valid(text, limits); err != nil {
+			return nil, &InvalidError{What: "payload", Problem: "must not be sent", Err: err}
+		}
+		o.dataKeys = jsonkeys.Verbatim
+		return append(dst, text...), nil
+	}
+	out, names, err := c.shape.Encode(dst, text, o.keyRules.options(), limits)
 	if err != nil {
-		return nil, &InvalidError{What: "payload", Problem: "must not be sent", Err: err}
+		return nil, unsendable(err)
 	}
+	o.dataKeys = names.String()
 	return out, nil
 }
 
-// decode reads src, as it travelled, into v, a pointer to the codec's type.
-func (c *codec) decode(src []byte, v any) error {
-	if c.raw {
+// unsendable returns the error for a payload that is JSON but must not be sent.
+func unsendable(err error) error {
+	problem := "must not be sent"
+	if _, ok := errors.AsType[*jsonkeys.CollisionError](err); ok {
+		problem = "would lose a value (rename a key, or declare the contract with Verbatim)"
+	}
+	return &InvalidError{What: "payload", Problem: problem, Err: err}
+}
+
+// decode decodes src, the payload of d, into v, a pointer to the codec's type.
+func (c *codec) decode(src []byte, v any, d *Delivery) error {
+	names, err := jsonkeys.ParseNames(d.Header(HeaderDataKeys))
+	if err != nil {
+		return &MalformedError{Part: "header " + HeaderDataKeys, Err: err}
+	}
+	if c.raw && (names == nil || c.verbatim) {
 		*v.(*json.RawMessage) = bytes.Clone(src)
 		return nil
+	}
+	if c.verbatim {
+		if err := jsonkeys.Valid(src, limits); err != nil {
+			return err
+		}
+		return c.unmarshal(bytes.TrimPrefix(src, []byte("\xef\xbb\xbf")), v)
 	}
 	buf := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(buf)
 	buf.Reset()
-	text, err := c.shape.FromWire(buf.AvailableBuffer(), src, limits)
+	text, err := c.shape.Decode(buf.AvailableBuffer(), src, d.keyRules.options(), names, limits)
 	if err != nil {
 		return err
 	}
-	buf.Write(text) // keeps the grown buffer for the next one
+	buf.Write(text) // keeps the grown buffer for the next call
+	return c.unmarshal(text, v)
+}
+
+func (c *codec) unmarshal(text []byte, v any) error {
 	if !c.any {
 		return json.Unmarshal(text, v)
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber() // big integers survive
+	dec.UseNumber() // keeps big integers exact
 	return dec.Decode(v)
 }
 
-// A MalformedError says why a received body cannot be read. Such a delivery is
-// never tried again: it is parked at once.
+// A MalformedError says why a received body cannot be decoded. Such a delivery is
+// never retried: it is parked at once.
 type MalformedError struct {
-	// Part names what is wrong: "body", "payload", "eventTime".
+	// Part names the malformed part: "body", "payload", "eventTime".
 	Part string
 	Err  error
 }
@@ -122,7 +163,7 @@ func (e *MalformedError) Error() string { return "malformed " + e.Part + ": " + 
 // Unwrap returns the cause.
 func (e *MalformedError) Unwrap() error { return e.Err }
 
-// eventFields are the wrapper of an event, as any version writes it.
+// eventFields are the members of the wrapper of an event, as any version writes it.
 type eventFields struct {
 	id        int64
 	time      time.Time
@@ -131,7 +172,7 @@ type eventFields struct {
 	payload   []byte
 }
 
-// readEvent reads the wrapper of an event. Keys may be in either case; the later
+// readEvent decodes the wrapper of an event. Keys may be in either case; the later
 // of two wins, as in Python.
 func readEvent(body []byte) (eventFields, error) {
 	f := eventFields{payload: []byte("null")}
@@ -159,7 +200,7 @@ func readEvent(body []byte) (eventFields, error) {
 	return f, &MalformedError{Part: "body", Err: err}
 }
 
-// memberName returns the snake_case form of a wrapper key; the usual spellings cost nothing.
+// memberName returns the snake_case form of a wrapper key; usual spellings need no allocation.
 func memberName(key string) string {
 	switch key {
 	case "eventId":
@@ -174,8 +215,8 @@ func memberName(key string) string {
 	return jsonkeys.UnderscoreizeKey(key, false)
 }
 
-// readID reads a number, or a string that holds one. Anything else is 0: ids of
-// foreign publishers may be anything, and the body is still at hand.
+// readID reads a number, or a string that holds one. Any other id is 0: ids of other
+// publishers may have any form, and the handler still has the body.
 func readID(value []byte) int64 {
 	id, err := strconv.ParseInt(string(bytes.Trim(value, `"`)), 10, 64)
 	if err != nil {
@@ -205,7 +246,7 @@ func readString(value []byte, s *string) error {
 		return nil
 	}
 	if n := len(value) - 1; n > 0 && value[0] == '"' && value[n] == '"' && bytes.IndexByte(value, '\\') < 0 && utf8.Valid(value) {
-		*s = string(value[1:n]) // most strings have nothing to unescape; Members has checked the syntax
+		*s = string(value[1:n]) // most strings have no escapes; Members has checked the syntax
 		return nil
 	}
 	if err := json.Unmarshal(value, s); err != nil {
@@ -219,11 +260,11 @@ func appendString(dst []byte, s string) []byte {
 	buf := new(bytes.Buffer)
 	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(s) // a string always has a JSON form
+	_ = enc.Encode(s) // every string can be encoded
 	return append(dst, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
 }
 
-// checkName refuses names that AMQP or RabbitMQ cannot take, before they reach a
+// checkName rejects names that AMQP or RabbitMQ does not allow, before they reach a
 // table or a socket: a routing key of 256 bytes would close the whole connection.
 func checkName(what, name string) error {
 	switch {
@@ -237,14 +278,14 @@ func checkName(what, name string) error {
 	return nil
 }
 
-// checkExchange refuses exchange names that would reach a queue directly or an
+// checkExchange rejects exchange names that would publish directly to a queue or to an
 // exchange of the broker's own.
 func checkExchange(name string) error {
 	if name == "" {
-		return &InvalidError{What: "exchange", Problem: "must not be empty: the default exchange would write straight into a queue"}
+		return &InvalidError{What: "exchange", Problem: "must not be empty: the default exchange would publish directly to a queue"}
 	}
 	if len(name) >= 4 && name[:4] == "amq." {
-		return &InvalidError{What: "exchange", Value: name, Problem: "names that start with amq. belong to the broker: choose another"}
+		return &InvalidError{What: "exchange", Value: name, Problem: "names that start with amq. are reserved by the broker: choose another"}
 	}
 	return checkName("exchange", name)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/parley-go/parley/memory"
 )
 
-// BenchmarkAwait asks and waits, one call after another, in turn with a raw echo: a request to
+// BenchmarkAwait runs one call after another, in turn with a raw echo: a request to
 // one queue, a reply through another. The callee answers through an outbox in memory.
 func BenchmarkAwait(b *testing.B) {
 	const n = 1000
@@ -45,7 +45,7 @@ func BenchmarkAwait(b *testing.B) {
 	}
 }
 
-// BenchmarkAwaitInFlight has 10,000 calls wait for their replies at once.
+// BenchmarkAwaitInFlight runs 10,000 concurrent calls.
 func BenchmarkAwaitInFlight(b *testing.B) {
 	const n = 10_000
 	w := setUp(b)

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// rounds is how often each side works: PARLEY_BENCH_ROUNDS, 7 without.
+// rounds returns the number of rounds of each side: PARLEY_BENCH_ROUNDS. Default: 7.
 func rounds() int { return number("PARLEY_BENCH_ROUNDS", 7) }
 
-// number reads a variable of the environment.
+// number reads a number from an environment variable.
 func number(name string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
 		return n
@@ -21,14 +21,14 @@ func number(name string, otherwise int) int {
 	return otherwise
 }
 
-// A side does the work once and tells how many messages it moved.
+// A side does the work once and returns the number of messages.
 type side struct {
 	name string
 	work func(b *testing.B) int
 }
 
-// compare lets both sides work in turn and reports messages a second and the ratio of
-// ours to theirs, and what a message costs this process. It returns our median rate.
+// compare runs both sides in turn. It reports messages per second, the ratio of ours to
+// theirs, and the cost of a message in this process. It returns our median rate.
 func compare(b *testing.B, theirs, ours side) float64 {
 	b.Helper()
 	n := rounds()
@@ -52,15 +52,49 @@ func compare(b *testing.B, theirs, ours side) float64 {
 	b.ReportMetric(slices.Min(ratios), "ratio-min")
 	b.ReportMetric(slices.Max(ratios), "ratio-max")
 	b.ReportMetric(median(o), "msg/s")
-	b.ReportMetric(0, "ns/op") // of no meaning here
+	b.ReportMetric(0, "ns/op") // not meaningful here
 	return median(o)
 }
 
-// cost is what one message costs this process.
-type cost struct{ allocs, bytes float64 }
+// compareEach runs one operation on both sides in turn, several times per round, and compares the median durations. So other load of
+// the machine affects both sides. An operation returns the duration of its measured part.
+func compareEach(b *testing.B, times int, theirs, ours func() time.Duration) {
+	b.Helper()
+	var a, o, ratios []float64
+	for range rounds() {
+		var them, us []float64
+		for i := range times {
+			if i%2 == 0 {
+				them, us = append(them, micros(theirs())), append(us, micros(ours()))
+			} else {
+				us, them = append(us, micros(ours())), append(them, micros(theirs()))
+			}
+		}
+		a, o = append(a, median(them)), append(o, median(us))
+		ratios = append(ratios, median(them)/median(us))
+	}
+	b.Logf("%s µs; %s µs; ratio %s", spread(a, 0), spread(o, 0), spread(ratios, 3))
+	b.ReportMetric(median(ratios), "ratio")
+	b.ReportMetric(slices.Min(ratios), "ratio-min")
+	b.ReportMetric(slices.Max(ratios), "ratio-max")
+	b.ReportMetric(median(o), "µs")
+	b.ReportMetric(0, "ns/op")
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+
+// since returns the duration of f.
+func since(f func()) time.Duration {
+	start := time.Now()
+	f()
+	return time.Since(start)
+}
+
+// cost is the cost of one message in this process.
+type cost struct{ allocs, bytes, cpu float64 }
 
 func (c cost) String() string {
-	return fmt.Sprintf("%.0f allocations and %.0f bytes a message", c.allocs, c.bytes)
+	return fmt.Sprintf("%.0f allocations, %.0f bytes and %.1f µs of this process per message", c.allocs, c.bytes, c.cpu)
 }
 
 func measure(b *testing.B, s side) (rate float64, c cost) {
@@ -71,24 +105,25 @@ func measure(b *testing.B, s side) (rate float64, c cost) {
 	if watch.took <= 0 {
 		b.Fatalf("%s has not been timed", s.name)
 	}
-	return float64(n) / watch.took.Seconds(), cost{float64(watch.allocs) / float64(n), float64(watch.bytes) / float64(n)}
+	return float64(n) / watch.took.Seconds(), cost{float64(watch.allocs) / float64(n), float64(watch.bytes) / float64(n), micros(watch.cpu) / float64(n)}
 }
 
-// A stopwatch measures the work in hand, without what prepares it.
+// A stopwatch measures the work without its preparation.
 type stopwatch struct {
-	took          time.Duration
+	took, cpu     time.Duration
 	allocs, bytes uint64
 }
 
 var watch stopwatch
 
-// timed runs the part of the work that counts.
+// timed runs the measured part of the work.
 func timed(f func()) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	start := time.Now()
+	start, busy := time.Now(), processorTime()
 	f()
 	watch.took += time.Since(start)
+	watch.cpu += processorTime() - busy
 	runtime.ReadMemStats(&after)
 	watch.allocs += after.Mallocs - before.Mallocs
 	watch.bytes += after.TotalAlloc - before.TotalAlloc
@@ -99,12 +134,12 @@ func median(v []float64) float64 {
 	return s[len(s)/2]
 }
 
-// spread writes minimum, median and maximum.
+// spread formats minimum, median and maximum.
 func spread(v []float64, digits int) string {
 	return fmt.Sprintf("%.*f/%.*f/%.*f", digits, slices.Min(v), digits, median(v), digits, slices.Max(v))
 }
 
-// percentile sorts a copy of v.
+// percentile returns a percentile of v.
 func percentile(v []float64, p float64) float64 {
 	return slices.Sorted(slices.Values(v))[int(p*float64(len(v)-1))]
 }

@@ -4,7 +4,7 @@
 //
 //	go test -run '^$' -bench . -benchtime 1x
 //
-// Each benchmark plays several rounds; a round does the work once with each side, in
-// alternating order, so that what else happens on the machine hits both. A ratio of 1
+// Each benchmark has several rounds. A round does the work once with each side, in
+// alternating order, so that other load of the machine affects both. A ratio of 1
 // means as fast as the raw client.
 package benchmarks

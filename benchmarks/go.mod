@@ -1,6 +1,6 @@
 module github.com/parley-go/parley/benchmarks
 
-go 1.26.8
+go 1.26.0
 
 require (
 	github.com/ThreeDotsLabs/watermill v1.5.1
@@ -8,6 +8,11 @@ require (
 	github.com/ThreeDotsLabs/watermill-sql/v4 v4.1.2
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/parley-go/parley v0.0.0
+	github.com/parley-go/parley/internal/testenv v0.0.0
+	github.com/parley-go/parley/mysql v0.0.0
+	github.com/parley-go/parley/postgres v0.0.0
+	github.com/parley-go/parley/rabbitmq v0.0.0
+	github.com/parley-go/parley/sqlite v0.0.0
 	github.com/rabbitmq/amqp091-go v1.16.0
 )
 
@@ -25,13 +30,17 @@ require (
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/lib/pq v1.10.9 // indirect
 	github.com/lithammer/shortuuid/v3 v3.0.7 // indirect
+	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mfridman/interpolate v0.0.2 // indirect
+	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/oklog/ulid v1.3.1 // indirect
+	github.com/parley-go/parley/internal/sqlstore v0.0.0 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/pressly/goose/v3 v3.29.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/sethvargo/go-retry v0.5.0 // indirect
 	github.com/sony/gobreaker v1.0.0 // indirect
+	go.uber.org/goleak v1.3.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
@@ -42,4 +51,12 @@ require (
 	modernc.org/sqlite v1.62.0 // indirect
 )
 
-replace github.com/parley-go/parley => ../
+replace (
+	github.com/parley-go/parley => ..
+	github.com/parley-go/parley/internal/sqlstore => ../internal/sqlstore
+	github.com/parley-go/parley/internal/testenv => ../internal/testenv
+	github.com/parley-go/parley/mysql => ../mysql
+	github.com/parley-go/parley/postgres => ../postgres
+	github.com/parley-go/parley/rabbitmq => ../rabbitmq
+	github.com/parley-go/parley/sqlite => ../sqlite
+)

@@ -13,8 +13,8 @@ const snakeDocument = `{"id":77120,"user_name":"Jane Miller","email_address":"ja
 	`"created_at":"2023-06-02T10:58:58.340174Z","balance_amount":"1204.50","home_address":{"street_name":"Long Lane 12",` +
 	`"postal_code":"20095","city":"Hamburg","country_code":"DE"},"roles":["admin","editor"],"last_order_id":991827}`
 
-// BenchmarkKeys turns the keys of a document from snake_case to camelCase, against encoding/json
-// reading the same document into a map and writing it again, without touching a key.
+// BenchmarkKeys converts the keys of a document from snake_case to camelCase, against encoding/json
+// decoding the same document into a map and encoding it again, without changing a key.
 func BenchmarkKeys(b *testing.B) {
 	for _, copies := range []int{1, 300} {
 		doc := []byte(`[` + strings.Repeat(snakeDocument+",", copies-1) + snakeDocument + `]`)

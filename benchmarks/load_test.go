@@ -14,7 +14,7 @@ import (
 )
 
 // BenchmarkCommitToHandlerUnderLoad measures from a commit to the handler while 1,000 transactions a
-// second record one event each, against the same loop of our own as BenchmarkCommitToHandler.
+// second record one event each, against the same hand-written loop as BenchmarkCommitToHandler.
 func BenchmarkCommitToHandlerUnderLoad(b *testing.B) {
 	const n = 3000
 	w, o := setUp(b), openOutbox(b)
@@ -60,7 +60,7 @@ func BenchmarkCommitToHandlerUnderLoad(b *testing.B) {
 	}
 }
 
-// stamps are when each event was committed and when it arrived.
+// stamps hold the commit time and the arrival time of each event.
 type stamps struct {
 	mu        sync.Mutex // guards the fields below
 	committed []time.Time
@@ -82,12 +82,12 @@ func (s *stamps) arrived(i int64) {
 	}
 }
 
-// measure commits n events from four connections, 1,000 a second in all, and returns how many
-// microseconds each took from the end of its commit.
+// measure commits n events from four connections, 1,000 a second in total, and returns the
+// latency of each in microseconds, from the end of its commit.
 func (s *stamps) measure(b *testing.B, o *outbox, n int, insert func(tx pgx.Tx, i int) error) []float64 {
 	b.Helper()
 	const callers = 4
-	// Not the relay's pool: it must not wait for a connection behind those that record.
+	// Not the relay's pool: the relay must not wait for a connection.
 	pool, err := pgxpool.NewWithConfig(b.Context(), o.pool.Config())
 	if err != nil {
 		b.Fatal(err)

@@ -12,7 +12,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// BenchmarkPublishInTransaction records one event a transaction, against a bare INSERT of the same row.
+// BenchmarkPublishInTransaction records one event per transaction, against a bare INSERT of the same row.
 func BenchmarkPublishInTransaction(b *testing.B) {
 	const n = 1000
 	w, o := setUp(b), openOutbox(b)
@@ -88,8 +88,8 @@ func BenchmarkPublish500InTransaction(b *testing.B) {
 	}
 }
 
-// bare makes the same table, with the same indexes and a trigger that notifies, for who
-// needs no library.
+// bare creates the same table, with the same indexes and the same NOTIFY trigger, for the raw
+// side.
 func (o *outbox) bare(b *testing.B) {
 	b.Helper()
 	_, err := o.pool.Exec(b.Context(), `
@@ -126,8 +126,8 @@ func (o *outbox) truncate(b *testing.B) {
 }
 
 // BenchmarkCommitToHandler measures from a commit to the handler, at rest: relay, RabbitMQ, consumer,
-// against a loop of our own around LISTEN, a raw publication and a raw consumer that acknowledges each: for one that
-// does not, the broker confirms before it has stored anything.
+// against a hand-written loop with LISTEN, a raw publication and a raw consumer that acks each message. For a consumer that
+// does not, the broker confirms before it has stored the message.
 func BenchmarkCommitToHandler(b *testing.B) {
 	const n = 500
 	w, o := setUp(b), openOutbox(b)
@@ -179,7 +179,7 @@ func reportLatency(b *testing.B, theirs, ours []float64) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// rawQueue declares a queue of its own for the raw side.
+// rawQueue declares a separate queue for the raw side.
 func (w *bench) rawQueue(b *testing.B) string {
 	b.Helper()
 	q, err := w.raw.QueueDeclare(w.queue+".raw", true, true, false, false, nil)
@@ -189,7 +189,7 @@ func (w *bench) rawQueue(b *testing.B) string {
 	return q.Name
 }
 
-// runParley runs a relay and a consumer; running is closed when both are at work.
+// runParley runs a relay and a consumer; running is closed when both work.
 func (w *bench) runParley(ctx context.Context, b *testing.B, o *outbox, arrived func(user), ended chan<- error) (running <-chan struct{}) {
 	b.Helper()
 	subscribed := make(chan struct{})
@@ -216,7 +216,7 @@ func (w *bench) runParley(ctx context.Context, b *testing.B, o *outbox, arrived 
 	return subscribed
 }
 
-// bareRelay is what a careful person writes: wake up, read, publish with confirms, delete.
+// bareRelay is a careful hand-written relay: wake up, read, publish with confirms, delete.
 func (o *outbox) bareRelay(ctx context.Context, b *testing.B, w *bench) error {
 	conn, err := pgx.Connect(ctx, o.pool.Config().ConnString())
 	if err != nil {
@@ -240,7 +240,7 @@ func (o *outbox) bareRelay(ctx context.Context, b *testing.B, w *bench) error {
 	}
 }
 
-// bareBatch moves what is there, up to a thousand rows.
+// bareBatch sends up to 1,000 rows.
 func (w *bench) bareBatch(ctx context.Context, tx pgx.Tx, ch *amqp.Channel) error {
 	rows, err := tx.Query(ctx, "SELECT id, body FROM bare ORDER BY id LIMIT 1000 FOR UPDATE")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// BenchmarkPublishBatch publishes a thousand messages a call, against raw pipelined publishing.
+// BenchmarkPublishBatch publishes 1,000 messages per call, against raw pipelined publishing.
 func BenchmarkPublishBatch(b *testing.B) {
 	const n = 20_000
 	w := setUp(b)

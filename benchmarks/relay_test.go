@@ -26,7 +26,7 @@ func BenchmarkRelayDrain(b *testing.B) {
 	}
 }
 
-// BenchmarkRelayScheduled drains an outbox in which a million other records wait for next year
+// BenchmarkRelayScheduled drains an outbox with a million other records that are due next year
 // (PARLEY_BENCH_PENDING), against one without.
 func BenchmarkRelayScheduled(b *testing.B) {
 	const n = 20_000
@@ -38,7 +38,7 @@ func BenchmarkRelayScheduled(b *testing.B) {
 	}
 }
 
-// schedule inserts records for next year, every tenth with tags.
+// schedule inserts records that are due next year, every tenth with tags.
 func (o *outbox) schedule(b *testing.B, n int) {
 	b.Helper()
 	_, err := o.pool.Exec(b.Context(), `
@@ -51,7 +51,7 @@ func (o *outbox) schedule(b *testing.B, n int) {
 	}
 }
 
-// drain returns the work of filling an outbox and draining it.
+// drain returns a side that fills an outbox and drains it.
 func (w *bench) drain(o *outbox, n int) func(b *testing.B) int {
 	return func(b *testing.B) int {
 		b.Helper()
@@ -70,8 +70,8 @@ func (w *bench) drain(o *outbox, n int) func(b *testing.B) int {
 	}
 }
 
-// BenchmarkConsumer takes what is in a queue through router, decoding and a typed handler,
-// against a raw consumer that acknowledges each delivery and looks at nothing.
+// BenchmarkConsumer consumes a queue with router, decoding and a typed handler,
+// against a raw consumer that acks each delivery without decoding.
 func BenchmarkConsumer(b *testing.B) {
 	const n, prefetch = 20_000, 300
 	w := setUp(b)

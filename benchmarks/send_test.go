@@ -12,7 +12,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// commands are n commands as Send publishes them.
+// commands returns n commands as Send publishes them.
 func (w *bench) commands(b *testing.B, n int) (*parley.CommandType[user], []parley.Message) {
 	b.Helper()
 	c := parley.NewCommand[user](w.exchange, "rename")
@@ -23,7 +23,7 @@ func (w *bench) commands(b *testing.B, n int) (*parley.CommandType[user], []parl
 	return c, out
 }
 
-// fromCallers calls f with the numbers 0 to n-1 from so many goroutines.
+// fromCallers calls f with the numbers 0 to n-1 from several goroutines.
 func fromCallers(n, callers int, f func(i int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -37,7 +37,7 @@ func fromCallers(n, callers int, f func(i int)) {
 	wg.Wait()
 }
 
-// sendFrom is the work of sending n commands, each confirmed before its caller sends the next.
+// sendFrom returns a side that sends n commands, each confirmed before its caller sends the next.
 func (w *bench) sendFrom(callers, n int, c *parley.CommandType[user]) func(b *testing.B) int {
 	return func(b *testing.B) int {
 		b.Helper()
@@ -66,8 +66,8 @@ func (w *bench) rawSend(messages []parley.Message, window int) func(b *testing.B
 // window of 1000.
 func BenchmarkSend64Callers(b *testing.B) { send64(b, 1000) }
 
-// BenchmarkSend64CallersSameWindow does the same against raw publishing that has no more than 64
-// messages in flight either: it tells what the callers' waiting costs and what we do.
+// BenchmarkSend64CallersSameWindow does the same against raw publishing with at most 64
+// messages in flight. It separates the cost of parley from that of the smaller window.
 func BenchmarkSend64CallersSameWindow(b *testing.B) { send64(b, 64) }
 
 func send64(b *testing.B, window int) {

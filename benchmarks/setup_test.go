@@ -31,8 +31,8 @@ func payload(i int) user {
 	return user{ID: int64(i), Name: "Ada Lovelace", Email: "ada@example.org", Notes: strings.Repeat("n", 96)}
 }
 
-// bench is what a benchmark works with: an exchange with one durable queue, a raw
-// connection and ours.
+// bench is the environment of a benchmark: an exchange with one durable queue, a raw
+// connection and a parley connection.
 type bench struct {
 	exchange string
 	queue    string
@@ -65,7 +65,7 @@ func setUp(b *testing.B) *bench {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		var errs []error
-		// A consumer leaves the queues of its default retry policy behind.
+		// A consumer declares the queues of its default retry policy.
 		for _, queue := range []string{name, parley.ParkedQueue(name), name + ".retry.10s", name + ".retry.1m", name + ".retry.10m"} {
 			errs = append(errs, w.broker.DeleteQueue(ctx, queue))
 		}
@@ -93,7 +93,7 @@ func (w *bench) channel(b *testing.B) *amqp.Channel {
 	return ch
 }
 
-// purge empties the queue between the rounds and checks what was in it.
+// purge empties the queue between rounds and checks its message count.
 func (w *bench) purge(b *testing.B, want int) {
 	b.Helper()
 	n, err := w.raw.QueuePurge(w.queue, false)
@@ -102,7 +102,7 @@ func (w *bench) purge(b *testing.B, want int) {
 	}
 }
 
-// messages are n events as a relay publishes them.
+// messages returns n events as a relay publishes them.
 func (w *bench) messages(b *testing.B, n int) []parley.Message {
 	b.Helper()
 	out := make([]parley.Message, n)
@@ -124,7 +124,7 @@ func publishing(m *parley.Message) amqp.Publishing {
 	}
 }
 
-// rawPublish is the best that the client library gives: one goroutine, one channel, at most
+// rawPublish is the fastest way with the client library: one goroutine, one channel, at most
 // window messages unconfirmed.
 func (w *bench) rawPublish(b *testing.B, messages []parley.Message, window int) {
 	b.Helper()
@@ -150,7 +150,7 @@ func (w *bench) rawPublish(b *testing.B, messages []parley.Message, window int) 
 	}
 }
 
-// outbox is a PostgreSQL outbox in a database of its own.
+// outbox is a PostgreSQL outbox in a separate database.
 type outbox struct {
 	pool   *pgxpool.Pool
 	store  *postgres.Store

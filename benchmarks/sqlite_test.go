@@ -11,8 +11,8 @@ import (
 	"github.com/parley-go/parley/sqlite"
 )
 
-// BenchmarkSQLiteToMemory drains an outbox in SQLite into the broker in this process, against a loop
-// of one's own that reads, appends to a slice and deletes, a thousand rows a transaction.
+// BenchmarkSQLiteToMemory drains an outbox in SQLite into the in-process broker, against a hand-written
+// loop that reads, appends to a slice and deletes, 1,000 rows per transaction.
 func BenchmarkSQLiteToMemory(b *testing.B) {
 	const n = 20_000
 	e := newEmbedded(b)
@@ -39,10 +39,10 @@ func BenchmarkSQLiteToMemory(b *testing.B) {
 	}
 }
 
-// embedded is what needs no server: a file and a broker in this process.
+// embedded is the environment without servers: a file and the in-process broker.
 type embedded struct {
 	store  *sqlite.Store
-	db     *sql.DB // beside the store's own
+	db     *sql.DB // in addition to the store's own
 	outbox *parley.Outbox[sqlite.Tx]
 	event  *parley.EventType[user]
 	broker *memory.Broker
@@ -99,7 +99,7 @@ func (e *embedded) fill(b *testing.B, n int) {
 	}
 }
 
-// bareDrain keeps the bodies in a slice, which is less than any broker does.
+// bareDrain keeps the bodies in a slice, which is less work than in any broker.
 func (e *embedded) bareDrain(b *testing.B, n int) {
 	b.Helper()
 	bodies := make([][]byte, 0, n)

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// BenchmarkOnTx handles each delivery in a transaction with an effect, once: inbox, effect, commit,
+// BenchmarkOnTx handles each delivery in a transaction with an exactly-once effect: inbox, effect, commit,
 // ack; against as many raw workers with a bare transaction for each message.
 func BenchmarkOnTx(b *testing.B) {
 	const n, workers = 3000, 16
@@ -92,7 +92,7 @@ func (w *bench) onTx(b *testing.B, o *outbox, n, workers int) {
 		return err
 	})
 	consumer, err := parley.NewConsumer(w.broker, r, &parley.ConsumerConfig{
-		Queue: w.queue, Lanes: workers, Logger: quiet(),
+		Queue: w.queue, Concurrency: workers, Logger: quiet(),
 		Hooks: parley.ConsumerHooks{Done: func(parley.ConsumerReport) { done <- struct{}{} }},
 	})
 	if err != nil {

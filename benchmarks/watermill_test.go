@@ -18,7 +18,7 @@ import (
 // confirms, and by a relay. Both read PostgreSQL and publish persistent messages with
 // the same body to the same queue.
 func BenchmarkRelayWatermill(b *testing.B) {
-	const n, few = 20_000, 2_000 // its rate is known by fewer
+	const n, few = 20_000, 2_000 // fewer messages suffice to measure its rate
 	w, o := setUp(b), openOutbox(b)
 	wm := newWatermill(b, w, o)
 	for range b.N {
@@ -33,7 +33,7 @@ func BenchmarkRelayWatermill(b *testing.B) {
 	}
 }
 
-// watermillOutbox is what Watermill's documentation calls an outbox: messages in envelopes
+// watermillOutbox is an outbox as in Watermill's documentation: messages in envelopes
 // in a table, and a forwarder.
 type watermillOutbox struct {
 	w       *bench
@@ -79,7 +79,7 @@ func (wm *watermillOutbox) fill(b *testing.B, n int) {
 	}
 }
 
-// start runs the forwarder. Its end is told to ended; stop waits until its publisher is closed.
+// start runs the forwarder. It sends its result to ended; stop waits until its publisher is closed.
 func (wm *watermillOutbox) start(b *testing.B, poll time.Duration, ended chan<- error) (stop func()) {
 	b.Helper()
 	subscriber, err := wsql.NewSubscriber(wsql.BeginnerFromPgx(wm.o.pool), wsql.SubscriberConfig{
@@ -126,7 +126,7 @@ func (wm *watermillOutbox) forward(b *testing.B, n int) {
 	}
 }
 
-// subscribe takes what is in the queue with Watermill's subscriber and tells when.
+// subscribe consumes the queue with Watermill's subscriber and records the times.
 func (wm *watermillOutbox) subscribe(b *testing.B) <-chan time.Time {
 	b.Helper()
 	cfg := wamqp.NewDurableTopicConfig(wm.w.url, wm.w.exchange, wm.w.queue)
@@ -145,8 +145,8 @@ func (wm *watermillOutbox) subscribe(b *testing.B) <-chan time.Time {
 	return handled
 }
 
-// BenchmarkConsumerWatermill takes what is in a queue by Watermill's subscriber, with the same prefetch
-// and without decoding, and by a consumer with a typed handler.
+// BenchmarkConsumerWatermill consumes a queue with Watermill's subscriber, with the same prefetch
+// and without decoding, and with a parley consumer with a typed handler.
 func BenchmarkConsumerWatermill(b *testing.B) {
 	const n, prefetch = 20_000, 300
 	w := setUp(b)

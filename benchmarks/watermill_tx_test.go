@@ -30,12 +30,12 @@ func (wm *watermillOutbox) publishIn(b *testing.B, tx pgx.Tx, i int) error {
 	return in.Publish("user.renamed", message.NewMessage(watermill.NewUUID(), body))
 }
 
-// BenchmarkPublishInTransactionWatermill records one event a transaction with each side.
+// BenchmarkPublishInTransactionWatermill records one event per transaction with each side.
 func BenchmarkPublishInTransactionWatermill(b *testing.B) {
 	const n = 1000
 	w, o := setUp(b), openOutbox(b)
 	wm := newWatermill(b, w, o)
-	wm.fill(b, 500) // makes its tables
+	wm.fill(b, 500) // creates its tables
 	for range b.N {
 		compare(b,
 			side{"watermill publish", func(b *testing.B) int {
@@ -65,7 +65,7 @@ func BenchmarkPublishInTransactionWatermill(b *testing.B) {
 func BenchmarkCommitToHandlerWatermill(b *testing.B) {
 	const n = 200
 	w, o := setUp(b), openOutbox(b)
-	theirs, theirOutbox := setUp(b), openOutbox(b) // a queue has one consumer here
+	theirs, theirOutbox := setUp(b), openOutbox(b) // one queue per consumer
 	wm := newWatermill(b, theirs, theirOutbox)
 	wm.fill(b, 500)
 	ctx, stop := context.WithCancel(b.Context())

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -15,8 +17,8 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// impatient makes the broker close the channel of a consumer that keeps a delivery for longer than limit. It looks twice a
-// second, and not once a minute.
+// impatient makes the broker close the channel of a consumer that keeps a delivery unacked for longer than limit. The broker checks twice a
+// second instead of once a minute.
 func (s *server) impatient(limit time.Duration) {
 	s.t.Helper()
 	s.control("eval", "application:set_env(rabbit, consumer_timeout, "+millis(limit)+"), application:set_env(rabbit, channel_tick_interval, 500).")
@@ -24,13 +26,13 @@ func (s *server) impatient(limit time.Duration) {
 
 // A slowCoach is a consumer whose handler is slow.
 type slowCoach struct {
-	closed   atomic.Int64 // times that the broker has lost its patience
+	closed   atomic.Int64 // channels that the broker closed
 	stale    atomic.Int64
-	timeouts atomic.Int64 // deliveries that wait in a delay queue because their handler took too long
+	timeouts atomic.Int64 // deliveries that wait in a retry queue because their handler timed out
 	stop     func()
 }
 
-// consumeSlowly runs a consumer. slow is what its handler does before its work.
+// consumeSlowly runs a consumer. Its handler calls slow before its work.
 func (l *lab) consumeSlowly(timeout time.Duration, slow func(context.Context) error) *slowCoach {
 	l.t.Helper()
 	inbox, err := parley.NewInbox[pgx.Tx](l.store, &parley.InboxConfig{Consumer: l.queue})
@@ -46,8 +48,8 @@ func (l *lab) consumeSlowly(timeout time.Duration, slow func(context.Context) er
 		return leaveEffect(ctx, tx, e)
 	})
 	c, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
-		Queue: l.queue, Lanes: 2, HandlerTimeout: timeout, Logger: quiet,
-		Retry: parley.RetryPolicy{Quick: []time.Duration{time.Millisecond, 10 * time.Millisecond}, Delays: slices.Repeat([]time.Duration{time.Second}, 10)},
+		Queue: l.queue, Concurrency: 2, HandlerTimeout: timeout, Logger: quiet,
+		Retry: parley.RetryPolicy{Immediate: []time.Duration{time.Millisecond, 10 * time.Millisecond}, Delays: slices.Repeat([]time.Duration{time.Second}, 10)},
 		Hooks: parley.ConsumerHooks{
 			Stale: func(*parley.Delivery) { s.stale.Add(1) },
 			Subscribed: func(up bool, cause error) {
@@ -69,17 +71,17 @@ func (l *lab) consumeSlowly(timeout time.Duration, slow func(context.Context) er
 	return s
 }
 
-// A broker that waits for an acknowledgement for longer than its consumer_timeout, half an hour, closes the channel, and all that
-// is in hand comes again. Our timeout of handlers, five minutes, comes first, for those that wait for a lane too: here it
-// is a sixth of the broker's as well.
-func TestHandlersThatHangAreEndedBeforeTheBrokerLosesItsPatience(t *testing.T) {
+// If a delivery is unacked for longer than consumer_timeout (30 minutes), the broker closes the channel and redelivers
+// all its unacked messages. The handler timeout (5 minutes) must end first, also for deliveries that wait for a worker. Here it is a sixth of
+// the broker's timeout too.
+func TestHandlersThatHangTimeOutBeforeTheBrokersConsumerTimeout(t *testing.T) {
 	needAll(t)
 	t.Parallel()
 	s := privateRabbitMQ(t)
 	s.impatient(6 * time.Second)
 	l := newLabOn(t, testenv.Postgres(t), s.url, 1)
 	l.publish(40)
-	hangs, cancel := context.WithTimeout(t.Context(), 9*time.Second) // what the handlers need
+	hangs, cancel := context.WithTimeout(t.Context(), 9*time.Second) // how long the handlers hang
 	defer cancel()
 	c := l.consumeSlowly(time.Second, func(ctx context.Context) error {
 		if hangs.Err() == nil {
@@ -89,17 +91,17 @@ func TestHandlersThatHangAreEndedBeforeTheBrokerLosesItsPatience(t *testing.T) {
 	})
 	l.handled()
 	c.stop()
-	t.Logf("%d handlers took too long", c.timeouts.Load())
+	t.Logf("%d handlers timed out", c.timeouts.Load())
 	if c.closed.Load() != 0 || c.stale.Load() != 0 {
-		t.Errorf("the broker closed %d channels, and %d acknowledgements came too late, want none", c.closed.Load(), c.stale.Load())
+		t.Errorf("the broker closed %d channels, and %d acks were stale, want none", c.closed.Load(), c.stale.Load())
 	}
 	f := l.evidence().inEffect()
 	f.check(t, 0)
 	counts.add(t, f.row("handlers that hang, for a broker with an ack timeout", int(c.timeouts.Load())))
 }
 
-// Without that timeout the broker's strikes. The handler ends its work meanwhile, but nobody takes its acknowledgement.
-func TestAHandlerThatOutlastsTheBrokersPatienceHasItsEffectOnce(t *testing.T) {
+// Without a handler timeout the broker's timeout closes the channel. The handler finishes its work, but its ack is stale.
+func TestAHandlerThatOutlastsTheConsumerTimeoutHasItsEffectOnce(t *testing.T) {
 	needAll(t)
 	t.Parallel()
 	s := privateRabbitMQ(t)
@@ -111,7 +113,7 @@ func TestAHandlerThatOutlastsTheBrokersPatienceHasItsEffectOnce(t *testing.T) {
 	c := l.consumeSlowly(time.Hour, func(context.Context) error {
 		select {
 		case <-first:
-			pass(6 * time.Second) // looks at no context
+			pass(6 * time.Second) // ignores its context
 		default:
 		}
 		return nil
@@ -119,9 +121,9 @@ func TestAHandlerThatOutlastsTheBrokersPatienceHasItsEffectOnce(t *testing.T) {
 	l.handled()
 	eventually(t, "the queue is empty", func() bool { return l.holds(0) })
 	c.stop()
-	t.Logf("the broker closed %d channels, %d acknowledgements came too late", c.closed.Load(), c.stale.Load())
+	t.Logf("the broker closed %d channels, %d acks were stale", c.closed.Load(), c.stale.Load())
 	if c.stale.Load() == 0 {
-		t.Error("no acknowledgement came too late")
+		t.Error("no ack was stale")
 	}
 	f := l.evidence().inEffect()
 	f.check(t, 0)

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -7,11 +9,11 @@ import (
 	"time"
 )
 
-// The baseline of all counts: without a fault everything comes, once, and in order, although commits take their time.
+// The baseline of all counts: without a fault each event arrives once and in order, although commits are slow.
 func TestWithoutFaultsNothingIsLostDoubledOrReordered(t *testing.T) {
 	t.Parallel()
 	const events, writers, group = 5000, 8, 40
-	l := newLab(t, writers) // an exchange each: ids of several writers are committed in another order than they were given
+	l := newLab(t, writers) // one exchange per writer: the ids of several writers are committed in another order than they were assigned
 	relay := l.relay(l.database, l.broker, nil)
 	random := chance(t)
 	var running sync.WaitGroup
@@ -28,13 +30,13 @@ func TestWithoutFaultsNothingIsLostDoubledOrReordered(t *testing.T) {
 		t.Errorf("%d events were committed, want at least %d", f.events, events)
 	}
 	if relay.batches.Load() < 10 {
-		t.Errorf("the relay had %d batches only: it did not work beside the writers", relay.batches.Load())
+		t.Errorf("the relay had only %d batches, so it did not run beside the writers", relay.batches.Load())
 	}
 	counts.add(t, f.row("none: 8 writers whose commits take up to 200 ms", int(relay.batches.Load())))
 }
 
-// Ids are given before commits, so transactions of one aggregate that overlap may be published in another order than
-// they commit in. Those that lock the aggregate's row first do not overlap.
+// Ids are assigned before commits, so events of overlapping transactions of one aggregate may be published in another order
+// than they commit. Transactions that lock the aggregate's row first do not overlap.
 func TestEventsOfAnAggregateKeepTheirOrderIfItsRowIsLockedFirstAndMayNotOtherwise(t *testing.T) {
 	needAll(t)
 	t.Parallel()
@@ -58,13 +60,13 @@ func TestEventsOfAnAggregateKeepTheirOrderIfItsRowIsLockedFirstAndMayNotOtherwis
 	t.Run("not locked", func(t *testing.T) {
 		f := overlapping(t, lock, nil)
 		r := f.row("commits out of order, aggregates not locked", len(f.reordered))
-		f.reordered = nil // seen by counts.add: the condition of the promise is needed
+		f.reordered = nil // reported by counts.add: without the lock no order is promised
 		f.check(t, 0)
 		counts.add(t, r)
 	})
 }
 
-// overlapping has four writers for each aggregate hold their transactions for up to a second.
+// overlapping runs four writers for each aggregate, which keep their transactions open for up to a second.
 func overlapping(t *testing.T, prepare func(l *lab), first func(aggregate string) string) findings {
 	t.Helper()
 	l := newLab(t, 4)
@@ -87,7 +89,7 @@ func overlapping(t *testing.T, prepare func(l *lab), first func(aggregate string
 	return l.judged()
 }
 
-// pauses returns a writer's hold that takes up to a time.
+// pauses returns a writer's hold with random pauses up to limit.
 func pauses(seed uint64, limit time.Duration) func() {
 	random := rand.New(rand.NewPCG(seed, 2))
 	return func() { pass(time.Duration(random.Int64N(int64(limit)))) }

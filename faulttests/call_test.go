@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -12,7 +14,7 @@ import (
 )
 
 // question and answer are the payloads of the call. The service is the exchange of the callee's lab;
-// replies come to the exchange of the caller's.
+// replies go to the exchange of the caller's lab.
 type (
 	question struct {
 		Number int64 `json:"number"`
@@ -24,11 +26,11 @@ type (
 
 const method = "double"
 
-func TestACalleeKilledAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T) {
+func TestACalleeKilledAtEveryPointChangesItsStateOnceAndRepliesOnce(t *testing.T) {
 	killCallees(t, 2, "kill -9 of the callee at %d points of a call")
 }
 
-func TestACalleeKilledTwentyTimesAtEveryPointChangesItsStateOnceAndIsHeardOnce(t *testing.T) {
+func TestACalleeKilledTwentyTimesAtEveryPointChangesItsStateOnceAndRepliesOnce(t *testing.T) {
 	needAll(t)
 	killCallees(t, 20, "kill -9 of the callee, 20 times at %d points of a call")
 }
@@ -36,7 +38,7 @@ func TestACalleeKilledTwentyTimesAtEveryPointChangesItsStateOnceAndIsHeardOnce(t
 func killCallees(t *testing.T, rounds int, name string) {
 	t.Helper()
 	l := newLab(t, 1)
-	callers := newLab(t, 1) // another service with a database of its own
+	callers := newLab(t, 1) // another service with a separate database
 	asked := parley.NewCall[question, answer](l.exchanges[0], method)
 	relay := callers.relay(callers.database, callers.broker, nil)
 	stopReplies := callers.hear(asked)
@@ -80,10 +82,10 @@ func killCallees(t *testing.T, rounds int, name string) {
 	counts.add(t, f.row(fmt.Sprintf(name, len(places)), kills))
 }
 
-// ask records calls in the caller's outbox, with a ledger.
-func (l *lab) ask(c *parley.CallType[question, answer], n int, replyTo string, options ...parley.Option) {
+// ask records calls in the caller's outbox and in its ledger.
+func (l *lab) ask(c *parley.CallType[question, answer], n int, replyTo string, options ...parley.AskOption) {
 	l.t.Helper()
-	options = append(options, parley.ReplyTo(replyTo))
+	options = append(options, parley.WithReplyTo(replyTo))
 	for range n {
 		err := pgx.BeginFunc(l.t.Context(), l.pool, func(tx pgx.Tx) error {
 			number := l.number.Add(1)
@@ -99,7 +101,7 @@ func (l *lab) ask(c *parley.CallType[question, answer], n int, replyTo string, o
 	}
 }
 
-// hear writes down each reply that becomes visible to the caller.
+// hear records each reply that reaches the caller.
 func (l *lab) hear(c *parley.CallType[question, answer]) (stop func()) {
 	l.t.Helper()
 	inbox, err := parley.NewInbox[pgx.Tx](l.store, &parley.InboxConfig{Consumer: l.queue})
@@ -112,8 +114,8 @@ func (l *lab) hear(c *parley.CallType[question, answer]) (stop func()) {
 		return err
 	})
 	consumer, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
-		Queue: l.queue, Lanes: 4, Logger: quiet,
-		Retry: parley.RetryPolicy{Quick: []time.Duration{}, Delays: []time.Duration{time.Second}},
+		Queue: l.queue, Concurrency: 4, Logger: quiet,
+		Retry: parley.RetryPolicy{Immediate: []time.Duration{}, Delays: []time.Duration{time.Second}},
 	})
 	if err != nil {
 		l.t.Fatal(err)

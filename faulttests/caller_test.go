@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -12,26 +14,26 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// A caller that dies leaves its calls with others: some are answered while it is away, some expire, some do both. After its
-// restart it hears of each, in one way.
-func TestACallerKilledBeforeItsRepliesHearsOfEachCallOnce(t *testing.T) {
+// A caller dies while it has open calls: some are answered meanwhile, some expire, some both. After its
+// restart it gets either the reply or the expiry notice of each call.
+func TestACallerKilledBeforeItsRepliesGetsOneResultOfEachCall(t *testing.T) {
 	needAll(t)
 	t.Parallel()
-	built(t, "victim", false) // or the calls expire meanwhile
+	built(t, "victim", false) // first, because the calls could expire during the build
 	callers, prompt, tardy := newLab(t, 1), newLab(t, 1), newLab(t, 1)
 	answered := parley.NewCall[question, answer](prompt.exchanges[0], method)
 	unanswered := parley.NewCall[question, answer](tardy.exchanges[0], method)
 	const n, soon = 20, 8 * time.Second
 	to := callers.exchanges[0]
 	callers.ask(answered, n, to)
-	callers.ask(answered, n, to, parley.ExpiresIn(soon), parley.NotifyExpired())
-	callers.ask(unanswered, n, to, parley.ExpiresIn(soon), parley.NotifyExpired())
+	callers.ask(answered, n, to, parley.WithExpiresIn(soon), parley.WithExpiryNotice())
+	callers.ask(unanswered, n, to, parley.WithExpiresIn(soon), parley.WithExpiryNotice())
 	expired := time.Now().Add(soon + parley.ExpirySkew)
 
 	s := callers.child("caller")
 	s.Settings = []string{"VICTIM_CALLS=" + answered.Exchange() + "," + unanswered.Exchange()}
 	first := spawn(t, s)
-	eventually(t, "the calls are with the callees", func() bool { return prompt.holds(2*n) && tardy.holds(n) })
+	eventually(t, "the callees' queues have the calls", func() bool { return prompt.holds(2*n) && tardy.holds(n) })
 	first.kill()
 	kills := 1
 	callee := spawn(t, prompt.child("callee"))
@@ -62,28 +64,28 @@ func TestACallerKilledBeforeItsRepliesHearsOfEachCallOnce(t *testing.T) {
 	f.check(t, 0)
 	const wrong = "replies r JOIN ledger l ON l.number = r.number WHERE "
 	if n := callers.count(wrong + "l.exchange = '" + unanswered.Exchange() + "' AND answer <> 'expired'"); n != 0 {
-		t.Errorf("%d calls that nobody answered have ended otherwise than as expired", n)
+		t.Errorf("%d unanswered calls did not end as expired", n)
 	}
 	if n := callers.count(wrong + fmt.Sprint("l.number <= ", n) + " AND answer <> (2 * l.number)::text"); n != 0 {
-		t.Errorf("%d calls without an expiry have a wrong end", n)
+		t.Errorf("%d calls without an expiry have a wrong result", n)
 	}
 	if n := callers.count(wrong + fmt.Sprint("l.number <= ", 2*n) + " AND answer NOT IN ((2 * l.number)::text, 'expired')"); n != 0 {
 		t.Errorf("%d calls have a wrong answer", n)
 	}
 	t.Logf("%d calls ended as expired", callers.count("replies WHERE answer = 'expired'"))
 	if done := prompt.count("effects"); done != 2*n {
-		t.Errorf("the callee worked %d times on %d calls", done, 2*n)
+		t.Errorf("the callee handled %d calls, want %d", done, 2*n)
 	}
 	counts.add(t, f.row("kill -9 of the caller before its replies", kills))
 }
 
-// holds tells that so many messages wait in the lab's queue.
+// holds reports whether n messages wait in the lab's queue.
 func (l *lab) holds(n int) bool {
 	ready, err := l.ready(l.queue)
 	return err == nil && ready == n
 }
 
-// refuseExpired runs a callee until it has found n calls expired. None may be handled.
+// refuseExpired runs a callee until it has skipped n expired calls. It must handle none.
 func (l *lab) refuseExpired(c *parley.CallType[question, answer], n int64) {
 	l.t.Helper()
 	inbox, err := parley.NewInbox[pgx.Tx](l.store, &parley.InboxConfig{Consumer: l.queue})
@@ -94,7 +96,7 @@ func (l *lab) refuseExpired(c *parley.CallType[question, answer], n int64) {
 	r := parley.NewRouter()
 	parley.OnCall(r, inbox, l.outbox, c, func(context.Context, pgx.Tx, parley.Call[question]) (answer, error) { return answer{}, nil })
 	consumer, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
-		Queue: l.queue, Lanes: 4, Logger: quiet, Retry: parley.NoRetry,
+		Queue: l.queue, Concurrency: 4, Logger: quiet, Retry: parley.NoRetry,
 		Hooks: parley.ConsumerHooks{Done: func(c parley.ConsumerReport) {
 			if c.Outcome == parley.OutcomeExpired {
 				expired.Add(1)
@@ -107,10 +109,10 @@ func (l *lab) refuseExpired(c *parley.CallType[question, answer], n int64) {
 		l.t.Fatal(err)
 	}
 	stop := start(l.t, "the tardy callee", consumer)
-	eventually(l.t, "the callee is done with the calls", func() bool { return expired.Load()+others.Load() >= n })
+	eventually(l.t, "the callee has processed the calls", func() bool { return expired.Load()+others.Load() >= n })
 	stop()
 	if expired.Load() != n || others.Load() != 0 {
-		l.t.Errorf("%d calls were found expired and %d not, want all %d", expired.Load(), others.Load(), n)
+		l.t.Errorf("%d calls were expired and %d were not, want %d expired", expired.Load(), others.Load(), n)
 	}
 	if left := l.count("parley_outbox"); left != 0 {
 		l.t.Errorf("%d expired calls were answered", left)

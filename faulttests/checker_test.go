@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -7,7 +9,7 @@ import (
 	"testing"
 )
 
-// A fate is what the ledger says of an event.
+// A fate is the state of an event in the ledger.
 type fate string
 
 const (
@@ -33,31 +35,31 @@ type arrival struct {
 	id       string // message_id
 }
 
-// evidence is what a run has left behind.
+// evidence is the result of a run.
 type evidence struct {
 	ledger   []entry
 	arrivals []arrival // in the order of the queue
-	// parked are the numbers of the events that the relay has set aside.
+	// parked are the numbers of the events that the relay parked.
 	parked map[int64]bool
 	// left counts the rows still in the outbox.
 	left int
-	// effects counts, for each event, the rows that its handler has written.
+	// effects counts the rows that the handler wrote, for each event.
 	effects map[int64]int
 }
 
-// findings are what the checker has found; each list holds numbers of events.
+// findings are the results of the checker. Each list holds numbers of events.
 type findings struct {
 	events    int
-	lost      []int64 // committed, but neither arrived nor set aside
+	lost      []int64 // committed, but neither arrived nor parked
 	phantom   []int64 // arrived, but rolled back or unknown
-	revived   []int64 // arrived although a cancel had counted them
+	revived   []int64 // arrived although a cancel counted them
 	doubled   []int64 // arrived again, once for each time
 	renamed   []int64 // arrived again under another message_id
 	reordered []int64 // first arrived after a later event of their exchange
 	left      int
 }
 
-// inQueue judges what the relay has made of the ledger.
+// inQueue compares the arrivals with the ledger.
 func (e evidence) inQueue() findings {
 	f := findings{left: e.left}
 	fates := map[int64]entry{}
@@ -82,7 +84,7 @@ func (e evidence) inQueue() findings {
 			continue
 		}
 		ids[a.number] = a.id
-		if line.fate == scheduled { // these come in the order of their due times
+		if line.fate == scheduled { // these arrive in the order of their due times
 			continue
 		}
 		if a.event < newest[a.exchange] {
@@ -102,7 +104,7 @@ func (e evidence) inQueue() findings {
 	return f
 }
 
-// inEffect judges what the consumers have made of the ledger: each event has one effect.
+// inEffect compares the effects with the ledger: each event must have one effect.
 func (e evidence) inEffect() findings {
 	f := findings{left: e.left}
 	want := map[int64]bool{}
@@ -128,7 +130,7 @@ func (e evidence) inEffect() findings {
 	return f
 }
 
-// faults lists, in words, what must never be.
+// faults describes each violation.
 func (f findings) faults() []string {
 	var out []string
 	say := func(what string, numbers []int64) {
@@ -139,7 +141,7 @@ func (f findings) faults() []string {
 	say("lost", f.lost)
 	say("arrived that were never committed", f.phantom)
 	say("arrived although their cancel was counted", f.revived)
-	say("came again under another message_id", f.renamed)
+	say("arrived again with another message_id", f.renamed)
 	say("out of order", f.reordered)
 	if f.left > 0 {
 		out = append(out, fmt.Sprintf("%d rows left in the outbox", f.left))
@@ -147,7 +149,7 @@ func (f findings) faults() []string {
 	return out
 }
 
-// check fails the test for everything that must not be, and for more than doubled duplicates.
+// check fails the test for each violation, and for more than doubled duplicates.
 func (f findings) check(t *testing.T, doubled int) {
 	t.Helper()
 	for _, fault := range f.faults() {
@@ -157,7 +159,7 @@ func (f findings) check(t *testing.T, doubled int) {
 		t.Errorf("%d duplicates, at most %d are allowed, the first of them %v", len(f.doubled), doubled, f.doubled[:min(5, len(f.doubled))])
 	}
 	if f.events == 0 {
-		t.Error("the ledger is empty: the test has shown nothing")
+		t.Error("the ledger is empty, so the test proves nothing")
 	}
 }
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -9,8 +11,8 @@ import (
 	"testing"
 )
 
-// A childSpec is a program in a process of its own: parley itself, or the service in folder victim. Its settings
-// reach it as they do with users, in its environment.
+// A childSpec describes a child process: parley itself, or the service in folder victim. It gets its settings from
+// its environment, as in production.
 type childSpec struct {
 	Role      string // a key of roles
 	Database  string
@@ -18,23 +20,23 @@ type childSpec struct {
 	Queue     string
 	Exchanges []string
 	Batch     int
-	// Point is where it ends itself, at the Pass-th time, or stops itself with Freeze.
+	// Point is the failpoint where the child kills itself at the Pass-th time, or stops itself with Freeze.
 	Point  point
 	Pass   int
 	Freeze bool
-	// Fault is more that happens in it, as package failpoint reads it: "relay.claimed:*:sleep=20ms".
+	// Fault has more faults in the syntax of package failpoint: "relay.claimed:*:sleep=20ms".
 	Fault string
-	// Settings are further variables, or others than the roles have: "PARLEY_RELAY_MODE=parallel".
+	// Settings are additional variables. They override those of the role: "PARLEY_RELAY_MODE=parallel".
 	Settings []string
-	// First is the number of the first event that a producer writes.
+	// First is the number of the producer's first event.
 	First int64
-	// Fail has the handler fail the first attempt of one of so many events.
+	// Fail makes the handler fail the first attempt of one event in Fail.
 	Fail int
-	// Park has it set aside one of so many events.
+	// Park makes the handler park one event in Park.
 	Park int
-	// Plain has it built without the race detector, which takes many times the memory.
+	// Plain selects a build without the race detector, which needs much more memory.
 	Plain bool
-	// WithoutInbox has a consumer handle what comes, duplicates too.
+	// WithoutInbox makes a consumer handle each delivery, including duplicates.
 	WithoutInbox bool
 }
 
@@ -42,7 +44,7 @@ func (l *lab) child(role string) childSpec {
 	return childSpec{Role: role, Database: l.database, Broker: l.broker, Queue: l.queue, Exchanges: l.exchanges, Batch: 100}
 }
 
-// A role is a program, its command, and the message that it logs when it works, or two with | between them.
+// A role is a program, its command, and the message that it logs when it is ready, or two separated by |.
 type role struct{ program, command, works string }
 
 var roles = map[string]role{
@@ -50,8 +52,9 @@ var roles = map[string]role{
 	"consumer": {"victim", "consumer", "consumer: subscribed"},
 	"callee":   {"victim", "run", "consumer: subscribed"},
 	"caller":   {"victim", "run", "consumer: subscribed"},
-	"producer": {"victim", "produce", "victim: has committed its first event"},
-	"reader":   {"victim", "read", "victim: reads"},
+	"producer": {"victim", "produce", "victim: first event committed"},
+	"reader":   {"victim", "read", "victim: reading started"},
+	"keeper":   {"victim", "keep", "victim: subscribed"},
 }
 
 // command returns the program with its settings, not yet started.
@@ -62,13 +65,13 @@ func (s childSpec) command(t *testing.T) *exec.Cmd {
 		t.Fatalf("there is no role %q", s.Role)
 	}
 	cmd := exec.Command(built(t, r.program, s.Plain), r.command)
-	cmd.Dir = t.TempDir() // no settings file lies about there
+	cmd.Dir = t.TempDir() // a folder without a settings file
 	for _, pair := range os.Environ() {
 		if !strings.HasPrefix(pair, "PARLEY_") {
 			cmd.Env = append(cmd.Env, pair)
 		}
 	}
-	// The race detector would have each child sleep for a second at its end.
+	// Otherwise the race detector makes each child sleep for a second at its end.
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0", "PARLEY_FAULT="+s.fault(), "PARLEY_APP_ID=faults",
 		"PARLEY_DATABASE_URL="+withCanary(t, s.Database), "PARLEY_DATABASE_MAX_CONNECTIONS=12",
 		"PARLEY_BROKER_URL="+s.Broker, "PARLEY_BROKER_CONFIRM_TIMEOUT=10s")
@@ -87,8 +90,9 @@ func (s childSpec) command(t *testing.T) *exec.Cmd {
 
 func (s childSpec) victimSettings() []string {
 	out := []string{
-		"PARLEY_QUEUE=" + s.Queue, "PARLEY_EXCHANGES=" + strings.Join(s.Exchanges, ","), "PARLEY_CONSUMER_LANES=8",
-		"PARLEY_CONSUMER_QUICK_RETRIES=[]", "PARLEY_CONSUMER_RETRY_DELAYS=1s",
+		"PARLEY_QUEUE=" + s.Queue, "PARLEY_EXCHANGES=" + strings.Join(s.Exchanges, ","), "PARLEY_CONSUMER_CONCURRENCY=8",
+		"PARLEY_CONSUMER_IMMEDIATE_RETRIES=[]", "PARLEY_CONSUMER_RETRY_DELAYS=1s",
+		"PARLEY_CONSUMER_FAILURES_STORE=queue", // tests of the table override this in Settings
 		"VICTIM_FIRST=" + strconv.FormatInt(s.First, 10), "VICTIM_FAIL=" + strconv.Itoa(s.Fail), "VICTIM_PARK=" + strconv.Itoa(s.Park),
 	}
 	if s.WithoutInbox {
@@ -97,10 +101,10 @@ func (s childSpec) victimSettings() []string {
 	return out
 }
 
-// canary is a password that is nowhere else.
+// canary is a password that occurs in no other place.
 const canary = "cAnArY-31f07e"
 
-// withCanary gives a database's URL a password that the server does not ask for: one without a password trusts everybody.
+// withCanary adds the canary to a database URL without a password. A server that accepts such a URL ignores the password.
 func withCanary(t *testing.T, address string) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -114,8 +118,8 @@ func withCanary(t *testing.T, address string) string {
 	return u.String()
 }
 
-// secrets are the words of the spec that no output may hold. A short password, such as that of the machine's
-// own broker, may be a part of any word, so only its place in a URL counts.
+// secrets are the strings that no output may contain. A short password, such as that of the machine's
+// own broker, may be part of any word, so only its form in a URL counts.
 func (s childSpec) secrets() []string {
 	out := []string{canary}
 	for _, address := range []string{s.Database, s.Broker} {

@@ -1,13 +1,15 @@
+//go:build unix
+
 package faulttests_test
 
 import (
 	"testing"
 	"time"
 
-	"github.com/parley-go/parley/internal/faultproxy"
+	"github.com/parley-go/parley/internal/testenv/faultproxy"
 )
 
-// Whatever happens to its connection, a consumer comes back by itself, and what was in hand comes again without effect.
+// After any fault of its connection a consumer resubscribes, and redelivered messages have no second effect.
 func TestAConsumerWhoseConnectionIsStruckTwoHundredTimesLosesNothingAndRepeatsNoEffect(t *testing.T) {
 	needAll(t)
 	t.Parallel()
@@ -27,22 +29,22 @@ func TestAConsumerWhoseConnectionIsStruckTwoHundredTimesLosesNothingAndRepeatsNo
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the consumer gets on", func() bool { now, err := l.effected(); return err == nil && now > was })
+		eventually(t, "the consumer handles events", func() bool { now, err := l.effected(); return err == nil && now > was })
 		before := struck()
-		short := time.NewTimer(time.Duration(random.IntN(50)) * time.Millisecond) // how long the fault lasts
+		short := time.NewTimer(time.Duration(random.IntN(50)) * time.Millisecond) // the duration of the fault
 		switch n % 5 {
-		case 0: // it may not be connected yet
+		case 0: // retried, because it may not be connected yet
 			eventually(t, "a connection is cut", func() bool { return proxy.Cut() > 0 })
 		case 1:
-			eventually(t, "a connection is hung up", func() bool { return proxy.HangUp() > 0 })
+			eventually(t, "a connection is closed", func() bool { return proxy.HangUp() > 0 })
 		case 2:
 			proxy.CutAfter(int64(random.IntN(500))) // in mid-acknowledgement
 		case 3:
 			proxy.Blackhole()
 		default:
-			proxy.BlackholeToServer() // the broker gets no acknowledgement, and then none of them ever
+			proxy.BlackholeToServer() // the broker gets no ack of this connection any more
 		}
-		eventually(t, "the connection is struck", func() bool { return struck() > before })
+		eventually(t, "the fault reaches the connection", func() bool { return struck() > before })
 		<-short.C
 		if n%5 == 4 {
 			proxy.Cut()
@@ -51,7 +53,7 @@ func TestAConsumerWhoseConnectionIsStruckTwoHundredTimesLosesNothingAndRepeatsNo
 		if was, err = l.effected(); err != nil {
 			t.Fatal(err)
 		}
-		watch.until("the consumer goes on", l.effected, time.Now(), was)
+		watch.until("the consumer handles events again", l.effected, time.Now(), was)
 	}
 	stopLoad()
 	l.drained()
@@ -59,7 +61,7 @@ func TestAConsumerWhoseConnectionIsStruckTwoHundredTimesLosesNothingAndRepeatsNo
 	stop()
 	relay.stop()
 	if watch.longest > recoveryLimit {
-		t.Errorf("the consumer went on after %v, want %v at most", watch.longest, recoveryLimit)
+		t.Errorf("the consumer recovered after %v, want at most %v", watch.longest, recoveryLimit)
 	}
 	f := l.evidence().inEffect()
 	f.check(t, 0)

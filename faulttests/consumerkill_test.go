@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -17,13 +19,13 @@ func TestAConsumerKilledTwentyTimesAtEachPlaceLosesNothingAndRepeatsNoEffect(t *
 	random := chance(t)
 	s := l.child("consumer")
 	s.Fail, s.Park = 20, 50
-	places := []point{beforeHandler, afterRecord, afterEffect, afterEffectCommit, beforeAck, afterAck, afterHop, afterPark}
+	places := []point{beforeHandler, afterRecord, afterEffect, afterEffectCommit, beforeAck, afterAck, afterRetryQueue, afterPark}
 	const kills = 20
 	for range kills {
 		for _, at := range places {
 			s.Point, s.Pass = at, 1+random.IntN(20)
-			if at == afterHop || at == afterPark {
-				s.Pass = 1 // these take many messages each
+			if at == afterRetryQueue || at == afterPark {
+				s.Pass = 1 // the process handles many messages before each of these
 			}
 			spawn(t, s).diedAt(at)
 		}
@@ -43,8 +45,8 @@ func TestAConsumerKilledTwentyTimesAtEachPlaceLosesNothingAndRepeatsNoEffect(t *
 	counts.add(t, f.row(fmt.Sprintf("kill -9 of the consumer, %d times at each of %d places", kills, len(places)), kills*len(places)))
 }
 
-// The copy in the parked queue is confirmed, the ack is not sent: the message comes again and is parked again. It may
-// be there twice, but it must be there.
+// The copy in the parked queue is confirmed, but the ack is not sent: the message is redelivered and parked again. It may
+// be parked twice, but must be parked.
 func TestAConsumerKilledBetweenParkingAndAckLosesNothing(t *testing.T) {
 	needAll(t)
 	l := newLab(t, 1)
@@ -59,22 +61,22 @@ func TestAConsumerKilledBetweenParkingAndAckLosesNothing(t *testing.T) {
 	s.Point = ""
 	l.consumeAll(s)
 	parked, again := l.parkedNumbers()
-	if again == 0 || again > kills*8 { // one in each lane
-		t.Errorf("%d messages are parked more than once after %d deaths behind their parking", again, kills)
+	if again == 0 || again > kills*8 { // one per worker
+		t.Errorf("%d messages are parked more than once after %d kills between parking and ack", again, kills)
 	}
 	e := l.evidence()
 	for n := range parked {
 		if n%park != 0 || e.effects[n] != 0 {
 			t.Errorf("event %d is parked, and had %d effects", n, e.effects[n])
 		}
-		e.effects[n]++ // parked is as good as handled here
+		e.effects[n]++ // parking counts as handling here
 	}
 	f := e.inEffect()
 	f.check(t, 0)
 	counts.add(t, f.row("kill -9 of the consumer between parking and ack", kills))
 }
 
-// parkedNumbers reads the parked queue, and counts the messages that are there again.
+// parkedNumbers reads the parked queue, and counts the duplicates in it.
 func (l *lab) parkedNumbers() (parked map[int64]bool, again int) {
 	l.t.Helper()
 	parked = map[int64]bool{}

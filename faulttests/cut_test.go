@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -12,11 +14,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/parley-go/parley"
-	"github.com/parley-go/parley/internal/faultproxy"
+	"github.com/parley-go/parley/internal/testenv/faultproxy"
 	"github.com/parley-go/parley/rabbitmq"
 )
 
-// A window that is cut leaves messages whose outcome is unknown. They are sent again, in their order, so the
+// After a cut in mid-window the outcome of some messages is unknown. They are sent again in their order, so the
 // first arrivals stay in order.
 func TestABrokerConnectionThatIsCutInMidWindowLosesAndReordersNothing(t *testing.T) {
 	t.Parallel()
@@ -44,7 +46,7 @@ func TestABrokerConnectionThatIsCutInMidWindowLosesAndReordersNothing(t *testing
 		if err != nil {
 			t.Fatal(err)
 		}
-		watch.until("the relay goes on after a cut", l.moved, time.Now(), was)
+		watch.until("the relay sends events after a cut", l.moved, time.Now(), was)
 	}
 	stopLoad()
 	l.drained()
@@ -52,7 +54,7 @@ func TestABrokerConnectionThatIsCutInMidWindowLosesAndReordersNothing(t *testing
 	f := l.judged()
 	f.check(t, cuts*batch)
 	if relay.errs.Load() == 0 {
-		t.Error("the relay has not noticed any of it")
+		t.Error("the relay did not detect any cut")
 	}
 	r := f.row("cut of the broker connection in mid-window", proxy.Count(faultproxy.Cuts))
 	r.recovery = watch.longest
@@ -70,8 +72,8 @@ func TestABrokerConnectionThatIsCutAtAHundredAndFiftyPlacesLosesAndReordersNothi
 	cutAtBytes(t, 75)
 }
 
-// cutAtBytes cuts the relay's connection in rounds: once after any number of bytes, and then the next one, mostly in the
-// words that open it.
+// cutAtBytes cuts two connections of the relay in each round: the first after any number of bytes, the next one mostly during
+// the AMQP handshake.
 func cutAtBytes(t *testing.T, rounds int) {
 	t.Helper()
 	l := newLab(t, 2)
@@ -91,7 +93,7 @@ func cutAtBytes(t *testing.T, rounds int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		watch.until("the relay goes on after two cuts", l.moved, time.Now(), was)
+		watch.until("the relay sends events after two cuts", l.moved, time.Now(), was)
 	}
 	stopLoad()
 	l.drained()
@@ -103,8 +105,8 @@ func cutAtBytes(t *testing.T, rounds int) {
 	counts.add(t, r)
 }
 
-// The relay lives on, so it knows what the broker has accepted: it owes the database the deletion, and
-// publishes nothing twice.
+// The relay keeps running, so it knows which messages are confirmed but not yet deleted: it deletes them, and
+// publishes no message twice.
 func TestADatabaseConnectionThatIsCutInMidTransactionDoublesNothing(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)
@@ -116,14 +118,14 @@ func TestADatabaseConnectionThatIsCutInMidTransactionDoublesNothing(t *testing.T
 	const cuts = 30
 	for n := range cuts {
 		batches := relay.batches.Load()
-		eventually(t, "the relay works", func() bool { return relay.batches.Load() > batches })
+		eventually(t, "the relay sends a batch", func() bool { return relay.batches.Load() > batches })
 		proxy.CutAfter(int64(random.IntN(5000))) // within the next statements of a batch or between them
 		eventually(t, "the connection is cut", func() bool { return proxy.Count(faultproxy.Cuts) > n })
 		was, err := l.moved()
 		if err != nil {
 			t.Fatal(err)
 		}
-		watch.until("the relay goes on after a cut", l.moved, time.Now(), was)
+		watch.until("the relay sends events after a cut", l.moved, time.Now(), was)
 	}
 	stopLoad()
 	l.drained()
@@ -135,7 +137,7 @@ func TestADatabaseConnectionThatIsCutInMidTransactionDoublesNothing(t *testing.T
 	counts.add(t, r)
 }
 
-// commitCutter cuts the database connection when the server has got a batch's commit and before it has answered.
+// commitCutter cuts the database connection after the server has received a batch's commit and before it has replied.
 type commitCutter struct {
 	proxy  *faultproxy.Proxy
 	cuts   atomic.Int64
@@ -144,7 +146,7 @@ type commitCutter struct {
 	commits atomic.Int64
 }
 
-// answerDelay is longer than the way of a commit to the server and shorter than the way there and back.
+// answerDelay is longer than a commit takes to reach the server, and shorter than its round trip.
 const answerDelay = 20 * time.Millisecond
 
 // TraceBatchStart is called before several statements are sent: the relay deletes and commits in one round trip.
@@ -152,7 +154,7 @@ func (c *commitCutter) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pg
 	if !settles(data.Batch) {
 		return ctx
 	}
-	// Every third one: a relay that never gets a batch through waits longer and longer.
+	// Only every third batch: a relay that never settles a batch backs off longer and longer.
 	if c.commits.Add(1)%3 == 0 && !c.enough.Load() {
 		c.proxy.Latency(answerDelay)
 		time.AfterFunc(3*answerDelay/2, func() {
@@ -165,20 +167,20 @@ func (c *commitCutter) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pg
 	return ctx
 }
 
-// settles tells that statements delete what the relay has published, and commit.
+// settles reports whether the statements delete published records and commit.
 func settles(b *pgx.Batch) bool {
 	queries := b.QueuedQueries
 	deletes := slices.ContainsFunc(queries, func(q *pgx.QueuedQuery) bool { return strings.HasPrefix(q.SQL, "DELETE FROM parley_outbox") })
 	return deletes && queries[len(queries)-1].SQL == "COMMIT"
 }
 
-// TraceBatchQuery is called for each answer.
+// TraceBatchQuery is called for each reply.
 func (c *commitCutter) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
 
-// TraceBatchEnd is called when the server has answered, or nobody will.
+// TraceBatchEnd is called when the server has replied, or no reply will come.
 func (c *commitCutter) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
-// TraceQueryStart and TraceQueryEnd make this a tracer of single statements, too: a pool takes no other.
+// TraceQueryStart and TraceQueryEnd make this a tracer of single statements too, as a pool requires.
 func (c *commitCutter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
 	return ctx
 }
@@ -186,7 +188,7 @@ func (c *commitCutter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.T
 // TraceQueryEnd does nothing.
 func (c *commitCutter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// The server commits, but the answer is cut off: whether the rows are gone is unknown to the relay.
+// The server commits, but its reply is lost: the relay does not know whether the rows are deleted.
 func TestALostAnswerToCommitDoublesNothing(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)
@@ -195,7 +197,7 @@ func TestALostAnswerToCommitDoublesNothing(t *testing.T) {
 	relay := l.relayFrom(poolTo(t, database, watch), l.broker, nil)
 	stopLoad := l.load(500)
 	const cuts = 20
-	eventually(t, "the answers to 20 commits are lost", func() bool { return watch.cuts.Load() >= cuts })
+	eventually(t, "the replies to 20 commits are lost", func() bool { return watch.cuts.Load() >= cuts })
 	watch.enough.Store(true)
 	stopLoad()
 	l.drained()
@@ -205,8 +207,8 @@ func TestALostAnswerToCommitDoublesNothing(t *testing.T) {
 	counts.add(t, f.row("lost answer to the relay's commit", int(watch.cuts.Load())))
 }
 
-// The broker has the messages, but its confirm never comes. Silence for the confirm timeout ends
-// the session; what it left open is sent again.
+// The broker has the messages, but its confirm never arrives. After the confirm timeout the relay closes
+// the session and sends its unconfirmed messages again.
 func TestASwallowedConfirmCostsDuplicatesOnly(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 1)
@@ -221,7 +223,7 @@ func TestASwallowedConfirmCostsDuplicatesOnly(t *testing.T) {
 	felt := 0
 	for felt < times {
 		errs, swallowed := relay.errs.Load(), proxy.Count(faultproxy.Swallowed)
-		// All confirms from here on: a later one would cover the first.
+		// Swallow all confirms from here on, because a later one would cover the first.
 		proxy.SwallowConfirms(1 << 20)
 		l.produce(2 * batch)
 		eventually(t, "a confirm is swallowed", func() bool { return proxy.Count(faultproxy.Swallowed) > swallowed })
@@ -230,18 +232,18 @@ func TestASwallowedConfirmCostsDuplicatesOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the relay gives the session up", func() bool { return relay.errs.Load() > errs })
+		eventually(t, "the relay closes the session", func() bool { return relay.errs.Load() > errs })
 		felt++
 		proxy.Heal()
-		watch.until("the relay goes on", l.moved, begin, was)
+		watch.until("the relay sends events again", l.moved, begin, was)
 	}
 	l.drained()
 	relay.stop()
 	f := l.judged()
 	if len(f.doubled) == 0 {
-		t.Error("nothing came twice: the messages of the swallowed confirms were not sent again")
+		t.Error("no message arrived twice: the messages of the swallowed confirms were not sent again")
 	}
-	// While all confirms are swallowed, each session repeats its batch: the relay tries again until it is healed.
+	// While all confirms are swallowed, each session repeats its batch: the relay retries until Heal.
 	f.check(t, times*batch*8)
 	r := f.row("swallowed confirms", felt)
 	r.recovery = watch.longest

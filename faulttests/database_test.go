@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -18,11 +20,12 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/postgres"
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/settings"
 )
 
-// ledgerSchema is written beside the outbox. The ledger belongs to the producer's transactions;
-// undone is written outside of them, about those that roll back. Neither effects nor replies
-// have a unique key: a second effect must show. NOW is the type of a time, and the database's clock.
+// ledgerSchema creates the tables of the tests. The producer's transactions write the ledger;
+// undone is written outside of them, for the transactions that roll back. Neither effects nor replies
+// have a unique key, so that a second effect is visible. NOW stands for a time column with the database's clock as default.
 const ledgerSchema = `
 CREATE TABLE ledger (number bigint PRIMARY KEY, exchange text NOT NULL, event_id bigint NOT NULL, fate text NOT NULL, at NOW);
 CREATE TABLE undone (number bigint PRIMARY KEY, exchange text NOT NULL);
@@ -30,7 +33,7 @@ CREATE TABLE effects (number bigint NOT NULL, process int NOT NULL, at NOW);
 CREATE INDEX effects_number ON effects (number);
 CREATE TABLE replies (number bigint NOT NULL, answer text NOT NULL)`
 
-// clocks are what NOW stands for.
+// clocks are the replacements of NOW.
 var clocks = map[string]string{
 	"postgres": "timestamptz NOT NULL DEFAULT clock_timestamp()",
 	"mysql":    "datetime(6) NOT NULL DEFAULT current_timestamp(6)",
@@ -54,13 +57,13 @@ func newSQLiteLab(t *testing.T, exchanges int) *lab {
 	return newLabOn(t, "sqlite:"+filepath.Join(t.TempDir(), "lab.db"), testenv.RabbitMQ(t), exchanges)
 }
 
-// A transaction is one of whatever database the lab has.
+// A transaction is a transaction of any of the lab's databases.
 type transaction struct {
 	outbox  *parley.TxOutbox
 	execute func(ctx context.Context, statement string) error
 }
 
-// open opens the lab's database and makes the tables.
+// open opens the lab's database and creates the tables.
 func (l *lab) open() {
 	l.t.Helper()
 	scheme, _, _ := strings.Cut(l.database, ":")
@@ -104,16 +107,16 @@ func (l *lab) openPostgres() {
 	}
 }
 
-// openService opens a database on database/sql.
+// openService opens a database through database/sql.
 func (l *lab) openService() {
 	l.t.Helper()
-	settings, err := service.Load(&service.LoadOptions{Environ: []string{"PARLEY_APP_ID=faults", "PARLEY_DATABASE_URL=" + l.database}})
+	loaded, err := settings.Load(&settings.LoadOptions{Environ: []string{"PARLEY_APP_ID=faults", "PARLEY_DATABASE_URL=" + l.database}})
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	s, err := service.Open(settings, &service.Config{Logger: quiet})
+	s, err := service.Open(loaded, &service.Config{Logger: quiet})
 	if err == nil {
-		l.t.Cleanup(func() { _ = s.Close(context.Background()) }) // a private server may be gone
+		l.t.Cleanup(func() { _ = s.Close(context.Background()) }) // a private server may have stopped
 		err = s.Migrate(l.t.Context())
 	}
 	if err != nil {
@@ -131,8 +134,8 @@ func (l *lab) openService() {
 	}
 }
 
-// ledgerLines writes events into the ledger. Statements have no parameters here, as each database writes those in
-// another way.
+// ledgerLines returns a statement that writes events into the ledger. It has no parameters, because their syntax differs
+// between databases.
 func ledgerLines(exchange string, numbers, ids []int64) string {
 	lines := make([]string, len(numbers))
 	for i := range lines {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -14,7 +16,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// expiryForms are how senders write a time: the Python library leaves out the fraction at a whole second.
+// expiryForms are the formats of senders for a time: the Python library omits the fraction at a whole second.
 var expiryForms = []string{
 	"2006-01-02T15:04:05Z", "2006-01-02T15:04:05.000Z", "2006-01-02T15:04:05.000000Z", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z07:00",
 }
@@ -22,7 +24,7 @@ var expiryForms = []string{
 // errand is the name of the command.
 const errand = "run"
 
-// A limited message is one with an expiry. The times are by the receiver's clock: before the expiry was looked at, and after.
+// A limited message has an expiry. The times are by the receiver's clock: before and after it checked the expiry.
 type limited struct {
 	expires         time.Time
 	started, ended  time.Time
@@ -65,7 +67,7 @@ func (a *almanac) hooks() parley.ConsumerHooks {
 	}
 }
 
-// settled counts the messages that were run and those that had expired.
+// settled counts the messages that were handled and those that had expired.
 func (a *almanac) settled() (handled, lapsed int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -75,8 +77,8 @@ func (a *almanac) settled() (handled, lapsed int) {
 	return handled, lapsed
 }
 
-// Whoever gives a command a time limit does so by a clock of its own. The receiver goes by the limit and its own clock, and
-// is a second generous: of what waited while it was down it runs nothing late, and counts what it leaves out.
+// The sender sets the expiry of a command by its own clock. The receiver compares the expiry with its clock and tolerates one
+// second. After it was down it handles no expired message, and counts the ones that it skips.
 func TestWhatExpiredWhileItsConsumerWasDownIsCountedAndNotRunWhateverTheSendersClockSaid(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2) // the service, and the address of replies
@@ -88,31 +90,31 @@ func TestWhatExpiredWhileItsConsumerWasDownIsCountedAndNotRunWhateverTheSendersC
 		}
 	}
 	total := len(a.messages)
-	eventually(t, "what was valid for a second has expired", func() bool { return time.Since(now) > time.Second+parley.ExpirySkew })
+	eventually(t, "the messages that were valid for a second have expired", func() bool { return time.Since(now) > time.Second+parley.ExpirySkew })
 	stop := l.runErrands(a)
-	eventually(t, "everything is settled", func() bool { handled, lapsed := a.settled(); return handled+lapsed >= total })
+	eventually(t, "all messages are settled", func() bool { handled, lapsed := a.settled(); return handled+lapsed >= total })
 	stop()
 	handled, lapsed := a.settled()
 	if handled+lapsed != total {
-		t.Errorf("%d messages were run and %d left out, of %d", handled, lapsed, total)
+		t.Errorf("%d messages were handled and %d skipped, of %d", handled, lapsed, total)
 	}
 	e := l.evidence()
 	for number, m := range a.messages {
 		end := m.expires.Add(parley.ExpirySkew)
 		switch {
 		case m.handled > 0 && m.started.After(end):
-			t.Errorf("message %d was run %v late", number, m.started.Sub(end))
+			t.Errorf("message %d was handled %v late", number, m.started.Sub(end))
 		case m.handled == 0 && m.ended.Before(end):
-			t.Errorf("message %d was left out %v early", number, end.Sub(m.ended))
+			t.Errorf("message %d was skipped %v early", number, end.Sub(m.ended))
 		case m.handled > 0:
 			e.ledger = append(e.ledger, entry{number: number, fate: committed})
 		}
 	}
-	if want := total / 3; handled < want || lapsed < want { // valid for a minute, and for a second by a clock that is no fast one
-		t.Errorf("%d messages were run and %d left out, want at least %d of each", handled, lapsed, want)
+	if want := total / 3; handled < want || lapsed < want { // valid for a minute, and for a second by a clock that is not fast
+		t.Errorf("%d messages were handled and %d skipped, want at least %d of each", handled, lapsed, want)
 	}
 	if replies := l.count("parley_outbox"); replies != e.calls(a) {
-		t.Errorf("there are %d replies to the %d calls that were run", replies, e.calls(a))
+		t.Errorf("there are %d replies to the %d handled calls", replies, e.calls(a))
 	}
 	e.left = 0 // those replies
 	f := e.inEffect()
@@ -130,7 +132,7 @@ func (e evidence) calls(a *almanac) (n int) {
 	return n
 }
 
-// publishLimited publishes commands and calls that expire at a time, which they write in every form.
+// publishLimited publishes commands and calls with an expiry, in every format.
 func (l *lab) publishLimited(a *almanac, at time.Time) {
 	l.t.Helper()
 	err := l.onBroker(func(ch *amqp.Channel) error {
@@ -167,7 +169,7 @@ func (l *lab) publishLimited(a *almanac, at time.Time) {
 	}
 }
 
-// runErrands runs a consumer that takes commands and calls.
+// runErrands runs a consumer for commands and calls.
 func (l *lab) runErrands(a *almanac) (stop func()) {
 	l.t.Helper()
 	inbox, err := parley.NewInbox[pgx.Tx](l.store, &parley.InboxConfig{Consumer: l.queue})
@@ -186,7 +188,7 @@ func (l *lab) runErrands(a *almanac) (stop func()) {
 	parley.OnCall(r, inbox, l.outbox, asked, func(ctx context.Context, tx pgx.Tx, c parley.Call[question]) (answer, error) {
 		return answer{"done"}, leave(ctx, tx, c.Data.Number)
 	})
-	c, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{Queue: l.queue, Lanes: 4, Logger: quiet, Hooks: a.hooks(), Retry: parley.NoRetry})
+	c, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{Queue: l.queue, Concurrency: 4, Logger: quiet, Hooks: a.hooks(), Retry: parley.NoRetry})
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -7,22 +9,22 @@ import (
 	"time"
 )
 
-// The transaction of a relay that is frozen ends with the server's patience for it, 15 seconds; with it go
-// the lock and the rows, and what the frozen one deletes later is refused.
-func TestAFrozenRelayIsSucceededAndDoesNoHarmWhenItWakes(t *testing.T) {
+// The server ends the idle transaction of a frozen relay after 15 s, and thereby releases the
+// lock and the rows. A later deletion by the frozen relay fails.
+func TestAFrozenRelayIsReplacedAndDoesNoHarmWhenItResumes(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)
 	l.freezeRelay("SIGSTOP of the active relay past its transaction's end, SIGCONT", afterPublish, endedIdle)
 }
 
-func TestARelayThatIsFrozenBeforeItPublishesIsSucceeded(t *testing.T) {
+func TestARelayThatIsFrozenBeforeItPublishesIsReplacedByAStandby(t *testing.T) {
 	needAll(t)
 	t.Parallel()
 	l := newLab(t, 2)
 	l.freezeRelay("SIGSTOP of the active relay before it publishes, SIGCONT", beforePublish, endedIdle)
 }
 
-func TestARelayThatIsFrozenInMidPublicationIsSucceeded(t *testing.T) {
+func TestARelayThatIsFrozenInMidPublicationIsReplacedByAStandby(t *testing.T) {
 	needAll(t)
 	t.Parallel()
 	l := newLab(t, 2)
@@ -30,27 +32,27 @@ func TestARelayThatIsFrozenInMidPublicationIsSucceeded(t *testing.T) {
 }
 
 // MariaDB ends the session by its wait_timeout.
-func TestARelayThatIsFrozenOverMariaDBIsSucceeded(t *testing.T) {
+func TestARelayThatIsFrozenOverMariaDBIsReplacedByAStandby(t *testing.T) {
 	needAll(t)
 	t.Parallel()
 	l := newMariaDBLab(t, 2)
 	l.freezeRelay("SIGSTOP of the active relay past its session's end, SIGCONT, over MariaDB", afterPublish, "invalid connection")
 }
 
-// On SQLite a relay holds a lease in place of a transaction. It deletes what the broker has taken although its lease has
-// run out: a successor has sent it again meanwhile, and has deleted it.
-func TestARelayThatIsFrozenOverSQLiteIsSucceeded(t *testing.T) {
+// On SQLite a relay holds a lease in place of a transaction. After its lease has ended it still deletes what the broker
+// accepted. The standby has sent and deleted these records meanwhile.
+func TestARelayThatIsFrozenOverSQLiteIsReplacedByAStandby(t *testing.T) {
 	needAll(t)
 	t.Parallel()
 	l := newSQLiteLab(t, 2)
-	l.freezeRelay("SIGSTOP of the active relay past its lease, SIGCONT, over SQLite", afterPublish, "somebody else deleted records")
+	l.freezeRelay("SIGSTOP of the active relay past its lease, SIGCONT, over SQLite", afterPublish, "deleted or changed by another process")
 }
 
-// endedIdle is how PostgreSQL refuses what comes too late.
+// endedIdle is the error of PostgreSQL for a statement after the timeout.
 const endedIdle = "terminating connection due to idle-in-transaction timeout"
 
-// freezeRelay freezes the active relay in its second batch until a successor has taken over and moved everything.
-// When it wakes, the database refuses it with these words.
+// freezeRelay freezes the active relay in its second batch until a standby has taken over and sent all events.
+// After it resumes, its statement fails with the text refusal.
 func (l *lab) freezeRelay(name string, at point, refusal string) {
 	l.t.Helper()
 	l.produce(500)
@@ -58,7 +60,7 @@ func (l *lab) freezeRelay(name string, at point, refusal string) {
 	s := l.child("relay")
 	s.Batch, s.Point, s.Pass, s.Freeze = batch, at, 2, true
 	if at == midPublish {
-		s.Pass = 4 // two pieces for each batch
+		s.Pass = 4 // two windows per batch
 	}
 	frozen := spawn(l.t, s)
 	eventually(l.t, "the relay is frozen", frozen.frozen)
@@ -69,14 +71,14 @@ func (l *lab) freezeRelay(name string, at point, refusal string) {
 	}
 	successor := spawn(l.t, l.child("relay"))
 	watch := stopwatch{t: l.t}
-	watch.until("a successor takes over", l.moved, begin, was)
+	watch.until("a standby takes over", l.moved, begin, was)
 	if watch.longest > 20*time.Second {
-		l.t.Errorf("the successor took over after %v, want at most 17 s and some patience with the machine", watch.longest)
+		l.t.Errorf("the standby took over after %v, want at most 17 s plus a margin for a slow machine", watch.longest)
 	}
 	l.produce(200)
 	l.drained()
 	frozen.signal(syscall.SIGCONT)
-	eventually(l.t, "what the frozen relay does late is refused", func() bool { return strings.Contains(frozen.words(), refusal) })
+	eventually(l.t, "the late statement of the frozen relay fails", func() bool { return strings.Contains(frozen.words(), refusal) })
 	l.produce(500)
 	l.drained()
 	frozen.stop()
@@ -84,7 +86,7 @@ func (l *lab) freezeRelay(name string, at point, refusal string) {
 	f := l.judged()
 	f.check(l.t, batch)
 	if len(f.doubled) == 0 && at != beforePublish {
-		l.t.Error("no event came twice: the relay was not frozen with messages on their way")
+		l.t.Error("no event arrived twice, so the relay was not frozen with messages in flight")
 	}
 	r := f.row(name, 1)
 	r.recovery = watch.longest

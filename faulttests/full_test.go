@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -12,7 +14,7 @@ import (
 	"github.com/parley-go/parley/rabbitmq"
 )
 
-// RabbitMQ rejects a message if one of its queues is full, and puts it into the others all the same: each try makes a copy.
+// RabbitMQ rejects a message if one of its queues is full, but still puts it into the others, so each attempt makes a copy.
 func TestAFullQueueHoldsUpItsExchangeOnlyAndIsTriedSeldom(t *testing.T) {
 	needAll(t)
 	t.Parallel()
@@ -44,19 +46,19 @@ func TestAFullQueueHoldsUpItsExchangeOnlyAndIsTriedSeldom(t *testing.T) {
 	begin := time.Now()
 	stopLoad := l.load(200)
 	for n := range int64(3) {
-		eventually(t, "the full queue rejects once more", func() bool { return steps.Load() > n })
+		eventually(t, "the full queue rejects another message", func() bool { return steps.Load() > n })
 		before := l.passed(l.exchanges[1])
-		within(t, recoveryLimit, "the other exchange goes on", func() bool { return l.passed(l.exchanges[1]) > before+20 })
+		within(t, recoveryLimit, "events of the other exchange arrive", func() bool { return l.passed(l.exchanges[1]) > before+20 })
 	}
 	stopLoad()
 	waited := time.Since(begin)
 	if n := l.passed(l.exchanges[0]); n > room {
-		t.Errorf("%d events of the full queue's exchange are done with, but it has room for %d", n, room)
+		t.Errorf("%d events of the full queue's exchange were deleted from the outbox, but the queue has room for %d", n, room)
 	}
 	rejected := steps.Load()
-	// Pauses are at random below 1, 2, 4 s and so on, but never near 0.
+	// Pauses are random up to 1, 2, 4 s and so on, but never near 0.
 	if most := int64(5 + waited/time.Second); rejected > most {
-		t.Errorf("a full queue was tried %d times in %v, want %d at most", rejected, waited, most)
+		t.Errorf("the relay published to a full queue %d times in %v, want at most %d", rejected, waited, most)
 	}
 	took := l.emptied(full)
 	relay.stop()
@@ -68,7 +70,7 @@ func TestAFullQueueHoldsUpItsExchangeOnlyAndIsTriedSeldom(t *testing.T) {
 	}
 	for number, n := range copies {
 		if n > 1+steps.Load() {
-			t.Errorf("%d copies of event %d are in the healthy queue, want one and one for each of %d rejections at most", n, number, steps.Load())
+			t.Errorf("%d copies of event %d are in the healthy queue, want at most one and one for each of %d rejections", n, number, steps.Load())
 			break
 		}
 	}
@@ -79,7 +81,7 @@ func TestAFullQueueHoldsUpItsExchangeOnlyAndIsTriedSeldom(t *testing.T) {
 	counts.add(t, r)
 }
 
-// emptied takes everything out of a queue until the outbox is empty, and returns how long that took.
+// emptied consumes a queue until the outbox is empty, and returns how long that took.
 func (l *lab) emptied(queue string) (took time.Duration) {
 	l.t.Helper()
 	err := l.onBroker(func(ch *amqp.Channel) error {

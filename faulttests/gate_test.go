@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -14,7 +16,7 @@ import (
 	"github.com/parley-go/parley/rabbitmq"
 )
 
-// A commitGate stops a relay when the broker has accepted a batch and before its deletion is sent.
+// A commitGate stops a relay after the broker accepted a batch and before the deletion is sent.
 type commitGate struct {
 	commitCutter
 	armed   atomic.Bool
@@ -35,20 +37,20 @@ func (g *commitGate) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.
 	return ctx
 }
 
-// at does something while the relay is stopped.
+// at calls a function while the relay is stopped.
 func (g *commitGate) at(t *testing.T, do func()) {
 	t.Helper()
 	g.armed.Store(true)
 	select {
 	case <-g.reached:
 	case <-time.After(patience):
-		t.Fatal("the relay settles nothing")
+		t.Fatal("the relay settles no batch")
 	}
 	defer func() { g.open <- struct{}{} }()
 	do()
 }
 
-// The relay lives on and keeps the ids of what was accepted: it deletes them before it publishes anything else.
+// The relay keeps the ids of the accepted records: it deletes these before it publishes other records.
 func TestADatabaseThatDiesAfterTheConfirmsAndBeforeTheDeletionDoublesNothing(t *testing.T) {
 	needAll(t)
 	t.Parallel()
@@ -67,14 +69,14 @@ func TestADatabaseThatDiesAfterTheConfirmsAndBeforeTheDeletionDoublesNothing(t *
 			if moved, err = l.moved(); err != nil {
 				t.Fatal(err)
 			}
-			s.signal(syscall.SIGQUIT) // ends the sessions too: none of them commits any more
+			s.signal(syscall.SIGQUIT) // ends the sessions too, so none of them commits
 		})
 		if n, err := l.ready(l.queue); err != nil || n <= moved-saved {
-			t.Errorf("%d messages are in the queue, %d events were deleted before (%v): no deletion was prevented", n, moved, err)
+			t.Errorf("%d messages are in the queue and %d events were deleted before (%v), so no deletion was prevented", n, moved, err)
 		}
 		pass(5 * time.Second)
 		s.start()
-		watch.until("the relay goes on", l.moved, s.opened, moved)
+		watch.until("the relay sends events again", l.moved, s.opened, moved)
 	}
 	stopLoad()
 	l.drained()
@@ -82,15 +84,15 @@ func TestADatabaseThatDiesAfterTheConfirmsAndBeforeTheDeletionDoublesNothing(t *
 	f := l.judged()
 	f.check(t, 0)
 	if relay.errs.Load() < deaths {
-		t.Errorf("the relay has noticed %d errors in %d deaths of its database", relay.errs.Load(), deaths)
+		t.Errorf("the relay detected %d errors in %d crashes of its database", relay.errs.Load(), deaths)
 	}
 	r := f.row("the database dies after the confirms, before the deletion", deaths)
 	r.recovery = watch.longest
 	counts.add(t, r)
 }
 
-// A relay that has lost its database holds the lock until the server ends its idle transaction.
-func TestARelayThatIsCutOffFromItsDatabaseOnlyIsSucceeded(t *testing.T) {
+// A relay that is cut off from its database holds the lock until the server ends its idle transaction.
+func TestARelayThatIsCutOffFromItsDatabaseOnlyIsReplacedByAStandby(t *testing.T) {
 	needAll(t)
 	t.Parallel()
 	l := newLab(t, 2)
@@ -112,7 +114,7 @@ func TestARelayThatIsCutOffFromItsDatabaseOnlyIsSucceeded(t *testing.T) {
 	}
 	proxy.Heal()
 	errs := first.errs.Load()
-	eventually(t, "the first relay hears that its transaction has ended", func() bool { return first.errs.Load() > errs })
+	eventually(t, "the first relay gets an error because its transaction was ended", func() bool { return first.errs.Load() > errs })
 	stopLoad()
 	l.drained()
 	first.stop()
@@ -120,15 +122,15 @@ func TestARelayThatIsCutOffFromItsDatabaseOnlyIsSucceeded(t *testing.T) {
 	f := l.judged()
 	f.check(t, 200)
 	if len(f.doubled) == 0 {
-		t.Error("nothing came twice: the first relay had published nothing that it could not delete")
+		t.Error("no event arrived twice, so the first relay published no record that it could not delete")
 	}
 	r := f.row("the active relay is cut off from its database only", 1)
 	r.recovery = watch.longest
 	counts.add(t, r)
 }
 
-// A relay that has lost its broker gives its records back after the hold limit, so the one that stands by goes on with them.
-func TestARelayThatIsCutOffFromItsBrokerOnlyIsSucceededAndGoesOnLater(t *testing.T) {
+// A relay that is cut off from its broker releases its records after the hold limit, and the standby sends them.
+func TestARelayThatIsCutOffFromItsBrokerOnlyIsReplacedAndWorksAgainLater(t *testing.T) {
 	needAll(t)
 	t.Parallel()
 	l := newLab(t, 2)
@@ -136,7 +138,7 @@ func TestARelayThatIsCutOffFromItsBrokerOnlyIsSucceededAndGoesOnLater(t *testing
 	short := func(_ *parley.RelayConfig, c *rabbitmq.Config) { c.ConfirmTimeout = 10 * time.Second }
 	first := l.relay(l.database, broker, short)
 	stopLoad := l.load(200)
-	eventually(t, "the first relay works", func() bool { return first.accepted.Load() > 100 })
+	eventually(t, "the first relay sends events", func() bool { return first.accepted.Load() > 100 })
 	proxy.Blackhole()
 	begin := time.Now()
 	was, err := l.moved()
@@ -145,16 +147,16 @@ func TestARelayThatIsCutOffFromItsBrokerOnlyIsSucceededAndGoesOnLater(t *testing
 	}
 	second := l.relay(l.database, l.broker, nil)
 	watch := stopwatch{t: t}
-	// What had its confirm before counts too: a second's worth of the load is more than that.
+	// Records that were confirmed before count too. The 200 events, a second of the load, are more than these.
 	watch.until("the standby takes over", l.moved, begin, was+200)
 	if second.accepted.Load() == 0 || watch.longest > 15*time.Second {
-		t.Errorf("the standby moved %d events and took over after %v, want at most 5 s and some patience", second.accepted.Load(), watch.longest)
+		t.Errorf("the standby sent %d events and took over after %v, want at most 5 s plus a margin", second.accepted.Load(), watch.longest)
 	}
 	eventually(t, "the first relay waits for its broker", func() bool { return first.state() == parley.RelayWaitsBroker })
 	proxy.Heal()
 	second.stop()
 	accepted := first.accepted.Load()
-	eventually(t, "the first relay goes on", func() bool { return first.accepted.Load() > accepted })
+	eventually(t, "the first relay sends events again", func() bool { return first.accepted.Load() > accepted })
 	stopLoad()
 	l.drained()
 	first.stop()

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -14,7 +16,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// The copy that waits for the first one's transaction must go on when that rolls back, and only then.
+// The copy that waits for the first one's transaction must be handled if that rolls back, and only then.
 func TestADuplicateThatComesAfterARollbackHasTheEffect(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 1)
@@ -25,7 +27,7 @@ func TestADuplicateThatComesAfterARollbackHasTheEffect(t *testing.T) {
 		if err := leaveEffect(ctx, tx, e); err != nil {
 			return err
 		}
-		// Every third event fails in whichever copy comes first.
+		// The first copy of every third event fails.
 		if _, again := tried.LoadOrStore(e.Payload.Number, true); e.Payload.Number%3 == 0 && !again {
 			return errPlanned
 		}
@@ -34,13 +36,13 @@ func TestADuplicateThatComesAfterARollbackHasTheEffect(t *testing.T) {
 	f := l.evidence().inEffect()
 	f.check(t, 0)
 	if want := int64(2 * f.events); out.duplicate.Load() != want {
-		t.Errorf("%d copies were taken for duplicates, want %d", out.duplicate.Load(), want)
+		t.Errorf("%d copies were treated as duplicates, want %d", out.duplicate.Load(), want)
 	}
 	counts.add(t, f.row("rollbacks of the first of 3 copies", int(out.retried.Load())))
 }
 
-// Messages of the Python library have no id of their own: what tells them apart is whose event it is, its number and
-// its time.
+// Messages of the Python library have no message id. Service, aggregate, event id and time distinguish
+// them.
 func TestEventsOfOneIDButOfAnotherTimeOrServiceAreNotTakenForDuplicates(t *testing.T) {
 	l := newLab(t, 1)
 	const ids, copies = 40, 3
@@ -83,13 +85,13 @@ func TestEventsOfOneIDButOfAnotherTimeOrServiceAreNotTakenForDuplicates(t *testi
 	f := l.evidence().inEffect()
 	f.check(t, 0)
 	if want := int64((copies - 1) * len(numbers)); out.duplicate.Load() != want {
-		t.Errorf("%d copies were taken for duplicates, want %d", out.duplicate.Load(), want)
+		t.Errorf("%d copies were treated as duplicates, want %d", out.duplicate.Load(), want)
 	}
 	counts.add(t, f.row("events of one id, but of another time or service", ids*(len(variants)-1)))
 }
 
-// Old identities go in small steps: a delivery must not wait for a long DELETE, and what is still within the retention
-// must be known.
+// Old identities are swept in small steps: a delivery must not wait for a long DELETE, and identities within the retention
+// must be kept.
 func TestASweepOfTheInboxUnderLoadHoldsUpNothingAndForgetsNothingTooEarly(t *testing.T) {
 	needAll(t)
 	t.Parallel()
@@ -110,27 +112,27 @@ SELECT $1, 'id:old-' || n, clock_timestamp() - interval '1 day' FROM generate_se
 	stopSweeping := start(t, "inbox", inbox)
 	out := l.settleAll(l.store, 3*l.count("ledger"), leaveEffect)
 	swept := old - l.count("parley_inbox WHERE identity LIKE 'id:old-%'")
-	eventually(t, "all old identities are gone", func() bool { return l.count("parley_inbox WHERE identity LIKE 'id:old-%'") == 0 })
+	eventually(t, "all old identities are deleted", func() bool { return l.count("parley_inbox WHERE identity LIKE 'id:old-%'") == 0 })
 	stopSweeping()
 	stopWatching()
 	f := l.evidence().inEffect()
 	f.check(t, 0)
 	if n := l.count("parley_inbox"); n != f.events || out.duplicate.Load() != int64(2*f.events) {
-		t.Errorf("%d identities are left, and %d copies were taken for duplicates, want %d and %d", n, out.duplicate.Load(), f.events, 2*f.events)
+		t.Errorf("%d identities remain and %d copies were treated as duplicates, want %d and %d", n, out.duplicate.Load(), f.events, 2*f.events)
 	}
-	t.Logf("%d identities were swept under load; the longest wait for a lock was %v, seen in %d looks", swept, locks.longest(), locks.looks.Load())
+	t.Logf("%d identities were swept under load; the longest wait for a lock was %v, seen in %d polls", swept, locks.longest(), locks.looks.Load())
 	if locks.longest() > time.Second || locks.looks.Load() == 0 {
-		t.Errorf("a statement has waited %v for a lock, want at most a second", locks.longest())
+		t.Errorf("a statement waited %v for a lock, want at most a second", locks.longest())
 	}
 	counts.add(t, f.row("sweep of old identities under load", swept))
 }
 
-// A lockWatch is how long a statement was seen to wait for a lock.
+// A lockWatch records the longest time that a statement waited for a lock.
 type lockWatch struct{ nanoseconds, looks atomic.Int64 }
 
 func (w *lockWatch) longest() time.Duration { return time.Duration(w.nanoseconds.Load()) }
 
-// watchLocks looks at the lab's database until stop is called.
+// watchLocks polls the lab's database until stop is called.
 func (l *lab) watchLocks() (w *lockWatch, stop func()) {
 	l.t.Helper()
 	w = &lockWatch{}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -13,14 +15,14 @@ func TestARelayKilledTwentyTimesInMidBatchOverMariaDBLosesNothing(t *testing.T) 
 	newMariaDBLab(t, 2).killRelays("kill -9 of the relay in mid-batch, over MariaDB", 1000, func() {})
 }
 
-// On SQLite nobody ends the lease of a dead relay but time, 15 s of it. Here time is made to pass.
+// On SQLite the lease of a dead relay ends only by time, after 15 s. The test ends it by an UPDATE.
 func TestARelayKilledTwentyTimesInMidBatchOverSQLiteLosesNothing(t *testing.T) {
 	needAll(t)
 	l := newSQLiteLab(t, 2)
 	l.killRelays("kill -9 of the relay in mid-batch, over SQLite", 200, l.endLeases)
 }
 
-// endLeases lets the leases of SQLite's relays run out.
+// endLeases ends the leases of SQLite's relays.
 func (l *lab) endLeases() {
 	l.t.Helper()
 	for _, q := range []string{"UPDATE parley_lease SET until = 0", "UPDATE parley_held SET until = 0"} {
@@ -30,11 +32,11 @@ func (l *lab) endLeases() {
 	}
 }
 
-// killRelays kills one relay after another, under load, at five places of a batch. bury is called after each death.
+// killRelays kills one relay after another under load, at five failpoints of a batch. bury is called after each kill.
 func (l *lab) killRelays(name string, rate int, bury func()) {
 	l.t.Helper()
 	const batch = 100
-	l.produce(3000) // so that there is a whole batch at any time
+	l.produce(3000) // so that a full batch is due at any time
 	stopLoad := l.load(rate)
 	places := []point{midPublish, afterPublish, afterDelete, beforePublish, afterCommit}
 	watch := stopwatch{t: l.t}
@@ -52,7 +54,7 @@ func (l *lab) killRelays(name string, rate int, bury func()) {
 	}
 	last := time.Now()
 	successor := spawn(l.t, l.child("relay"))
-	watch.until("the next relay moves events", l.moved, last, was)
+	watch.until("the next relay sends events", l.moved, last, was)
 	stopLoad()
 	l.drained()
 	successor.stop()
@@ -63,11 +65,11 @@ func (l *lab) killRelays(name string, rate int, bury func()) {
 	counts.add(l.t, r)
 }
 
-// Only what was on its way when the relay died is sent again: nothing before the first byte, nothing after the commit.
+// Only messages that were in flight when the relay died are sent again: none before the first byte, none after the commit.
 func TestARelayKilledAtAnyPlaceOfABatchRepeatsWhatWasOnItsWayAtMost(t *testing.T) {
 	needAll(t)
 	const batch, kills = 50, 10
-	whole := []string{"PARLEY_BROKER_WINDOW=1000"} // the batch is sent in one piece
+	whole := []string{"PARLEY_BROKER_WINDOW=1000"} // the batch fits in one window
 	for _, place := range []struct {
 		name     string
 		at       point
@@ -80,12 +82,12 @@ func TestARelayKilledAtAnyPlaceOfABatchRepeatsWhatWasOnItsWayAtMost(t *testing.T
 		{"all of it sent", midPublish, 1, whole, batch},
 		{"half of it confirmed", midConfirm, batch / 2, whole, batch},
 		{"all of it confirmed", afterPublish, 1, nil, batch},
-		// The deletion and its commit are one round trip here; MariaDB and SQLite have a place between them.
+		// PostgreSQL deletes and commits in one round trip; MariaDB and SQLite have a failpoint between them.
 		{"before the commit", afterDelete, 1, nil, batch},
 		{"after the commit", afterCommit, 1, nil, 0},
 	} {
 		t.Run(place.name, func(t *testing.T) {
-			l := newLab(t, 1) // the question for a second exchange would send the first piece
+			l := newLab(t, 1) // the declaration of a second exchange would flush the first half
 			l.produce(2 * batch * kills)
 			s := l.child("relay")
 			s.Batch, s.Point, s.Pass, s.Settings = batch, place.at, place.pass, place.settings
@@ -98,7 +100,7 @@ func TestARelayKilledAtAnyPlaceOfABatchRepeatsWhatWasOnItsWayAtMost(t *testing.T
 			f := l.judged()
 			f.check(t, kills*place.repeats)
 			if place.repeats > 0 && len(f.doubled) == 0 {
-				t.Error("nothing came twice: the relay did not die there")
+				t.Error("no event arrived twice, so the relay did not die at this failpoint")
 			}
 			counts.add(t, f.row("kill -9 of the relay, its batch "+place.name, kills))
 		})

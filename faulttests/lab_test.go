@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -17,29 +19,29 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/parley-go/parley"
-	"github.com/parley-go/parley/internal/faultproxy"
 	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/internal/testenv/faultproxy"
 	"github.com/parley-go/parley/postgres"
 	"github.com/parley-go/parley/service"
 )
 
-// patience is how long anything may take; a machine that is shared by many is slow.
+// patience bounds every wait. It is long, because a shared machine may be slow.
 const patience = 90 * time.Second
 
-// A lab is a database, a queue with some exchanges, and the ledger. It looks at both past all
-// proxies, and at the broker without parley's own driver.
+// A lab is a database, a queue with some exchanges, and the ledger. It accesses both servers without
+// proxies, and the broker without parley's driver.
 type lab struct {
 	t        *testing.T
 	database string // URLs
 	broker   string
-	// db is the database, whichever it is; inTx commits what fn does, or rolls it back if it fails.
+	// db is the database of any kind; inTx commits the writes of fn, or rolls them back if fn fails.
 	db   *sql.DB
 	inTx func(ctx context.Context, fn func(tx transaction) error) error
-	// These are nil unless it is PostgreSQL.
+	// These are nil unless the database is PostgreSQL.
 	pool   *pgxpool.Pool
 	store  *postgres.Store
 	outbox *parley.Outbox[pgx.Tx]
-	// This is nil if it is.
+	// This is nil if the database is PostgreSQL.
 	service *service.Service
 
 	queue     string
@@ -75,7 +77,7 @@ func newLabOn(t *testing.T, database, broker string, exchanges int) *lab {
 	return l
 }
 
-// onBroker runs do on a connection of its own: brokers go down in these tests.
+// onBroker runs do on a new connection, because brokers restart in these tests.
 func (l *lab) onBroker(do func(ch *amqp.Channel) error) error {
 	conn, err := amqp.Dial(l.broker)
 	if err != nil {
@@ -109,10 +111,10 @@ func (l *lab) declare() {
 	}
 }
 
-// remove deletes what is on the broker, the queues of a consumer included.
+// remove deletes exchanges and queues on the broker, including those of consumers.
 func (l *lab) remove() {
-	_ = l.onBroker(func(ch *amqp.Channel) error { // a private broker may be gone already
-		for _, suffix := range []string{"", ".parked", ".retry.1s"} {
+	_ = l.onBroker(func(ch *amqp.Channel) error { // a private broker may have stopped
+		for _, suffix := range []string{"", ".parked", ".retry.1s", ".parley"} {
 			_, _ = ch.QueueDelete(l.queue+suffix, false, false, false)
 		}
 		for _, name := range l.exchanges {
@@ -132,8 +134,8 @@ func (l *lab) ready(queue string) (n int, err error) {
 	return n, err
 }
 
-// arrivals empties the queue, in its order, and leaves out what was made to be unreadable. Nothing may be written
-// to it meanwhile.
+// arrivals empties the queue and returns its messages in order, without the planted unreadable ones. No message may be
+// published to it meanwhile.
 func (l *lab) arrivals() []arrival {
 	l.t.Helper()
 	var out []arrival
@@ -163,7 +165,7 @@ func (l *lab) arrivals() []arrival {
 				}
 				out = append(out, a)
 			case <-timeout.C:
-				return fmt.Errorf("only %d of %d messages came", taken, q.Messages)
+				return fmt.Errorf("only %d of %d messages arrived", taken, q.Messages)
 			}
 		}
 		return nil
@@ -174,7 +176,7 @@ func (l *lab) arrivals() []arrival {
 	return out
 }
 
-// readArrival reads a body with nothing of parley, as a stranger would.
+// readArrival decodes a body without parley's code.
 func readArrival(d amqp.Delivery) (arrival, error) {
 	var body struct {
 		EventID int64 `json:"eventId"`
@@ -184,7 +186,7 @@ func readArrival(d amqp.Delivery) (arrival, error) {
 	return arrival{number: body.Payload.Number, exchange: d.Exchange, event: body.EventID, id: d.MessageId}, err
 }
 
-// eventually looks until ok returns true. It fails the test when it never does.
+// eventually polls until ok returns true, and fails the test after patience.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	within(t, patience, what, ok)
@@ -200,12 +202,12 @@ func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-timeout.C:
-			t.Fatalf("after %v still not: %s", limit, what)
+			t.Fatalf("timed out after %v: %s", limit, what)
 		}
 	}
 }
 
-// start runs something until the test ends or stop is called, which waits for it.
+// start runs a runner until the test ends or stop is called. stop waits for its end.
 func start(t *testing.T, what string, r parley.Runner) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -224,14 +226,14 @@ func start(t *testing.T, what string, r parley.Runner) (stop func()) {
 				t.Errorf("%s: %v", what, err)
 			}
 		case <-time.After(patience):
-			t.Errorf("%s has not stopped after %v", what, patience)
+			t.Errorf("%s did not stop within %v", what, patience)
 		}
 	}
 	t.Cleanup(stop)
 	return stop
 }
 
-// through returns a proxy to the server of a URL, and the URL that leads through it.
+// through returns a proxy to the server of a URL, and the URL of the proxy.
 func through(t *testing.T, address string) (*faultproxy.Proxy, string) {
 	t.Helper()
 	u, err := url.Parse(address)

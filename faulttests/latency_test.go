@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -11,7 +13,7 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// latency commits single events, one after another, and returns the times within which half and 99 of 100 had their effect.
+// latency commits single events in turn, and returns the median and the 99th percentile of the time to their effect.
 func (l *lab) latency(events int) (half, most time.Duration) {
 	l.t.Helper()
 	committed := map[int64]time.Time{}
@@ -40,26 +42,25 @@ func (l *lab) latency(events int) (half, most time.Duration) {
 	}
 	slices.Sort(late)
 	half, most = late[len(late)/2], late[len(late)*99/100]
-	l.t.Logf("half of %d events had their effect within %v, 99 of 100 within %v", events, half, most)
+	l.t.Logf("latency of %d events: p50 %v, p99 %v", events, half, most)
 	return half, most
 }
 
-// beside measures the latency, lets something begin, and measures again.
+// beside measures the latency, calls begin, and measures again.
 func (l *lab) beside(events int, begin func()) {
 	l.t.Helper()
 	half, most := l.latency(500)
 	begin()
 	halfBeside, mostBeside := l.latency(events)
 	if halfBeside > 2*half+10*time.Millisecond || mostBeside > 2*most+100*time.Millisecond {
-		l.t.Errorf("half of the events took %v, 99 of 100 %v; before it was %v and %v", halfBeside, mostBeside, half, most)
+		l.t.Errorf("latency p50 %v, p99 %v, before %v and %v", halfBeside, mostBeside, half, most)
 	}
 }
 
-// A snapshot, another database's writes and a prepared transaction hold back the horizon below which a reader by
-// transaction ids could be sure of having seen everything. The relay reads what is committed and deletes it.
+// A snapshot, writes in another database and a prepared transaction hold back the xmin horizon, which would delay a relay
+// that reads by transaction id. parley's relay reads committed rows and deletes them.
 func TestLongTransactionsOfOthersHoldUpNothing(t *testing.T) {
 	needAll(t)
-	t.Parallel()
 	s := privatePostgres(t)
 	s.command = append(s.command, "-c", "max_prepared_transactions=2")
 	s.signal(syscall.SIGINT)
@@ -104,10 +105,9 @@ func TestLongTransactionsOfOthersHoldUpNothing(t *testing.T) {
 	counts.add(t, f.row("long transactions: a snapshot, another database's, a prepared one", still))
 }
 
-// The relay's sessions have made their plans while the outbox was empty.
+// The relay's sessions planned their statements while the outbox was empty.
 func TestAHundredThousandEventsOfNextYearHoldUpNothing(t *testing.T) {
 	needAll(t)
-	t.Parallel()
 	l := newLab(t, 1)
 	relay := l.relay(l.database, l.broker, nil)
 	stop := l.consume()
@@ -121,7 +121,7 @@ SELECT $1, 'noted', 'event', '{"payload": {"number": 0}}', '{}', now() + interva
 	})
 	tag, err := l.pool.Exec(t.Context(), "DELETE FROM parley_outbox WHERE due_at > now() + interval '300 days'")
 	if err != nil || tag.RowsAffected() != far {
-		t.Errorf("%d events of next year are left (%v), want %d", tag.RowsAffected(), err, far)
+		t.Errorf("%d events of next year remain (%v), want %d", tag.RowsAffected(), err, far)
 	}
 	l.drained()
 	stop()

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -16,7 +18,7 @@ type writer struct {
 	exchange int
 	// group is how many events a transaction publishes.
 	group int
-	// undo rolls back one of so many transactions; 0 means none.
+	// undo rolls back one transaction in undo; 0 means none.
 	undo int
 	// ending chooses how a transaction ends, in place of undo.
 	ending func() ending
@@ -24,7 +26,7 @@ type writer struct {
 	fill string
 	// first is a statement that each transaction begins with, or empty.
 	first string
-	// hold is called before each end, and written after each commit, unless they are nil.
+	// hold is called before the end of each transaction and written after each commit, if they are not nil.
 	hold    func()
 	written func(numbers []int64)
 
@@ -92,10 +94,10 @@ func (w *writer) write(ctx context.Context) error {
 	return err
 }
 
-// transact turns the panic that a writer has planned into its error.
+// transact turns the planned panic of a writer into its error.
 func (w *writer) transact(ctx context.Context, fn func(tx transaction) error) (err error) {
 	defer func() {
-		if p := recover(); p == errUndo { // nil is no panic, others go on
+		if p := recover(); p == errUndo { // no panic, or the planned one; others are re-raised
 			err = errUndo
 		} else if p != nil {
 			panic(p)
@@ -104,7 +106,7 @@ func (w *writer) transact(ctx context.Context, fn func(tx transaction) error) (e
 	return w.l.inTx(ctx, fn)
 }
 
-// finish ends what a transaction does.
+// finish runs the last step of a transaction.
 func (w *writer) finish(how ending) error {
 	if w.hold != nil {
 		w.hold()
@@ -118,9 +120,9 @@ func (w *writer) finish(how ending) error {
 	return nil
 }
 
-var errUndo = fmt.Errorf("the producer changes its mind")
+var errUndo = fmt.Errorf("planned rollback")
 
-// produce commits about n events: one writer for each exchange, a tenth of the transactions rolled back.
+// produce commits about n events with one writer for each exchange. A tenth of the transactions is rolled back.
 func (l *lab) produce(n int) {
 	l.t.Helper()
 	var writers sync.WaitGroup
@@ -141,8 +143,8 @@ func (w *writer) commit(n int) {
 	}
 }
 
-// load commits events at about rate a second until stop is called. Errors end nothing:
-// databases go down in these tests, and the ledger goes down with the events.
+// load commits events at about rate per second until stop is called. It ignores errors,
+// because databases restart in these tests, and events and ledger fail together.
 func (l *lab) load(rate int) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var writers sync.WaitGroup
@@ -159,7 +161,7 @@ func (l *lab) load(rate int) (stop func()) {
 					return
 				case <-tick.C:
 				}
-				// A transaction is not cut short by the end of the load.
+				// The end of the load does not cancel a transaction.
 				once, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 				_ = w.write(once)
 				done()
@@ -188,7 +190,7 @@ func (l *lab) evidence() evidence {
 	return e
 }
 
-// each scans one row after another into the same places, and calls take after each.
+// each scans each row into the same variables, and calls take after each.
 func (l *lab) each(ctx context.Context, query string, take func(), places ...any) {
 	l.t.Helper()
 	rows, err := l.db.QueryContext(ctx, query)
@@ -232,7 +234,7 @@ func (l *lab) drained() time.Duration {
 	return time.Since(begin)
 }
 
-// judged empties the queue and judges what is in it.
+// judged empties the queue and checks its messages.
 func (l *lab) judged() findings {
 	l.t.Helper()
 	e := l.evidence()
@@ -240,20 +242,20 @@ func (l *lab) judged() findings {
 	return e.inQueue()
 }
 
-// A stopwatch measures how long it takes from a fault to the next progress.
+// A stopwatch measures the time from a fault to the next progress.
 type stopwatch struct {
 	t       *testing.T
 	longest time.Duration
 }
 
-// until waits until progress is more than it was, and remembers how long that took.
+// until waits until progress exceeds its old value, and records how long that took.
 func (s *stopwatch) until(what string, progress func() (int, error), since time.Time, was int) {
 	s.t.Helper()
 	eventually(s.t, what, func() bool { n, err := progress(); return err == nil && n > was })
 	s.longest = max(s.longest, time.Since(since))
 }
 
-// moved counts the events that the relay is done with.
+// moved counts the events that the relay has deleted from the outbox.
 func (l *lab) moved() (n int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

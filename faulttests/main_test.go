@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -12,9 +14,9 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// TestMain runs the tests, writes the table and removes the programs that children were.
+// TestMain runs the tests, writes the table and deletes the programs of the children.
 func TestMain(m *testing.M) {
-	// Parallel tests wait for most of their time, so there may be more of them than there are processors. -parallel goes first.
+	// Parallel tests mostly wait, so more of them may run than there are processors. The flag -parallel overrides this.
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
@@ -32,16 +34,16 @@ func TestMain(m *testing.M) {
 const faultsVariable = "PARLEY_FAULTS"
 
 // needAll skips a test that is not in the quick set. PARLEY_TEST_ALL=1 does not turn this into a
-// failure: that variable asks for everything in the daily run, and these are another run.
+// failure, because these tests are not part of the run that sets it.
 func needAll(t *testing.T) {
 	t.Helper()
 	if os.Getenv(faultsVariable) != "all" {
-		t.Skipf("is not in the quick set (set %s=all to run this test)", faultsVariable)
+		t.Skipf("not in the quick set (set %s=all to run this test)", faultsVariable)
 	}
 	notShort(t)
 }
 
-// notShort leaves a test with real servers out of -short runs.
+// notShort skips a test with real servers in -short runs.
 func notShort(t *testing.T) {
 	t.Helper()
 	testenv.Long(t, "takes seconds on real servers")

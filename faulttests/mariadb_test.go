@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -17,7 +19,7 @@ import (
 	"github.com/parley-go/parley/service"
 )
 
-// At REPEATABLE READ a relay's locks would hold up every insert until the end of its batch.
+// At REPEATABLE READ a relay's locks would block every insert until the end of its batch.
 func TestARelayInMidBatchHoldsUpNoInsertOfMariaDB(t *testing.T) {
 	for _, at := range []point{beforePublish, midDelete, afterDelete} {
 		t.Run(string(at), func(t *testing.T) {
@@ -38,11 +40,11 @@ func TestARelayInMidBatchHoldsUpNoInsertOfMariaDB(t *testing.T) {
 				longest = max(longest, time.Since(begin))
 			}
 			t.Logf("the longest of %d transactions took %v", inserts, longest)
-			if longest > time.Second { // 50 ms on a machine without other work; a held one would wait for 15 s
+			if longest > time.Second { // 50 ms on an idle machine; a blocked one would wait for 15 s
 				t.Errorf("a transaction took %v beside a relay in mid-batch", longest)
 			}
 			if !frozen.frozen() {
-				t.Error("the relay was not in mid-batch all the time")
+				t.Error("the relay was not in mid-batch during the whole test")
 			}
 			frozen.signal(syscall.SIGCONT)
 			l.drained()
@@ -67,13 +69,13 @@ func TestAMariaDBThatRestartsUnderLoadCostsNothing(t *testing.T) {
 	})
 }
 
-// Errors of MariaDB that roll back a statement (1205, it waited too long for a lock) or the transaction (1213, a deadlock).
+// Errors of MariaDB that roll back a statement (1205, lock wait timeout) or the transaction (1213, deadlock).
 const (
 	lockTimeout = 1205
 	deadlock    = 1213
 )
 
-// lockErrors counts them.
+// lockErrors counts these errors.
 type lockErrors struct{ timeouts, deadlocks atomic.Int64 }
 
 func (n *lockErrors) note(err error) {
@@ -87,8 +89,8 @@ func (n *lockErrors) note(err error) {
 	}
 }
 
-// A second session locks all of the outbox, all of the inbox and the row that makes a relay the active one, longer
-// than others wait for a lock, and the handlers of the consumer lock two rows in both orders.
+// A second session locks the whole outbox, the whole inbox and the row of the relay's lead for longer than the lock wait
+// timeout. The handlers of the consumer lock two rows in both orders.
 func TestLocksAndDeadlocksOfOtherSessionsCostNothing(t *testing.T) {
 	needAll(t)
 	t.Parallel()
@@ -109,7 +111,7 @@ func TestLocksAndDeadlocksOfOtherSessionsCostNothing(t *testing.T) {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for ctx.Err() == nil {
-			// More would only make the handlers' queue longer, and deadlocks slow them down as they like.
+			// More events would only make the queue longer, because deadlocks slow the handlers down.
 			if n, err := l.effected(); err == nil && w.transactions*w.group < n+200 {
 				producers.note(w.write(t.Context()))
 			}
@@ -123,21 +125,21 @@ func TestLocksAndDeadlocksOfOtherSessionsCostNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the load flows", func() bool { n, err := l.effected(); return err == nil && n > was+50 })
+			eventually(t, "events have effects under load", func() bool { n, err := l.effected(); return err == nil && n > was+50 })
 			l.lockFor(1500*time.Millisecond, table)
 		}
 	}
-	eventually(t, "handlers have met in a deadlock", func() bool { return handlers.deadlocks.Load() > 0 })
+	eventually(t, "handlers had a deadlock", func() bool { return handlers.deadlocks.Load() > 0 })
 	cancel()
 	writing.Wait()
 	l.drained()
 	relay.stop()
 	l.handled()
 	stopConsumer()
-	t.Logf("producers: %d lock timeouts, %d deadlocks; handlers: %d and %d; %d complaints of the relay", producers.timeouts.Load(), producers.deadlocks.Load(),
+	t.Logf("producers: %d lock timeouts, %d deadlocks; handlers: %d and %d; %d warnings and errors of the relay", producers.timeouts.Load(), producers.deadlocks.Load(),
 		handlers.timeouts.Load(), handlers.deadlocks.Load(), relay.complaints())
 	if producers.timeouts.Load() == 0 || handlers.timeouts.Load() == 0 {
-		t.Error("no producer or no handler has waited too long for a lock")
+		t.Error("no producer or no handler had a lock timeout")
 	}
 	e := l.evidence()
 	e.arrivals = l.arrivals()
@@ -146,7 +148,7 @@ func TestLocksAndDeadlocksOfOtherSessionsCostNothing(t *testing.T) {
 	e.inEffect().check(t, 0)
 	var crossed int
 	if err := l.db.QueryRowContext(t.Context(), "SELECT n FROM crossing WHERE id = 2").Scan(&crossed); err != nil || crossed != f.events {
-		t.Errorf("%d events have left %d changes (%v)", f.events, crossed, err)
+		t.Errorf("%d events made %d changes (%v)", f.events, crossed, err)
 	}
 	felt := producers.timeouts.Load() + producers.deadlocks.Load() + handlers.timeouts.Load() + handlers.deadlocks.Load()
 	counts.add(t, f.row("lock timeouts and deadlocks of MariaDB", int(felt)))
@@ -163,7 +165,7 @@ func (l *lab) lockFor(d time.Duration, table string) {
 	var n int
 	err = tx.QueryRowContext(l.t.Context(), "SELECT count(*) FROM (SELECT 1 FROM "+table+" FOR UPDATE) AS locked").Scan(&n)
 	if e, ok := errors.AsType[*mysql.MySQLError](err); ok && (e.Number == lockTimeout || e.Number == deadlock) {
-		return // others were first; there is a next time
+		return // another session holds the lock; retried in the next round
 	}
 	if err != nil {
 		l.t.Fatal(err)
@@ -171,7 +173,7 @@ func (l *lab) lockFor(d time.Duration, table string) {
 	pass(d)
 }
 
-// cross consumes l.work(). Its handlers lock the rows of crossing, those of odd numbers in the other order.
+// cross consumes l.work(). Its handlers lock the rows of crossing, for events of odd numbers in reverse order.
 func (l *lab) cross(failures *lockErrors) (stop func()) {
 	l.t.Helper()
 	r := parley.NewRouter()
@@ -190,9 +192,9 @@ func (l *lab) cross(failures *lockErrors) (stop func()) {
 		return err
 	})
 	c, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
-		Queue: l.work(), Lanes: 8, Topology: l.workTopology(), Logger: quiet,
-		Retry:      parley.RetryPolicy{Quick: []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, time.Second}, Delays: workDelays},
-		KillSwitch: parley.KillSwitchConfig{Share: 2}, // the failures here are of single messages
+		Queue: l.work(), Concurrency: 8, Topology: l.workTopology(), Logger: quiet,
+		Retry:      parley.RetryPolicy{Immediate: []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second, time.Second}, Delays: workDelays},
+		KillSwitch: parley.KillSwitchConfig{Share: 2}, // only single messages fail here
 	})
 	if err != nil {
 		l.t.Fatal(err)

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -9,7 +11,7 @@ import (
 )
 
 // The broker sends as many messages as the prefetch allows, and the client library keeps them. What the consumer may
-// hold is said in bytes, so it has to ask for fewer.
+// hold is limited in bytes, so it has to reduce the prefetch.
 func TestThreeHundredLargeMessagesStayWithinTheByteBudget(t *testing.T) {
 	needAll(t)
 	t.Parallel()
@@ -26,9 +28,9 @@ func TestThreeHundredLargeMessagesStayWithinTheByteBudget(t *testing.T) {
 	l.handled()
 	peak := p.peak()
 	p.stop()
-	t.Logf("the consumer had %d MiB resident at most", peak)
+	t.Logf("the consumer had at most %d MiB resident", peak)
 	if peak >= 200 {
-		t.Errorf("the consumer had %d MiB resident, with 64 MiB for bodies want less than 200", peak)
+		t.Errorf("the consumer had %d MiB resident, want less than 200 with 64 MiB for bodies", peak)
 	}
 	f := l.evidence().inEffect()
 	f.check(t, 0)

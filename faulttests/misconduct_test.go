@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -7,11 +9,11 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// exitCode is what the victim ends with when a handler calls os.Exit.
+// exitCode is the victim's exit code when a handler calls os.Exit.
 const exitCode = 7
 
-// A handler that panics, or ends its goroutine, is one that has failed: its effect is rolled back, it is tried by plan and
-// parked in the end, and the process goes on. One that ends the process has its message delivered to the next one.
+// A handler that panics or ends its goroutine has failed: its effect is rolled back, its message is retried by the plan and
+// then parked, and the process continues. If a handler ends the process, its message is redelivered to the next process.
 func TestHandlersThatPanicOrEndTheirGoroutineOrTheProcessHaveTheirEffectOnce(t *testing.T) {
 	l := newLab(t, 1)
 	relay := l.relay(l.database, l.broker, nil)
@@ -24,11 +26,11 @@ func TestHandlersThatPanicOrEndTheirGoroutineOrTheProcessHaveTheirEffectOnce(t *
 	l.note(0, ending, "goexit")
 	l.note(0, 100, "")
 	parkedQueue := l.queue + ".parked"
-	eventually(t, "what cannot be handled is parked", func() bool { n, err := l.ready(parkedQueue); return err == nil && n == panicking+ending })
-	eventually(t, "the rest is handled, by the same process", func() bool { n, err := l.effected(); return err == nil && n == 200 })
+	eventually(t, "the messages that cannot be handled are parked", func() bool { n, err := l.ready(parkedQueue); return err == nil && n == panicking+ending })
+	eventually(t, "the other messages are handled by the same process", func() bool { n, err := l.effected(); return err == nil && n == 200 })
 	reasons := l.parkedReasons()
 	if reasons["handler panicked: planned panic"] != panicking || reasons["handler ended its goroutine (runtime.Goexit)"] != ending {
-		t.Errorf("the reasons of what is parked are %v", reasons)
+		t.Errorf("the reasons of the parked messages are %v", reasons)
 	}
 	for range exits {
 		l.note(0, 1, "exit")
@@ -52,7 +54,7 @@ func TestHandlersThatPanicOrEndTheirGoroutineOrTheProcessHaveTheirEffectOnce(t *
 	counts.add(t, f.row("panics, runtime.Goexit and os.Exit in handlers", panicking+ending+exits))
 }
 
-// parkedReasons counts the parked messages by the first line of what they are parked for.
+// parkedReasons counts the parked messages by the first line of their reason.
 func (l *lab) parkedReasons() map[string]int {
 	l.t.Helper()
 	out := map[string]int{}

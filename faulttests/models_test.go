@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -6,14 +8,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/parley-go/parley/internal/testenv"
 )
 
-// A model is a protocol of ours in the language of spin (spinroot.com), which looks at every order in which its steps
-// can happen. The mistakes are planted in it: spin has to find each one, or it would not find ours.
+// A model describes a protocol of parley in the language of spin (spinroot.com), which checks every possible order of its
+// steps. The mistakes are planted: spin must find each one, which shows that it would find real ones.
 type model struct {
 	file     string
 	mistakes []string
-	// endless models wait for ever when nothing is left to do: that is no deadlock of theirs.
+	// endless models wait indefinitely when all work is done, which is not a deadlock.
 	endless bool
 }
 
@@ -21,20 +25,23 @@ var models = []model{
 	{"relay.pml", []string{"PLANT_NOLOCKS", "PLANT_EARLY"}, true},
 	{"inbox.pml", []string{"PLANT_CHECKFIRST", "PLANT_EARLYACK"}, false},
 	{"settle.pml", []string{"PLANT_NOSESSION"}, false},
+	{"claim.pml", []string{"PLANT_NOFENCE", "PLANT_LATEDONE", "PLANT_EARLYACK", "PLANT_TAKEN"}, false},
+	{"notify.pml", []string{"PLANT_SNAPSHOTFIRST", "PLANT_LOOKFIRST", "PLANT_ONESNAPSHOT", "PLANT_NOSNAPSHOT"}, false},
+	{"promote.pml", []string{"PLANT_REMOVERONLY", "PLANT_APPENDERONLY", "PLANT_EARLY", "PLANT_EAGER", "PLANT_NOSWEEP"}, false},
 }
 
 func TestNoOrderOfStepsBreaksTheModelsAndEachPlantedMistakeDoes(t *testing.T) {
 	needAll(t)
 	for _, tool := range []string{"spin", "gcc"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("needs %s in PATH to check the models (Debian: apt-get install spin gcc)", tool)
+			testenv.Skip(t, "PATH", "needs "+tool+" to check the models (Debian: apt-get install spin gcc)")
 		}
 	}
 	for _, m := range models {
 		t.Run(m.file, func(t *testing.T) {
 			t.Parallel()
 			if report := m.check(t, ""); !strings.Contains(report, "errors: 0") || strings.Contains(report, "not completed") {
-				t.Errorf("the model breaks, or was not searched to its end:\n%s", report)
+				t.Errorf("the model has an error, or the search was not completed:\n%s", report)
 			}
 			for _, mistake := range m.mistakes {
 				if report := m.check(t, mistake); !strings.Contains(report, "assertion violated") {
@@ -45,7 +52,7 @@ func TestNoOrderOfStepsBreaksTheModelsAndEachPlantedMistakeDoes(t *testing.T) {
 	}
 }
 
-// check searches the whole model, with a mistake or without, and returns the report.
+// check searches the whole model, with or without a mistake, and returns the report.
 func (m model) check(t *testing.T, mistake string) string {
 	t.Helper()
 	source, err := filepath.Abs(filepath.Join("models", m.file))

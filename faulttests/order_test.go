@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -14,13 +16,13 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// keys is how many keys the events have, in turn.
+// keys is the number of keys, which the events have in turn.
 const keys = 50
 
 func keyOf(number int64) string { return "key " + strconv.FormatInt(number%keys, 10) }
 
-// An orderly handler writes down what it has handled. It fails one in twenty attempts, and all of the chosen events
-// until it is told to go on.
+// An orderly handler records the handled events. It fails one attempt in 20, and all attempts of the chosen events
+// until they are released.
 type orderly struct {
 	held map[int64]bool
 
@@ -54,8 +56,8 @@ func (o *orderly) count(of func(number int64) bool) (n int) {
 	return n
 }
 
-// Two keys have to wait behind an event that fails until all the others are done: nobody else waits for them. All other
-// events fail now and then, and are tried again where they are.
+// Two keys wait behind a failing event until all other events are handled: no other key waits for them. The other
+// events fail sometimes, and are retried in the process.
 func TestAKeysEventsKeepTheirOrderThroughRetriesAndHoldUpNoOtherKey(t *testing.T) {
 	l := newLab(t, 1)
 	o := &orderly{random: chance(t), held: map[int64]bool{keys + 7: true, keys + 8: true}}
@@ -74,8 +76,8 @@ func TestAKeysEventsKeepTheirOrderThroughRetriesAndHoldUpNoOtherKey(t *testing.T
 		plan[i] = 20 * time.Millisecond
 	}
 	c, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
-		Queue: l.queue, Lanes: 16, Prefetch: 300, Logger: quiet,
-		Retry: parley.RetryPolicy{Quick: plan, Delays: []time.Duration{time.Second, time.Second, time.Second, time.Second}},
+		Queue: l.queue, Concurrency: 16, Prefetch: 300, Logger: quiet,
+		Retry: parley.RetryPolicy{Immediate: plan, Delays: []time.Duration{time.Second, time.Second, time.Second, time.Second}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,9 +85,9 @@ func TestAKeysEventsKeepTheirOrderThroughRetriesAndHoldUpNoOtherKey(t *testing.T
 	stop := start(t, "consumer", c)
 	total := l.count("ledger")
 	held := l.count(fmt.Sprintf("ledger WHERE number %% %d IN (7, 8)", keys))
-	eventually(t, "all other keys are done", func() bool { return o.count(func(n int64) bool { return !waits(n) }) == total-held })
-	if early := o.count(waits); early > 2 { // the ones before those that fail
-		t.Errorf("%d events of the keys that wait were handled, want only the 2 before the ones that fail", early)
+	eventually(t, "the events of all other keys are handled", func() bool { return o.count(func(n int64) bool { return !waits(n) }) == total-held })
+	if early := o.count(waits); early > 2 { // the events before the failing ones
+		t.Errorf("%d events of the waiting keys were handled, want only the 2 before the failing ones", early)
 	}
 	o.mu.Lock()
 	o.released = true

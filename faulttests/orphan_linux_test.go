@@ -2,6 +2,6 @@ package faulttests_test
 
 import "syscall"
 
-// orphan has the kernel kill a child whose parent is gone: a test run that is aborted leaves nothing behind, frozen
-// children included.
+// orphan makes the kernel kill the child when its parent ends: an aborted test run leaves no children, not even
+// frozen ones.
 func orphan() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -1,8 +1,8 @@
-//go:build !linux
+//go:build unix && !linux
 
 package faulttests_test
 
 import "syscall"
 
-// orphan would have a child end with its parent, which only Linux can do.
+// orphan does nothing here: only Linux can end a child together with its parent.
 func orphan() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -12,11 +14,11 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// longLimit is how long it may take to go on after an outage of a minute: the pauses between two attempts have
-// grown to 30 s by then, so that a fleet does not fall upon a server that has just come back.
+// longLimit is the longest recovery after an outage of a minute: the backoff has
+// grown to 30 s by then, so that a fleet does not overload a server that has just restarted.
 const longLimit = 40 * time.Second
 
-// pass lets a fault last.
+// pass waits for the duration of a fault.
 func pass(d time.Duration) { <-time.After(d) }
 
 // family returns the pids of the server and of the processes that it has started.
@@ -43,7 +45,7 @@ func (s *server) family() []int {
 	return pids
 }
 
-// freeze stops the server and its children for a while, as a virtual machine is that is being moved.
+// freeze stops the server and its children for a while, like the live migration of a virtual machine.
 func (s *server) freeze(d time.Duration, silent bool) fault {
 	return fault{silent: silent, do: func() time.Time {
 		pids := s.family()
@@ -96,8 +98,8 @@ func TestAMinuteWithoutTheBrokerCostsNothing(t *testing.T) {
 	l.withFaults("the broker is down for a minute", 200, longLimit, s.outage(time.Minute))
 }
 
-// The consumer's kill switch leaves the messages in their queue while every handler fails. The few that fail before it
-// trips, or too few to trip it, wait in delay queues: an outage that is shorter than their plan parks none of them.
+// The consumer's kill switch leaves the messages in their queue while every handler fails. The few messages that fail before it
+// trips wait in retry queues: an outage that is shorter than their retry plan parks none of them.
 func TestAMinuteWithoutTheDatabaseParksNothing(t *testing.T) {
 	needAll(t)
 	t.Parallel()

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -17,7 +19,7 @@ import (
 	"github.com/parley-go/parley/rabbitmq"
 )
 
-// Each planted mistake runs in a scenario that parley passes, so that what the checker finds is the mistake's.
+// Each planted mistake runs in a scenario that parley passes, so the findings are caused by the mistake.
 func eachPlant(t *testing.T, mistake plant, scenario func(t *testing.T, p plant) findings, found func(f findings) []int64) {
 	t.Helper()
 	t.Run("without it", func(t *testing.T) {
@@ -29,7 +31,7 @@ func eachPlant(t *testing.T, mistake plant, scenario func(t *testing.T, p plant)
 	t.Run("with it", func(t *testing.T) {
 		f := scenario(t, mistake)
 		if len(found(f)) == 0 {
-			t.Errorf("the checker has not caught %q; it found: %v", mistake, f.faults())
+			t.Errorf("the checker did not detect %q; it found: %v", mistake, f.faults())
 		}
 	})
 }
@@ -38,7 +40,7 @@ func lost(f findings) []int64      { return f.lost }
 func doubled(f findings) []int64   { return f.doubled }
 func reordered(f findings) []int64 { return f.reordered }
 
-// plantedRelay moves the due records once, in this process.
+// plantedRelay sends the due records once, in this process.
 func (l *lab) plantedRelay(p plant, pub parley.Publisher, c *parley.RelayConfig) *parley.Relay {
 	l.t.Helper()
 	source, pub := p.relay(l.store, pub)
@@ -57,7 +59,7 @@ func (l *lab) drain(r *parley.Relay) {
 	}
 }
 
-// An id is taken before the commit: one that is taken first may be seen last.
+// An id is assigned before the commit, so the first id may become visible last.
 func TestTheCheckerCatchesACursor(t *testing.T) {
 	eachPlant(t, cursorSelect, func(t *testing.T, p plant) findings {
 		l := newLab(t, 2)
@@ -78,14 +80,14 @@ func TestTheCheckerCatchesACursor(t *testing.T) {
 	}, lost)
 }
 
-// judgedWithoutOutbox leaves rows of the outbox out of the verdict: that they did not arrive is enough.
+// judgedWithoutOutbox ignores rows that remain in the outbox, because the missing arrivals suffice.
 func (l *lab) judgedWithoutOutbox() findings {
 	f := l.judged()
 	f.left = 0
 	return f
 }
 
-// writeSlowly commits one event when it is told to.
+// writeSlowly commits one event on a signal.
 func (w *writer) writeSlowly(inserted chan<- struct{}, commit <-chan struct{}) {
 	ctx := w.l.t.Context()
 	err := pgx.BeginFunc(ctx, w.l.pool, func(tx pgx.Tx) error {
@@ -103,7 +105,7 @@ func (w *writer) writeSlowly(inserted chan<- struct{}, commit <-chan struct{}) {
 	}
 }
 
-// dyingPublisher sends half of the first batch; then it is as if its process were gone.
+// dyingPublisher sends half of the first batch and then behaves as if its process had died.
 type dyingPublisher struct {
 	parley.Publisher
 	dead bool
@@ -123,7 +125,7 @@ func TestTheCheckerCatchesADeleteBeforeTheConfirm(t *testing.T) {
 		l.produce(100)
 		dying := l.plantedRelay(p, &dyingPublisher{Publisher: l.direct()}, &parley.RelayConfig{})
 		if _, err := dying.Drain(t.Context()); err == nil {
-			t.Error("the relay has not noticed the end of its publisher")
+			t.Error("the relay did not detect the end of its publisher")
 		}
 		l.drain(l.plantedRelay(noPlant, l.direct(), &parley.RelayConfig{}))
 		return l.judged()
@@ -134,7 +136,7 @@ func TestTheCheckerCatchesAnIgnoredReturn(t *testing.T) {
 	eachPlant(t, confirmBeforeReturn, func(t *testing.T, p plant) findings {
 		l := newLab(t, 2)
 		b := l.direct()
-		// The second exchange has no queue any more.
+		// The second exchange has no bound queue any more.
 		if err := b.DeleteExchange(t.Context(), l.exchanges[1]); err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +146,7 @@ func TestTheCheckerCatchesAnIgnoredReturn(t *testing.T) {
 	}, lost)
 }
 
-// gate holds up the first publication of a relay.
+// gate blocks the first publication of a relay.
 type gate struct {
 	parley.Publisher
 	reached chan struct{}
@@ -160,7 +162,7 @@ func (g *gate) Publish(ctx context.Context, messages []parley.Message) []error {
 	return g.Publisher.Publish(ctx, messages)
 }
 
-// While one relay has a batch in hand, another one must not publish the next.
+// While one relay publishes a batch, another one must not publish the next.
 func TestTheCheckerCatchesSkipLockedInOrderedMode(t *testing.T) {
 	eachPlant(t, skipLocked, func(t *testing.T, p plant) findings {
 		l := newLab(t, 1)
@@ -171,7 +173,7 @@ func TestTheCheckerCatchesSkipLockedInOrderedMode(t *testing.T) {
 		var draining sync.WaitGroup
 		draining.Go(func() { l.drain(slow) })
 		<-g.reached
-		_, _ = quick.Drain(t.Context()) // standing by is an error of Drain
+		_, _ = quick.Drain(t.Context()) // on standby Drain returns an error
 		close(g.open)
 		draining.Wait()
 		return l.judged()
@@ -189,8 +191,8 @@ func TestTheCheckerCatchesAnAckBeforeTheCommit(t *testing.T) {
 	}, lost)
 }
 
-// dieInMidHandler consumes until one handler, the nth, is between its effect and its commit. Then it is as if the
-// process were gone: the transaction rolls back, and the connection ends.
+// dieInMidHandler consumes until the nth handler is between its effect and its commit. Then it simulates the death of the
+// process: the transaction rolls back, and the connection is closed.
 func (l *lab) dieInMidHandler(b parley.Broker, nth int32) {
 	l.t.Helper()
 	inbox, err := parley.NewInbox[pgx.Tx](l.store, &parley.InboxConfig{Consumer: l.queue})
@@ -212,8 +214,8 @@ func (l *lab) dieInMidHandler(b parley.Broker, nth int32) {
 		return nil
 	})
 	c, err := parley.NewConsumer(b, r, &parley.ConsumerConfig{
-		Queue: l.queue, Lanes: 1, Logger: quiet, Grace: time.Millisecond,
-		Retry: parley.RetryPolicy{Quick: []time.Duration{}, Delays: []time.Duration{time.Second}},
+		Queue: l.queue, Concurrency: 1, Logger: quiet, ShutdownTimeout: time.Millisecond,
+		Retry: parley.RetryPolicy{Immediate: []time.Duration{}, Delays: []time.Duration{time.Second}},
 	})
 	if err != nil {
 		l.t.Fatal(err)
@@ -235,10 +237,10 @@ func TestTheCheckerCatchesAnInboxThatChecksAndThenInserts(t *testing.T) {
 	}, doubled)
 }
 
-// consumeAll has consumers empty the queue. One that stops gives back what it has not begun.
+// consumeAll runs consumers until the queue is empty. A stopped consumer requeues the messages that it has not started.
 func (l *lab) consumeAll(s childSpec) {
 	l.t.Helper()
-	eventually(l.t, "the queue is empty and nobody holds a message of it", func() bool {
+	eventually(l.t, "the queue is empty and has no unacked messages", func() bool {
 		p := spawn(l.t, s)
 		p.works()
 		eventually(l.t, "the queue is empty", func() bool { n, err := l.ready(l.queue); return err == nil && n == 0 })
@@ -247,7 +249,7 @@ func (l *lab) consumeAll(s childSpec) {
 	})
 }
 
-// A handler that ends after its connection was lost must not acknowledge what has the same number on the next one.
+// A handler that ends after a lost connection must not ack the delivery with the same tag on the next one.
 func TestTheCheckerCatchesAnAckWithoutItsSession(t *testing.T) {
 	eachPlant(t, ackWithoutSession, func(t *testing.T, p plant) findings {
 		l := newLab(t, 1)
@@ -265,29 +267,29 @@ func TestTheCheckerCatchesAnAckWithoutItsSession(t *testing.T) {
 		if proxy.Cut() == 0 {
 			t.Fatal("no connection was cut")
 		}
-		eventually(t, "the subscription has ended with its connection", func() bool {
+		eventually(t, "the subscription ends with its connection", func() bool {
 			_, err := first.Next(t.Context())
 			return err != nil
 		})
 		second, _ := l.hold(b, 4)
-		if err := old[1].Settle(parley.Ack); err != nil && !errors.Is(err, parley.ErrStale) {
+		if err := old[1].Settle(parley.SettleAck); err != nil && !errors.Is(err, parley.ErrStale) {
 			t.Error(err)
 		}
-		if err := second.Close(); err != nil { // nothing of the second session was handled
+		if err := second.Close(); err != nil { // no delivery of the second session was handled
 			t.Error(err)
 		}
 		return l.effectsOf(old[:2])
 	}, lost)
 }
 
-// hold takes so many deliveries without settling them.
+// hold receives n deliveries without settling them.
 func (l *lab) hold(b parley.Subscriber, n int) (parley.Subscription, []*parley.Delivery) {
 	l.t.Helper()
 	sub, err := b.Subscribe(l.t.Context(), l.queue, parley.SubscribeOptions{Prefetch: n})
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.t.Cleanup(func() { _ = sub.Close() }) // its connection is cut
+	l.t.Cleanup(func() { _ = sub.Close() }) // an error is expected: its connection is cut
 	deliveries := make([]*parley.Delivery, n)
 	for i := range deliveries {
 		if deliveries[i], err = sub.Next(l.t.Context()); err != nil {
@@ -297,12 +299,12 @@ func (l *lab) hold(b parley.Subscriber, n int) (parley.Subscription, []*parley.D
 	return sub, deliveries
 }
 
-// settle acknowledges a delivery and waits until the broker has noticed: it delivers one more.
+// settle acks a delivery and waits until the broker delivers one more.
 func (l *lab) settle(d *parley.Delivery) {
 	l.t.Helper()
 	before, err := l.ready(l.queue)
 	if err == nil {
-		err = d.Settle(parley.Ack)
+		err = d.Settle(parley.SettleAck)
 	}
 	if err != nil {
 		l.t.Fatal(err)
@@ -310,7 +312,7 @@ func (l *lab) settle(d *parley.Delivery) {
 	eventually(l.t, "the broker has the ack", func() bool { n, err := l.ready(l.queue); return err == nil && n == before-1 })
 }
 
-// effectsOf judges deliveries that were handled together with what is left in the queue.
+// effectsOf checks the handled deliveries and the messages that remain in the queue.
 func (l *lab) effectsOf(handled []*parley.Delivery) findings {
 	l.t.Helper()
 	e := l.evidence()
@@ -328,10 +330,10 @@ func (l *lab) effectsOf(handled []*parley.Delivery) findings {
 	return e.inEffect()
 }
 
-// released waits until nobody consumes the queue, and returns how many messages it has then.
+// released waits until the queue has no consumer, and returns its number of messages.
 func (l *lab) released() (left int) {
 	l.t.Helper()
-	eventually(l.t, "nobody consumes the queue", func() bool {
+	eventually(l.t, "the queue has no consumer", func() bool {
 		consumers := 0
 		err := l.onBroker(func(ch *amqp.Channel) error {
 			q, err := ch.QueueDeclarePassive(l.queue, true, false, false, false, nil)

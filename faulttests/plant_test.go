@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -12,8 +14,8 @@ import (
 	"github.com/parley-go/parley/postgres"
 )
 
-// A plant is a known mistake of outbox relays and consumers. The checker has to catch each one
-// (plant_check_test.go), or it would not catch ours.
+// A plant is a known mistake of outbox relays and consumers. The checker must detect each one
+// (plant_check_test.go), which shows that it would detect real ones.
 type plant string
 
 const (
@@ -27,7 +29,7 @@ const (
 	ackWithoutSession   plant = "ack without its session"
 )
 
-// relay puts the mistake between a relay and what it works with.
+// relay wraps the source or publisher of a relay with the mistake.
 func (p plant) relay(source parley.RelaySource, pub parley.Publisher) (parley.RelaySource, parley.Publisher) {
 	switch p {
 	case cursorSelect:
@@ -42,7 +44,7 @@ func (p plant) relay(source parley.RelaySource, pub parley.Publisher) (parley.Re
 	return source, pub
 }
 
-// consumer puts the mistake between a consumer and its broker.
+// consumer wraps the broker of a consumer with the mistake.
 func (p plant) consumer(b parley.Broker) parley.Broker {
 	if p == ackBeforeCommit {
 		return hastyBroker{b, b.(parley.SecretKeeper)}
@@ -50,7 +52,7 @@ func (p plant) consumer(b parley.Broker) parley.Broker {
 	return b
 }
 
-// cursorSource remembers the last id, and so never sees an earlier one that is committed later.
+// cursorSource keeps the last id, and so never sees an earlier id that is committed later.
 type cursorSource struct {
 	parley.RelaySource
 	last int64
@@ -78,7 +80,7 @@ type chosenBatch struct {
 
 func (b chosenBatch) Records() []parley.Record { return b.records }
 
-// hastySource deletes what it has read before anybody has published it.
+// hastySource deletes the claimed records before they are published.
 type hastySource struct{ parley.RelaySource }
 
 func (s hastySource) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
@@ -101,15 +103,15 @@ type goneBatch struct{ chosenBatch }
 
 func (goneBatch) Settle(context.Context, []int64, []parley.Parked) (int, error) { return 0, nil }
 
-// skippingSource takes what is free in place of what is next.
+// skippingSource skips locked rows, so it does not claim the next rows in order.
 type skippingSource struct{ parley.RelaySource }
 
 func (s skippingSource) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
-	o.Mode = parley.ModeParallel
+	o.Mode = parley.RelayModeParallel
 	return s.RelaySource.Claim(ctx, o)
 }
 
-// deafPublisher takes a confirm for success and never hears of a return.
+// deafPublisher treats a confirm as success and ignores returns.
 type deafPublisher struct{ parley.Publisher }
 
 func (p deafPublisher) Publish(ctx context.Context, messages []parley.Message) []error {
@@ -122,7 +124,7 @@ func (p deafPublisher) Publish(ctx context.Context, messages []parley.Message) [
 	return outcomes
 }
 
-// hastyBroker acknowledges a delivery when it comes, as auto-ack does.
+// hastyBroker acks a delivery on receipt, like auto-ack.
 type hastyBroker struct {
 	parley.Broker
 	parley.SecretKeeper
@@ -141,15 +143,15 @@ func (s hastySubscription) Next(ctx context.Context) (*parley.Delivery, error) {
 		return nil, err
 	}
 	again := parley.NewDelivery(d.Message, d.Queue, d.Redelivered, settledAlready{})
-	return again, d.Settle(parley.Ack)
+	return again, d.Settle(parley.SettleAck)
 }
 
 type settledAlready struct{}
 
 func (settledAlready) Settle(parley.Settlement) error { return nil }
 
-// lookingInbox looks whether it knows a message, does the work, and then notes it. Two copies at once both
-// find nothing.
+// lookingInbox checks for the identity, runs the handler, and then inserts the identity. Two concurrent copies both
+// find no identity.
 type lookingInbox struct {
 	*postgres.Store
 	pool *pgxpool.Pool
@@ -173,8 +175,8 @@ func (in lookingInbox) Once(ctx context.Context, consumer, identity string, fn f
 	})
 }
 
-// forgetfulBroker acknowledges on whatever channel it has, as a client does that reopens channels behind its
-// deliveries' backs: delivery tags begin anew on each.
+// forgetfulBroker acks on its current channel, like a client that reopens channels without telling its
+// deliveries: delivery tags restart on each channel.
 type forgetfulBroker struct {
 	url     string
 	conns   []*amqp.Connection
@@ -199,7 +201,7 @@ func (b *forgetfulBroker) Subscribe(_ context.Context, queue string, o parley.Su
 
 func (b *forgetfulBroker) close() {
 	for _, conn := range b.conns {
-		_ = conn.Close() // cut, most of them
+		_ = conn.Close() // most of them are cut already
 	}
 }
 

@@ -1,16 +1,18 @@
+//go:build unix
+
 package faulttests_test
 
 import "fmt"
 
-// A point is a place in a program where a child ends or stops itself: a name that package failpoint marks there.
-// The library's places are found by searching for failpoint.Hit, those that begin with "victim" are in folder victim.
+// A point is the name of a failpoint, a place in a program where a child kills or stops itself.
+// Search for failpoint.Hit to find the library's places. Those that begin with "victim" are in folder victim.
 type point string
 
 // The relay's points.
 const (
 	beforePublish point = "relay.claimed"
-	// midPublish is when the first half of a full batch is on its way: a child that stops there works with a window of
-	// half a batch, so that it has to send what it has before it goes on.
+	// midPublish is when the first half of a full batch is in flight. A child that stops there uses a window of
+	// half a batch, so that it flushes the first half before it continues.
 	midPublish   point = "rabbitmq.flushed"
 	midConfirm   point = "rabbitmq.confirmed"
 	afterPublish point = "relay.confirmed"
@@ -27,8 +29,19 @@ const (
 	afterEffectCommit point = "inbox.committed"
 	beforeAck         point = "consumer.handled"
 	afterAck          point = "consumer.acked"
-	afterHop          point = "consumer.hopped"
+	afterRetryQueue   point = "consumer.retried"
 	afterPark         point = "consumer.parked"
+)
+
+// The points of a consumer with a failure store.
+const (
+	beforeKeepCommit point = "failures.keeping"
+	afterKeep        point = "consumer.kept"
+	afterClaim       point = "consumer.claimed"
+	afterDoneIn      point = "inbox.done"
+	beforePromotion  point = "consumer.promoting"
+	// beforeRowDone is after a handler without a transaction has returned and before its row is deleted.
+	beforeRowDone point = "consumer.settling"
 )
 
 // The producer's points.
@@ -39,7 +52,7 @@ const (
 	afterLedgerCommit point = "victim.committed"
 )
 
-// fault says what happens where, as package failpoint reads it.
+// fault returns the fault at a point in the syntax of package failpoint.
 func (s childSpec) fault() string {
 	if s.Point == "" {
 		return s.Fault

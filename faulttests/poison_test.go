@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -15,7 +17,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// poisonID begins the id of every message that nobody can read.
+// poisonID is the prefix of the id of each unreadable message.
 const poisonID = "poison-"
 
 var errPlanned = errors.New("planned failure")
@@ -23,11 +25,11 @@ var errPlanned = errors.New("planned failure")
 // A poison is a message that cannot be handled.
 type poison struct {
 	kind string
-	// body returns what event number n looks like.
+	// body returns the body of event number n.
 	body func(n int) string
-	// reason is a part of what the parked message says of it.
+	// reason is a part of the reason of the parked message.
 	reason string
-	// share is how many of them there are among 10,000 messages.
+	// share is the number of these messages among 10,000.
 	share int
 }
 
@@ -39,7 +41,7 @@ func bodyOf(payload string) func(n int) string {
 	}
 }
 
-// The kinds that a handler cannot mend are the broken bodies; the others carry a word for the handler.
+// The malformed bodies never reach a handler; the others have a word for the handler.
 func poisons() []poison {
 	word := func(w string) func(int) string {
 		return func(n int) string { return bodyOf(fmt.Sprintf(`{"number": %d, "fill": %q}`, n, w))(n) }
@@ -57,13 +59,13 @@ func poisons() []poison {
 	}
 }
 
-// publishPoison publishes 10,000 messages, the bad ones spread evenly among them, past parley. It returns the kind of
-// each bad one by its message id.
+// publishPoison publishes 10,000 messages without parley, with the poison messages spread evenly. It returns the kind of
+// each poison message by its message id.
 func (l *lab) publishPoison(total int) map[string]poison {
 	l.t.Helper()
 	var bad []poison
 	all := poisons()
-	for i := 0; len(bad) < 100; i++ { // one of each kind after another
+	for i := 0; len(bad) < 100; i++ { // one of each kind in turn
 		p := &all[i%len(all)]
 		if p.share > 0 {
 			p.share--
@@ -98,7 +100,7 @@ func (l *lab) publishPoison(total int) map[string]poison {
 	return kinds
 }
 
-// diner counts what a consumer does with the messages.
+// diner counts the outcomes of a consumer.
 type diner struct {
 	mu      sync.Mutex // guards the fields below
 	starts  int
@@ -128,13 +130,13 @@ func (d *diner) done() int {
 	return len(d.handled) + len(d.parked)
 }
 
-// dine starts a consumer. What it receives over the limit for publications still has to reach the parked queue.
+// dine starts a consumer. Received messages above the publication limit still have to reach the parked queue.
 func (l *lab) dine(d *diner, r *parley.Router) (stop func()) {
 	l.t.Helper()
 	d.handled, d.parked = map[string]int{}, map[string]string{}
 	c, err := parley.NewConsumer(l.direct(), r, &parley.ConsumerConfig{
-		Queue: l.queue, Lanes: 8, Prefetch: 200, HandlerTimeout: 250 * time.Millisecond, Logger: quiet, Hooks: d.hooks(),
-		Retry: parley.RetryPolicy{Quick: []time.Duration{10 * time.Millisecond}, Delays: []time.Duration{time.Second}},
+		Queue: l.queue, Concurrency: 8, Prefetch: 200, HandlerTimeout: 250 * time.Millisecond, Logger: quiet, Hooks: d.hooks(),
+		Retry: parley.RetryPolicy{Immediate: []time.Duration{10 * time.Millisecond}, Delays: []time.Duration{time.Second}},
 	})
 	if err != nil {
 		l.t.Fatal(err)
@@ -190,7 +192,7 @@ func TestPoisonIsParkedWithItsReasonAndHoldsUpNothing(t *testing.T) {
 		t.Errorf("%d redeliveries, want fewer than 200", redelivered)
 	}
 	l.checkParked(kinds)
-	l.replayMended(kinds)
+	l.replayFixed(kinds)
 	again := 0
 	for _, n := range first.handled {
 		again += n - 1
@@ -201,7 +203,7 @@ func TestPoisonIsParkedWithItsReasonAndHoldsUpNothing(t *testing.T) {
 	counts.add(t, row{fault: "1 % poison of 7 kinds", times: len(kinds), events: total, lost: total - first.done(), doubled: again})
 }
 
-// checkParked reads the parked queue: each bad message is there once, with its reason and body.
+// checkParked checks that each poison message is in the parked queue once, with its reason and body.
 func (l *lab) checkParked(kinds map[string]poison) {
 	l.t.Helper()
 	seen := map[string]int{}
@@ -210,13 +212,13 @@ func (l *lab) checkParked(kinds map[string]poison) {
 		p, ok := kinds[m.ID]
 		switch {
 		case !ok:
-			return parley.ParkedKeep, fmt.Errorf("message %q is parked but was good", m.ID)
+			return parley.ParkedKeep, fmt.Errorf("message %q is parked but is valid", m.ID)
 		case !m.Signed || m.Exchange != l.exchanges[0] || m.RoutingKey != "noted":
-			return parley.ParkedKeep, fmt.Errorf("message %q has lost its address or signature", m.ID)
+			return parley.ParkedKeep, fmt.Errorf("message %q is parked without its address or signature", m.ID)
 		case !strings.Contains(m.History.Reason, p.reason):
 			return parley.ParkedKeep, fmt.Errorf("message %q (%s) is parked for %q", m.ID, p.kind, m.History.Reason)
 		case !bytes.HasPrefix(m.Body, []byte("{")):
-			return parley.ParkedKeep, errors.New("a parked message has lost its body")
+			return parley.ParkedKeep, errors.New("a parked message has another body")
 		}
 		return parley.ParkedKeep, nil
 	})
@@ -230,8 +232,8 @@ func (l *lab) checkParked(kinds map[string]poison) {
 	}
 }
 
-// replayMended gives the parked messages to a handler that takes whatever comes.
-func (l *lab) replayMended(kinds map[string]poison) {
+// replayFixed replays the parked messages to a handler that accepts every message.
+func (l *lab) replayFixed(kinds map[string]poison) {
 	l.t.Helper()
 	n, err := parley.ReplayParked(l.t.Context(), l.direct(), l.queue, nil)
 	if err != nil || n != len(kinds) {
@@ -250,7 +252,7 @@ func (l *lab) replayMended(kinds map[string]poison) {
 	}
 	for _, queue := range []string{l.queue, l.queue + ".parked", l.queue + ".retry.1s"} {
 		if left, err := l.ready(queue); err != nil || left != 0 {
-			l.t.Errorf("%d messages are left in queue %q (%v)", left, queue, err)
+			l.t.Errorf("%d messages remain in queue %q (%v)", left, queue, err)
 		}
 	}
 }

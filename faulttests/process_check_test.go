@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -6,8 +8,8 @@ import (
 	"testing"
 )
 
-// What spawn looks for in every child has to be found where it is.
-func TestAChildThatLeavesAGoroutineBehindOrTellsAPasswordIsCaught(t *testing.T) {
+// The checks of spawn must find a leak and a password.
+func TestAChildThatLeaksAGoroutineOrShowsAPasswordIsCaught(t *testing.T) {
 	l := newLab(t, 1)
 	s := l.child("consumer")
 	s.Settings = []string{"VICTIM_LEAK=1", "VICTIM_SAY=the password is " + canary}
@@ -16,14 +18,14 @@ func TestAChildThatLeavesAGoroutineBehindOrTellsAPasswordIsCaught(t *testing.T) 
 	p.signal(syscall.SIGTERM)
 	p.wait(p.ended, "the child ends")
 	if code := p.cmd.ProcessState.ExitCode(); code != 70 || !strings.Contains(p.words(), "left behind") {
-		t.Errorf("a child with a leak ended with exit code %d, want 70; it said:\n%s", code, p.words())
+		t.Errorf("a child with a leak ended with exit code %d, want 70; its output:\n%s", code, p.words())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.broken) != 1 || !strings.Contains(p.broken[0], "tells a password") {
-		t.Errorf("a child that tells a password was charged with %q", p.broken)
+	if len(p.broken) != 1 || !strings.Contains(p.broken[0], "shows a password") {
+		t.Errorf("the findings about a child that shows a password are %q", p.broken)
 	}
-	p.broken = nil // this time it was meant
+	p.broken = nil // expected here
 }
 
 func TestAFaultStrikesAtItsPassOfAProgramAndSaysSo(t *testing.T) {
@@ -35,9 +37,9 @@ func TestAFaultStrikesAtItsPassOfAProgramAndSaysSo(t *testing.T) {
 	p := spawn(t, s)
 	p.diedAt(afterPublish)
 	if !p.hit(beforePublish) || !p.hit(afterDelete) || p.hit(afterCommit) {
-		t.Errorf("the failpoints %q have struck", p.struck)
+		t.Errorf("the failpoints %q were triggered", p.struck)
 	}
-	if n := p.heard("relay: waits after an error"); n != 1 {
-		t.Errorf("the relay has felt %d errors, want the one that was injected", n)
+	if n := p.heard("relay: batch failed, backing off"); n != 1 {
+		t.Errorf("the relay logged %d errors, want the injected one", n)
 	}
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -19,17 +21,17 @@ type process struct {
 	role    string
 	cmd     *exec.Cmd
 	secrets []string
-	signs   []string      // messages that tell that it works
-	up      chan struct{} // closed when it works
+	signs   []string      // log messages after which it is ready
+	up      chan struct{} // closed when it is ready
 	ended   chan struct{} // closed when it has ended and everything is read
 
 	mu     sync.Mutex // guards the fields below
 	said   bytes.Buffer
-	line   []byte         // begun, not ended
-	struck []string       // what its failpoints did
+	line   []byte         // incomplete line
+	struck []string       // the faults of its failpoints
 	logged map[string]int // how often it logged a message
 	warned int            // how often it logged a warning or an error
-	broken []string       // lines that no program may write
+	broken []string       // forbidden output
 }
 
 // lastWords is how many bytes of a child's output a failed test shows.
@@ -48,12 +50,12 @@ func spawn(t *testing.T, s childSpec) *process {
 		t.Fatal(err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // its state tells how it ended
+		_ = p.cmd.Wait() // its state has the result
 		_, _ = p.Write([]byte("\n"))
 		close(p.ended)
 	}()
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it may have ended
+		_ = p.cmd.Process.Kill() // the process may have ended
 		<-p.ended
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -61,13 +63,13 @@ func spawn(t *testing.T, s childSpec) *process {
 			t.Errorf("%s %d: %s", p.role, p.cmd.Process.Pid, line)
 		}
 		if asPlanned := len(p.struck) > 0 && p.warned == 0; t.Failed() && !asPlanned {
-			t.Logf("the last words of %s %d:\n%s", p.role, p.cmd.Process.Pid, p.said.Bytes()[max(0, p.said.Len()-lastWords):])
+			t.Logf("the last output of %s %d:\n%s", p.role, p.cmd.Process.Pid, p.said.Bytes()[max(0, p.said.Len()-lastWords):])
 		}
 	})
 	return p
 }
 
-// Write reads what the child says, whole lines of it.
+// Write parses the child's output line by line.
 func (p *process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,7 +89,7 @@ func (p *process) Write(b []byte) (int, error) {
 
 var logMessage = regexp.MustCompile(`^time=\S+ level=(\S+) msg=("([^"\\]|\\.)*"|\S+)`)
 
-// read takes one line; mu is held.
+// read parses one line; mu is held.
 func (p *process) read(line string) {
 	if fault, ok := strings.CutPrefix(line, "failpoint: "); ok {
 		p.struck = append(p.struck, fault)
@@ -97,7 +99,7 @@ func (p *process) read(line string) {
 	}
 	for _, secret := range p.secrets {
 		if strings.Contains(line, secret) {
-			p.broken = append(p.broken, "tells a password: "+line)
+			p.broken = append(p.broken, "shows a password: "+line)
 		}
 	}
 	m := logMessage.FindStringSubmatch(line)
@@ -145,7 +147,7 @@ func (p *process) complaints() int {
 	return p.warned
 }
 
-// hit tells that the child's failpoint at a place has struck.
+// hit reports whether the child's failpoint at a place has been triggered.
 func (p *process) hit(at point) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,31 +164,31 @@ func (p *process) wait(c <-chan struct{}, what string) {
 	select {
 	case <-c:
 	case <-time.After(patience):
-		p.t.Fatalf("after %v still not: %s; the child said:\n%s", patience, what, p.words())
+		p.t.Fatalf("timed out after %v: %s; output of the child:\n%s", patience, what, p.words())
 	}
 }
 
-// works waits until the child works.
+// works waits until the child is ready.
 func (p *process) works() {
 	p.t.Helper()
 	select {
 	case <-p.up:
-	case <-p.ended: // it may have struck at its first point
+	case <-p.ended: // it may have died at its first failpoint
 	case <-time.After(patience):
-		p.t.Fatalf("after %v the child does not work; it said:\n%s", patience, p.words())
+		p.t.Fatalf("the child is not ready after %v; its output:\n%s", patience, p.words())
 	}
 }
 
-// kill sends SIGKILL and proves that it was felt.
+// kill sends SIGKILL and checks that the signal ended the child.
 func (p *process) kill() {
 	p.t.Helper()
 	if err := p.cmd.Process.Kill(); err != nil {
-		p.t.Fatalf("kill the child: %v; it said:\n%s", err, p.words())
+		p.t.Fatalf("kill the child: %v; its output:\n%s", err, p.words())
 	}
 	p.diedOf(syscall.SIGKILL)
 }
 
-// diedAt waits until the child has killed itself at its point.
+// diedAt waits until the child has killed itself at its failpoint.
 func (p *process) diedAt(at point) {
 	p.t.Helper()
 	p.wait(p.ended, "the child dies at "+string(at))
@@ -201,11 +203,11 @@ func (p *process) diedOf(want syscall.Signal) {
 	p.wait(p.ended, "the child ends")
 	status := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if !status.Signaled() || status.Signal() != want {
-		p.t.Fatalf("the child ended with %v, want %v; it said:\n%s", p.cmd.ProcessState, want, p.words())
+		p.t.Fatalf("the child ended with %v, want %v; its output:\n%s", p.cmd.ProcessState, want, p.words())
 	}
 }
 
-// stop asks the child to end and wants it to end well: without a data race for one, and with all its goroutines.
+// stop sends SIGTERM to the child and fails the test unless it exits cleanly, without data races and leaked goroutines.
 func (p *process) stop() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -213,7 +215,7 @@ func (p *process) stop() {
 	}
 	p.wait(p.ended, "the child stops")
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
-		p.t.Errorf("the child ended with %v; it said:\n%s", p.cmd.ProcessState, p.words())
+		p.t.Errorf("the child ended with %v; its output:\n%s", p.cmd.ProcessState, p.words())
 	}
 }
 
@@ -224,7 +226,7 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// frozen tells that the child is stopped by a signal, as the kernel says.
+// frozen reports whether the kernel shows the child as stopped by a signal.
 func (p *process) frozen() bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -6,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/parley-go/parley"
-	"github.com/parley-go/parley/internal/faultproxy"
+	"github.com/parley-go/parley/internal/testenv/faultproxy"
 	"github.com/parley-go/parley/postgres"
 )
 
@@ -24,15 +26,15 @@ func TestAKilledProducerLeavesAnEventExactlyWhereItsTransactionCommitted(t *test
 	relay.stop()
 	f := l.judged()
 	f.check(t, 0)
-	// One place in four is behind the commit.
+	// One of the four failpoints is after the commit.
 	if want := kills*pass - kills*3/4; f.events != want {
 		t.Errorf("%d events were committed, want %d", f.events, want)
 	}
 	counts.add(t, f.row(fmt.Sprintf("kill -9 of the producer at %d points", len(places)), kills))
 }
 
-// The producer learns nothing of its commit: whether it was done is known to the database alone, and what
-// arrives has to agree with that.
+// The producer does not learn the result of its commit. Only the database knows it, and the arrivals must
+// match the database.
 func TestALostAnswerToTheProducersCommitLeavesAnEventExactlyIfTheTransactionCommitted(t *testing.T) {
 	l := newLab(t, 1)
 	proxy, database := through(t, l.database)
@@ -68,11 +70,11 @@ func TestALostAnswerToTheProducersCommitLeavesAnEventExactlyIfTheTransactionComm
 		}
 		committing := make(chan error, 1)
 		go func() { committing <- tx.Commit(context.Background()) }()
-		eventually(t, "the commit or its answer is held", func() bool { return proxy.Count(faultproxy.Held) > held })
+		eventually(t, "the commit or its reply is held", func() bool { return proxy.Count(faultproxy.Held) > held })
 		proxy.Cut()
 		proxy.Heal()
 		if err := <-committing; err == nil {
-			t.Fatal("the commit was answered")
+			t.Fatal("the commit returned without an error")
 		}
 		want := 0
 		if arrives {

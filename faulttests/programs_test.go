@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -12,14 +14,14 @@ import (
 	"testing"
 )
 
-// programs are built once in a run, when the first test needs one: as they are, but with the failpoints of the tag
-// faults. They go when the run ends. Plain ones have no race detector in them.
+// programs are built once per run, when the first test needs one, with the tag faults for failpoints. They are
+// deleted at the end of the run. Plain programs are built without the race detector.
 var (
 	programs      = sync.OnceValues(func() (dir string, err error) { return build(underRace()) })
 	plainPrograms = sync.OnceValues(func() (dir string, err error) { return build(nil) })
 )
 
-// underRace returns the flag that this test was built with, if it was.
+// underRace returns the flag -race if this test was built with it.
 func underRace() []string {
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		return []string{"-race"}
@@ -27,7 +29,7 @@ func underRace() []string {
 	return nil
 }
 
-// build makes the programs in a folder of their own.
+// build builds the programs in a new folder.
 func build(flags []string) (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "parley-programs-"); err != nil {
 		return "", err
@@ -42,7 +44,7 @@ func build(flags []string) (dir string, err error) {
 	return dir, nil
 }
 
-// programDirs are for the end of the run. It is empty if no test needed the programs.
+// programDirs are the folders to delete at the end of the run, if any test needed the programs.
 var programDirs sync.Map
 
 func removePrograms() (err error) {

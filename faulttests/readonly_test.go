@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -6,17 +8,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// What cannot be deleted is not published. A session keeps the mode that it began with, so the relay has to leave those of
-// the read-only time by itself.
+// A record that cannot be deleted is not published. A session keeps its initial mode, so the relay has to close the sessions
+// that it opened while the database was read-only.
 func TestARelayOnAReadOnlyDatabasePublishesNothingUntilItCanDelete(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)
 	l.produce(300)
 	l.readOnly("on")
 	relay := l.relay(l.database, l.broker, nil)
-	eventually(t, "the relay has complained several times", func() bool { return relay.errs.Load() >= 3 })
+	eventually(t, "the relay has logged several errors", func() bool { return relay.errs.Load() >= 3 })
 	if n, err := l.ready(l.queue); err != nil || n != 0 || relay.accepted.Load() != 0 {
-		t.Errorf("%d messages were published that cannot be deleted (%v)", n, err)
+		t.Errorf("%d messages were published although they cannot be deleted (%v)", n, err)
 	}
 	felt := int(relay.errs.Load())
 	l.readOnly("off")
@@ -29,7 +31,7 @@ func TestARelayOnAReadOnlyDatabasePublishesNothingUntilItCanDelete(t *testing.T)
 	counts.add(t, r)
 }
 
-// readOnly sets how the transactions of new sessions are.
+// readOnly sets whether the transactions of new sessions are read-only.
 func (l *lab) readOnly(value string) {
 	l.t.Helper()
 	err := pgx.BeginTxFunc(l.t.Context(), l.pool, pgx.TxOptions{AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -19,14 +21,14 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
-	"github.com/parley-go/parley/internal/faultproxy"
 	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/internal/testenv/faultproxy"
 	"github.com/parley-go/parley/rabbitmq"
 )
 
-// A wrong login, virtual host or certificate is mended by a person. Until then the broker is asked seldom and the log
-// stays short; afterwards everything goes on by itself.
-func TestABrokerThatRefusesUsIsAskedSeldomAndLetsEverythingFlowOnceItIsMended(t *testing.T) {
+// An operator fixes a wrong login, virtual host or certificate. Until then the relay dials seldom and the log
+// stays short. After the repair the relay recovers without a restart.
+func TestABrokerThatRejectsTheLoginIsDialledSeldomAndUsedAfterItsRepair(t *testing.T) {
 	needAll(t)
 	t.Parallel()
 	s := privateRabbitMQ(t)
@@ -47,7 +49,7 @@ func TestABrokerThatRefusesUsIsAskedSeldomAndLetsEverythingFlowOnceItIsMended(t 
 		l.refusedUntil("a virtual host that is missing", user("guest2")+"late", nil, func() {
 			s.control("add_vhost", "late")
 			s.control("set_permissions", "-p", "late", "faults", ".*", ".*", ".*")
-			l.declare() // before the relay may log in: what no queue takes is dropped
+			l.declare() // before the relay may log in, because unroutable events are dropped
 			s.control("set_permissions", "-p", "late", "guest2", ".*", ".*", ".*")
 		})
 	})
@@ -59,8 +61,8 @@ func TestABrokerThatRefusesUsIsAskedSeldomAndLetsEverythingFlowOnceItIsMended(t 
 	})
 }
 
-// refusedUntil has a relay at an address that refuses it until mend was called.
-func (l *lab) refusedUntil(name, address string, trust *tls.Config, mend func()) {
+// refusedUntil runs a relay with an address that rejects its login until repair was called.
+func (l *lab) refusedUntil(name, address string, trust *tls.Config, repair func()) {
 	l.t.Helper()
 	proxy, address := through(l.t, address)
 	var out lockedBuffer
@@ -72,23 +74,23 @@ func (l *lab) refusedUntil(name, address string, trust *tls.Config, mend func())
 	eventually(l.t, "the relay dials", tries(1))
 	begin := time.Now()
 	eventually(l.t, "the relay dials twice more", tries(3))
-	if took := time.Since(begin); took < 9*time.Second {
-		l.t.Errorf("three dials within %v, want 5 s between them at least", took)
+	if took := time.Since(begin); took < 5*time.Second { // a busy machine may see the first dial late
+		l.t.Errorf("two more dials within %v, want at least 5 s before each", took)
 	}
 	if text := out.String(); strings.Count(text, "level=ERROR") != 1 || strings.Contains(text, "level=WARN") || strings.Contains(text, canary) {
 		l.t.Errorf("want one error, no warning and no password in the log:\n%s", text)
 	}
 	if state := relay.state(); state == parley.RelayActive {
-		l.t.Errorf("the relay says %v, but no broker lets it in", state)
+		l.t.Errorf("the relay reports %v, but every login is rejected", state)
 	}
 	if n := relay.accepted.Load(); n != 0 {
-		l.t.Errorf("a broker that refuses has accepted %d messages", n)
+		l.t.Errorf("a broker that rejects the login accepted %d messages", n)
 	}
 	felt := proxy.Count(faultproxy.Connected)
-	mend()
+	repair()
 	took := l.drained()
 	if took > 25*time.Second { // the longest pause is 11 s
-		l.t.Errorf("the relay went on %v after the mend", took)
+		l.t.Errorf("the relay recovered %v after the repair", took)
 	}
 	relay.stop()
 	f := l.judged()
@@ -116,7 +118,7 @@ func (b *lockedBuffer) String() string {
 	return b.out.String()
 }
 
-// secured puts TLS before a broker, with a certificate that has expired until renew is called.
+// secured serves a broker over TLS, with an expired certificate until renew is called.
 func secured(t *testing.T, broker string) (address string, trust *tls.Config, renew func()) {
 	t.Helper()
 	expired, renewed := certificate(t, time.Now().Add(-time.Hour)), certificate(t, time.Now().Add(time.Hour))
@@ -147,11 +149,11 @@ func secured(t *testing.T, broker string) (address string, trust *tls.Config, re
 			wg.Go(func() { forward(client, target) })
 		}
 	})
-	t.Cleanup(func() { _ = listener.Close(); wg.Wait() }) // the clients have ended
+	t.Cleanup(func() { _ = listener.Close(); wg.Wait() }) // all clients have disconnected
 	return u.String(), trust, func() { current.Store(renewed) }
 }
 
-// forward copies both ways until both sides have ended.
+// forward copies in both directions until both sides are closed.
 func forward(client net.Conn, target string) {
 	defer client.Close()
 	server, err := net.Dial("tcp", target)
@@ -166,7 +168,7 @@ func forward(client net.Conn, target string) {
 	wg.Wait()
 }
 
-// certificate makes one for 127.0.0.1 that signs itself.
+// certificate creates a self-signed certificate for 127.0.0.1.
 func certificate(t *testing.T, until time.Time) *tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

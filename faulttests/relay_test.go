@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -18,16 +20,16 @@ import (
 // A relayUnderTest runs in this process.
 type relayUnderTest struct {
 	stop func()
-	// errs counts what the relay went on after, accepted what the broker took, batches those with at least one record.
-	errs, accepted, batches, foreign atomic.Int64
-	disconnects                      atomic.Int64 // from the broker
-	state                            func() parley.RelayState
+	// errs counts the errors of the relay, accepted the accepted messages, batches the batches with at least one record.
+	errs, accepted, batches, deletedElsewhere atomic.Int64
+	disconnects                               atomic.Int64 // from the broker
+	state                                     func() parley.RelayState
 }
 
 // quiet keeps the expected errors of a fault test out of its output.
 var quiet = slog.New(slog.DiscardHandler)
 
-// relay starts a relay from one URL to another; change may be nil.
+// relay starts a relay from a database URL to a broker URL; change may be nil.
 func (l *lab) relay(database, broker string, change func(*parley.RelayConfig, *rabbitmq.Config)) *relayUnderTest {
 	l.t.Helper()
 	return l.relayFrom(poolTo(l.t, database, nil), broker, change)
@@ -49,7 +51,7 @@ func poolTo(t *testing.T, database string, tracer pgx.QueryTracer) *pgxpool.Pool
 	return pool
 }
 
-// felt counts what this relay has noticed of faults.
+// felt counts the faults that this relay detected.
 func (r *relayUnderTest) felt() int64 { return r.errs.Load() + r.disconnects.Load() }
 
 func (l *lab) relayFrom(pool *pgxpool.Pool, broker string, change func(*parley.RelayConfig, *rabbitmq.Config)) *relayUnderTest {
@@ -61,8 +63,8 @@ func (l *lab) relayFrom(pool *pgxpool.Pool, broker string, change func(*parley.R
 	out := &relayUnderTest{}
 	cfg := parley.RelayConfig{BatchSize: 200, PollInterval: 50 * time.Millisecond, StandbyInterval: 50 * time.Millisecond, Logger: quiet}
 	cfg.Hooks = parley.RelayHooks{
-		Err:     func(error) { out.errs.Add(1) },
-		Foreign: func(n int) { out.foreign.Add(int64(n)) },
+		Err:              func(error) { out.errs.Add(1) },
+		DeletedElsewhere: func(n int) { out.deletedElsewhere.Add(int64(n)) },
 		Batch: func(b parley.BatchReport) {
 			out.accepted.Add(int64(b.Accepted))
 			out.batches.Add(1)
@@ -99,14 +101,14 @@ func TestTwoRelaysOnOneOutboxLoseDoubleAndReorderNothing(t *testing.T) {
 	first.stop()
 	second.stop()
 	a, b := first.accepted.Load(), second.accepted.Load()
-	t.Logf("the relays moved %d and %d events", a, b)
+	t.Logf("the relays sent %d and %d events", a, b)
 	f := l.judged()
 	f.check(t, 0)
 	if f.events < 10_000 || a+b != int64(f.events) {
-		t.Errorf("%d events, %d moved by the relays together: want all of at least 10,000", f.events, a+b)
+		t.Errorf("%d events, %d of them sent by the relays, want all of at least 10,000", f.events, a+b)
 	}
-	if n := first.foreign.Load() + second.foreign.Load(); n != 0 {
-		t.Errorf("the relays took %d records from each other", n)
+	if n := first.deletedElsewhere.Load() + second.deletedElsewhere.Load(); n != 0 {
+		t.Errorf("the relays deleted %d records of each other", n)
 	}
 	counts.add(t, f.row("two relays on one outbox", 2))
 }

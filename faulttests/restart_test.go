@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -16,19 +18,19 @@ import (
 	"github.com/parley-go/parley/rabbitmq"
 )
 
-// recoveryLimit is how long after a server's port is open again everything has to go on.
+// recoveryLimit is the longest recovery after a server's port is open again.
 const recoveryLimit = 15 * time.Second
 
-// workDelays are longer together than any outage here, so that what fails before the kill switch trips is not parked.
+// workDelays are longer in total than any outage here, so that messages that fail before the kill switch trips are not parked.
 var workDelays = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second}
 
-// work is a queue of a consumer beside the lab's own, which keeps all that arrives.
+// work is the queue of a consumer. The lab's own queue keeps all arrivals.
 func (l *lab) work() string { return l.queue + ".work" }
 
-// consume gives each event its effect, in this process, from a queue that the consumer declares by itself.
+// consume runs a consumer in this process that declares the work queue and writes the effect of each event.
 func (l *lab) consume() (stop func()) { l.t.Helper(); return l.consumeThrough(l.broker) }
 
-// consumeThrough is consume from a broker at another address.
+// consumeThrough is consume with another broker address.
 func (l *lab) consumeThrough(broker string) (stop func()) {
 	l.t.Helper()
 	inbox, err := parley.NewInbox[pgx.Tx](l.store, &parley.InboxConfig{Consumer: l.work()})
@@ -44,12 +46,12 @@ func (l *lab) consumeThrough(broker string) (stop func()) {
 	}
 	subscribed := make(chan struct{}, 1)
 	c, err := parley.NewConsumer(l.directWith(func(c *rabbitmq.Config) { c.URL = broker }), r, &parley.ConsumerConfig{
-		Queue: l.work(), Lanes: 8, Topology: l.workTopology(), Logger: quiet,
-		Retry: parley.RetryPolicy{Quick: []time.Duration{100 * time.Millisecond}, Delays: workDelays},
+		Queue: l.work(), Concurrency: 8, Topology: l.workTopology(), Logger: quiet,
+		Retry: parley.RetryPolicy{Immediate: []time.Duration{100 * time.Millisecond}, Delays: workDelays},
 		Hooks: parley.ConsumerHooks{Subscribed: func(bool, error) {
 			select {
 			case subscribed <- struct{}{}:
-			default: // the first time is what is waited for
+			default: // only the first subscription is awaited
 			}
 		}},
 	})
@@ -61,7 +63,7 @@ func (l *lab) consumeThrough(broker string) (stop func()) {
 	select {
 	case <-subscribed:
 	case <-time.After(patience):
-		l.t.Fatal("the consumer has not subscribed")
+		l.t.Fatal("the consumer did not subscribe")
 	}
 	return stop
 }
@@ -80,14 +82,14 @@ func (l *lab) removeWork() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for _, suffix := range []string{"", ".parked"} {
-		_ = b.DeleteQueue(ctx, l.work()+suffix) // a private server may be gone
+		_ = b.DeleteQueue(ctx, l.work()+suffix) // a private server may have stopped
 	}
 	for _, d := range workDelays {
 		_ = b.DeleteQueue(ctx, fmt.Sprintf("%s.retry.%v", l.work(), d))
 	}
 }
 
-// A worker is a relay or a consumer, in this process or another. felt counts what it has noticed of faults.
+// A worker is a relay or a consumer, in this process or a child. felt counts the faults that it detected.
 type worker struct {
 	felt func() int64
 	stop func()
@@ -97,31 +99,31 @@ func (p *process) worker() worker {
 	return worker{func() int64 { return int64(p.complaints()) }, p.stop}
 }
 
-// consumer is consume in a process of its own.
+// consumer is consume in a child process.
 func (l *lab) consumer() childSpec {
 	l.t.Cleanup(l.removeWork)
 	s := l.child("consumer")
 	s.Queue = l.work()
-	s.Settings = []string{"PARLEY_BINDS=" + strings.Join(l.exchanges, ","), "PARLEY_CONSUMER_QUICK_RETRIES=100ms", "PARLEY_CONSUMER_RETRY_DELAYS=2s,5s,10s,20s,40s"}
+	s.Settings = []string{"PARLEY_BINDS=" + strings.Join(l.exchanges, ","), "PARLEY_CONSUMER_IMMEDIATE_RETRIES=100ms", "PARLEY_CONSUMER_RETRY_DELAYS=2s,5s,10s,20s,40s"}
 	return s
 }
 
-// A fault is done to a server under load.
+// A fault affects a server under load.
 type fault struct {
-	// do returns when the server serves again, and since when its port is open.
+	// do causes the fault. It returns when the server works again, with the time when its port was open.
 	do func() (opened time.Time)
-	// silent faults hold everything up, but nobody gets an error.
+	// silent faults stop all progress without an error.
 	silent bool
 }
 
-// withFaults runs a relay, a consumer and a load through faults, and judges queue and effects.
+// withFaults runs a relay, a consumer and a load during faults, and checks arrivals and effects.
 func (l *lab) withFaults(name string, doubled int, limit time.Duration, faults ...fault) {
 	l.t.Helper()
 	relay := l.relay(l.database, l.broker, nil)
 	l.outlive(name, worker{relay.felt, relay.stop}, worker{stop: l.consume()}, doubled, limit, faults)
 }
 
-// outlive takes a relay and a consumer through faults under load.
+// outlive runs a relay and a consumer under load during faults.
 func (l *lab) outlive(name string, relay, consumer worker, doubled int, limit time.Duration, faults []fault) {
 	l.t.Helper()
 	stopLoad := l.load(300)
@@ -131,11 +133,11 @@ func (l *lab) outlive(name string, relay, consumer worker, doubled int, limit ti
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		eventually(l.t, "the load flows", func() bool { n, err := l.effected(); return err == nil && n > before+300 })
+		eventually(l.t, "events have effects under load", func() bool { n, err := l.effected(); return err == nil && n > before+300 })
 		felt := relay.felt()
 		opened := f.do()
 		if !f.silent {
-			eventually(l.t, "the relay has felt it", func() bool { return relay.felt() > felt })
+			eventually(l.t, "the relay detects the fault", func() bool { return relay.felt() > felt })
 		}
 		was, err := l.moved()
 		if err != nil {
@@ -145,8 +147,8 @@ func (l *lab) outlive(name string, relay, consumer worker, doubled int, limit ti
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		moved.until("the relay goes on", l.moved, opened, was)
-		handled.until("the consumer goes on", l.effected, opened, had)
+		moved.until("the relay sends events again", l.moved, opened, was)
+		handled.until("the consumer handles events again", l.effected, opened, had)
 	}
 	stopLoad()
 	l.drained()
@@ -159,12 +161,12 @@ func (l *lab) outlive(name string, relay, consumer worker, doubled int, limit ti
 	})
 	l.handled()
 	consumer.stop()
-	l.t.Logf("the relay went on after %v, the consumer after %v", moved.longest, handled.longest)
+	l.t.Logf("the relay recovered after %v, the consumer after %v", moved.longest, handled.longest)
 	if moved.longest > limit || handled.longest > limit {
-		l.t.Errorf("the relay went on after %v and the consumer after %v, want at most %v", moved.longest, handled.longest, limit)
+		l.t.Errorf("the relay recovered after %v and the consumer after %v, want at most %v", moved.longest, handled.longest, limit)
 	}
 	if n, err := l.ready(l.work() + ".parked"); err != nil || n != 0 {
-		l.t.Errorf("an outage has parked %d messages (%v)", n, err)
+		l.t.Errorf("an outage parked %d messages (%v)", n, err)
 	}
 	e := l.evidence()
 	e.arrivals = l.arrivals()
@@ -194,13 +196,13 @@ func TestADatabaseThatRestartsUnderLoadCostsNothing(t *testing.T) {
 	needAll(t)
 	s := privatePostgres(t)
 	l := newLabOn(t, s.url, testenv.RabbitMQ(t), 2)
-	// Fast, immediate, and no shutdown at all. The relay knows what the broker has accepted, so it repeats nothing.
+	// A fast shutdown, an immediate one, and a kill. The relay keeps the ids of accepted records, so it repeats none.
 	l.withFaults("restart and kill -9 of the database under load", 0, recoveryLimit,
 		s.restart(syscall.SIGINT), s.restart(syscall.SIGKILL), s.restart(syscall.SIGQUIT), s.restart(syscall.SIGKILL), s.restart(syscall.SIGINT), s.restart(syscall.SIGKILL))
 }
 
-// A broker over its memory limit takes no publications. The relay has to wait without a transaction: its locks
-// and its snapshot would harm the whole database.
+// A broker over its memory limit accepts no publications. The relay must wait without a transaction, because its locks
+// and its snapshot would slow down the whole database.
 func TestABrokerUnderItsMemoryAlarmIsWaitedForWithoutATransaction(t *testing.T) {
 	needAll(t)
 	t.Parallel()
@@ -211,29 +213,29 @@ func TestABrokerUnderItsMemoryAlarmIsWaitedForWithoutATransaction(t *testing.T) 
 		c.Hooks.Blocked = func(reason string) { blocked <- reason }
 	})
 	stopLoad := l.load(300)
-	eventually(t, "the load flows", func() bool { n, err := l.moved(); return err == nil && n > 500 })
+	eventually(t, "events have effects under load", func() bool { n, err := l.moved(); return err == nil && n > 500 })
 	s.control("set_vm_memory_high_watermark", "absolute", "1000000")
 	select {
 	case reason := <-blocked:
-		t.Logf("the broker blocks: %s", reason)
+		t.Logf("the broker blocks publications: %s", reason)
 	case <-time.After(patience):
-		t.Fatal("the broker does not block")
+		t.Fatal("the broker does not block publications")
 	}
-	// Longer than a confirm timeout: the relay gives a session up and has to wait on the next one too.
+	// Longer than a confirm timeout: the relay closes a session and must wait on the next one too.
 	longest, statement := l.longestTransaction(40 * time.Second)
 	if longest > 6*time.Second {
 		t.Errorf("a transaction stayed open for %v while the broker blocked, want at most 6 s; its last statement: %s", longest, statement)
 	}
 	t.Logf("the oldest transaction was open for %v; %d errors", longest, relay.errs.Load())
-	// Each new session shows that it is blocked only after a batch was tried on it.
-	eventually(t, "the relay says that it waits for the broker", func() bool { return relay.state() == parley.RelayWaitsBroker })
+	// A new session is known to be blocked only after the attempt to publish a batch.
+	eventually(t, "the relay reports that it waits for the broker", func() bool { return relay.state() == parley.RelayWaitsBroker })
 	was, err := l.moved()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.control("set_vm_memory_high_watermark", "0.4")
 	watch := stopwatch{t: t}
-	watch.until("the relay goes on", l.moved, time.Now(), was)
+	watch.until("the relay sends events again", l.moved, time.Now(), was)
 	stopLoad()
 	l.drained()
 	relay.stop()
@@ -244,8 +246,8 @@ func TestABrokerUnderItsMemoryAlarmIsWaitedForWithoutATransaction(t *testing.T) 
 	counts.add(t, r)
 }
 
-// longestTransaction watches the database for a while, and returns the age and the last statement of the oldest
-// transaction that it has seen.
+// longestTransaction polls the database for a while, and returns the age and the last statement of the oldest
+// transaction.
 func (l *lab) longestTransaction(watch time.Duration) (longest time.Duration, statement string) {
 	l.t.Helper()
 	const q = `SELECT extract(epoch FROM clock_timestamp() - xact_start)::float8, state || ': ' || query FROM pg_stat_activity

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -10,14 +12,14 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// producer returns a lab that shares queue and exchanges with this one, but has a database of its own.
+// producer returns a lab with a separate database that shares queue and exchanges with this one.
 func (l *lab) producer(database string) *lab {
 	l.t.Helper()
 	return &lab{t: l.t, database: database, broker: l.broker, queue: l.queue, exchanges: l.exchanges, events: l.events}
 }
 
-// A restored database counts from the dump on: what it publishes has the ids of events that were published before, but
-// is new.
+// A restored database continues with the ids of the dump: its events are new, but have the ids of events that were
+// published before.
 func TestNewEventsOfARestoredDatabaseAreNotTakenForDuplicates(t *testing.T) {
 	needAll(t)
 	for _, c := range []struct {
@@ -35,7 +37,7 @@ func TestNewEventsOfARestoredDatabaseAreNotTakenForDuplicates(t *testing.T) {
 			before.publish(200)
 			dump := filepath.Join(t.TempDir(), "dump.sql")
 			command(t, executable(t, "/usr/lib/postgresql/*/bin/pg_dump"), "--dbname="+before.database, "--file="+dump, "--no-owner")
-			before.publish(200) // the dump knows nothing of these
+			before.publish(200) // these are not in the dump
 			after := before.producer(testenv.Postgres(t))
 			command(t, executable(t, "/usr/lib/postgresql/*/bin/psql"), "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--dbname="+after.database, "--file="+dump)
 			after.openPostgres()
@@ -74,7 +76,7 @@ func TestNewEventsOfARestoredDatabaseAreNotTakenForDuplicates(t *testing.T) {
 	}
 }
 
-// eventIDs are the ids that were given to events.
+// eventIDs returns the ids of the events.
 func eventIDs(ledger []entry) map[int64]bool {
 	ids := map[int64]bool{}
 	for _, line := range ledger {
@@ -85,7 +87,7 @@ func eventIDs(ledger []entry) map[int64]bool {
 	return ids
 }
 
-// command runs a program to its end.
+// command runs a program and waits for its end.
 func command(t *testing.T, name string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -10,11 +12,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/parley-go/parley"
-	"github.com/parley-go/parley/internal/faultproxy"
+	"github.com/parley-go/parley/internal/testenv/faultproxy"
 	"github.com/parley-go/parley/rabbitmq"
 )
 
-// Rows that another program has written, past parley's checks, and that no broker can take.
+// Rows that another program wrote without parley's checks, and that no broker can accept.
 func poisonRows(exchange string) map[string][]any {
 	const body = `{"eventTime": "2026-01-02T03:04:05.000000Z", "eventType": "noted", "aggregate": "a", "payload": {}}`
 	return map[string][]any{
@@ -40,9 +42,9 @@ func TestRowsThatNoBrokerTakesAreParkedAndHoldUpNothing(t *testing.T) {
 	relay := l.relay(l.database, l.broker, func(_ *parley.RelayConfig, c *rabbitmq.Config) { c.Topology = parley.TopologyVerify })
 	took := l.drained()
 	relay.stop()
-	t.Logf("5000 good rows behind %d bad ones took %v", len(bad), time.Since(begin))
+	t.Logf("5000 valid rows after %d invalid ones took %v", len(bad), time.Since(begin))
 	if took > 30*time.Second {
-		t.Errorf("the good rows took %v", took)
+		t.Errorf("the valid rows took %v", took)
 	}
 	parked, err := l.store.ListParked(t.Context(), 0, 100)
 	if err != nil || len(parked) != len(bad) {
@@ -62,8 +64,8 @@ func TestRowsThatNoBrokerTakesAreParkedAndHoldUpNothing(t *testing.T) {
 	counts.add(t, f.row(fmt.Sprintf("rows of %d kinds that no broker takes", len(bad)), len(bad)))
 }
 
-// A message that no queue takes comes back before its confirm. Each is to be told from its neighbours, however late it comes.
-func TestEveryReturnedMessageIsToldFromItsNeighbours(t *testing.T) {
+// The broker returns an unroutable message before its confirm. The publisher must match each return to its message, however late it arrives.
+func TestEveryReturnedMessageIsMatchedAmongItsNeighbours(t *testing.T) {
 	l := newLab(t, 1)
 	proxy, broker := through(t, l.broker)
 	const total, every = 5000, 100
@@ -104,7 +106,7 @@ func TestEveryReturnedMessageIsToldFromItsNeighbours(t *testing.T) {
 	counts.add(t, f.row("delayed returns among confirms", proxy.Count(faultproxy.Delayed)))
 }
 
-// record inserts records that have the next numbers of the ledger.
+// record inserts records with the next numbers of the ledger.
 func (l *lab) record(ctx context.Context, tx pgx.Tx, records []parley.Record, f fate) error {
 	first := l.number.Load() - int64(len(records))
 	ids, err := l.outbox.In(tx).Record(ctx, records...)
@@ -116,7 +118,7 @@ SELECT $4 + ordinality, $1, id, $3 FROM unnest($2::bigint[]) WITH ORDINALITY AS 
 	return err
 }
 
-// Scheduled events come when they are due by the database's clock: not before, and not much later.
+// Scheduled events arrive when they are due by the database's clock: not before, and not much later.
 func TestScheduledEventsComeWhenTheyAreDue(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 1)
@@ -137,7 +139,7 @@ func TestScheduledEventsComeWhenTheyAreDue(t *testing.T) {
 	var at time.Time
 	_, err = pgx.ForEachRow(r, []any{&number, &at}, func() error {
 		if at.Before(due[number]) {
-			t.Errorf("event %d came %v early", number, due[number].Sub(at))
+			t.Errorf("event %d arrived %v early", number, due[number].Sub(at))
 		}
 		late = max(late, at.Sub(due[number]))
 		return nil
@@ -145,9 +147,9 @@ func TestScheduledEventsComeWhenTheyAreDue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("the latest event came %v after it was due", late)
-	if late > 5*time.Second { // far more than the poll, for a machine with other work
-		t.Errorf("an event came %v after it was due", late)
+	t.Logf("the latest event arrived %v after it was due", late)
+	if late > 5*time.Second { // far more than the poll interval, for a busy machine
+		t.Errorf("an event arrived %v after it was due", late)
 	}
 	e := l.evidence()
 	e.arrivals = l.arrivals()
@@ -158,7 +160,7 @@ func TestScheduledEventsComeWhenTheyAreDue(t *testing.T) {
 
 func TestThreeParallelRelaysShareAnOutboxWithoutDuplicates(t *testing.T) {
 	l := newLab(t, 2)
-	parallel := func(c *parley.RelayConfig, _ *rabbitmq.Config) { c.Mode = parley.ModeParallel }
+	parallel := func(c *parley.RelayConfig, _ *rabbitmq.Config) { c.Mode = parley.RelayModeParallel }
 	var relays []*relayUnderTest
 	for range 3 {
 		relays = append(relays, l.relay(l.database, l.broker, parallel))
@@ -173,7 +175,7 @@ func TestThreeParallelRelaysShareAnOutboxWithoutDuplicates(t *testing.T) {
 		}
 	}
 	if busy < 2 {
-		t.Errorf("%d relays have worked, want several", busy)
+		t.Errorf("%d relays sent events, want several", busy)
 	}
 	f := l.judged()
 	t.Logf("%d events overtook others, as this mode allows", len(f.reordered))

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -10,7 +12,7 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// The name of the channel that wakes the relay is made of the schema's, which may be long, and of any letters.
+// The name of the channel that wakes the relay is derived from the schema's name, which may be long and have any characters.
 func TestARelayIsWokenInASchemaOfAnyName(t *testing.T) {
 	t.Parallel()
 	notShort(t)
@@ -21,7 +23,7 @@ func TestARelayIsWokenInASchemaOfAnyName(t *testing.T) {
 			l := newLabOn(t, inSchema(t, plain, schema), testenv.RabbitMQ(t), 1)
 			s := l.child("relay")
 			s.Settings = []string{"PARLEY_RELAY_POLL_INTERVAL=" + notifyPoll.String()}
-			if !strings.Contains(schema, "'") { // such a name is taken from the search path only
+			if !strings.Contains(schema, "'") { // such a name works only in the search path
 				s.Database, s.Settings = plain, append(s.Settings, "PARLEY_DATABASE_SCHEMA="+schema)
 			}
 			if schema == "public" {
@@ -33,7 +35,7 @@ func TestARelayIsWokenInASchemaOfAnyName(t *testing.T) {
 			l.produce(100)
 			l.drained()
 			if n := relay.complaints(); n > 0 {
-				t.Errorf("the relay complained %d times:\n%s", n, relay.words())
+				t.Errorf("the relay logged %d warnings or errors:\n%s", n, relay.words())
 			}
 			relay.stop()
 			f := l.judged()
@@ -43,7 +45,7 @@ func TestARelayIsWokenInASchemaOfAnyName(t *testing.T) {
 	}
 }
 
-// inSchema makes a schema, and returns the URL whose search path it is.
+// inSchema creates a schema, and returns a URL with this search path.
 func inSchema(t *testing.T, database, schema string) string {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database)

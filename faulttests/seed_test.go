@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -8,11 +10,11 @@ import (
 	"time"
 )
 
-// seedVariable is the environment variable that has a test choose again what it chose before.
+// seedVariable is the environment variable with the random seed of an earlier run, to repeat its choices.
 const seedVariable = "PARLEY_FAULTS_SEED"
 
-// chance returns what a test chooses by. Its seed is in the test's output, which go test shows with -v and of a test
-// that has failed.
+// chance returns the random source of a test. It logs the seed, which go test shows with -v and for failed
+// tests.
 func chance(t *testing.T) *rand.Rand {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
@@ -22,7 +24,7 @@ func chance(t *testing.T) *rand.Rand {
 			t.Fatalf("%s: %v", seedVariable, err)
 		}
 	}
-	t.Logf("chosen by %s=%d", seedVariable, seed)
+	t.Logf("random choices: %s=%d", seedVariable, seed)
 	return rand.New(rand.NewPCG(seed, 1))
 }
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -19,8 +21,8 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// A server is a PostgreSQL, MariaDB or RabbitMQ of a test's own: own port, own folder, ended by its pid. The machine's
-// servers are left alone.
+// A server is a private PostgreSQL, MariaDB or RabbitMQ of a test, with its own port and folder. The test ends it by its
+// pid. The machine's servers are not touched.
 type server struct {
 	t       *testing.T
 	name    string
@@ -30,15 +32,15 @@ type server struct {
 	as      *syscall.Credential
 	command []string
 	env     []string
-	// login returns nil when the server serves.
+	// login returns nil when the server accepts a login.
 	login func(ctx context.Context, url string) error
 
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when cmd has ended
-	opened time.Time     // when its port was found open
+	opened time.Time     // when its port was first open
 }
 
-// newServer makes the folder, for an account of the machine if we are root: servers refuse to run as root.
+// newServer creates the folder. As root it belongs to the server's account, because servers do not run as root.
 func newServer(t *testing.T, name, account string) *server {
 	t.Helper()
 	s := &server{t: t, name: name}
@@ -51,9 +53,9 @@ func newServer(t *testing.T, name, account string) *server {
 	if os.Geteuid() == 0 {
 		u, err := user.Lookup(account)
 		if err != nil {
-			t.Fatalf("%s needs its account: %v", name, err)
+			t.Fatalf("look up the account of %s: %v", name, err)
 		}
-		uid, _ := strconv.Atoi(u.Uid) // numbers on every Unix
+		uid, _ := strconv.Atoi(u.Uid) // Unix ids are numbers
 		gid, _ := strconv.Atoi(u.Gid)
 		s.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 		if err := os.Chown(s.dir, uid, gid); err != nil {
@@ -74,7 +76,7 @@ func freePort(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// write makes a file in the server's folder.
+// write creates a file in the server's folder.
 func (s *server) write(name, text string) {
 	s.t.Helper()
 	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644); err != nil {
@@ -93,7 +95,7 @@ func executable(t *testing.T, patterns ...string) string {
 			return path
 		}
 	}
-	t.Fatalf("the test needs %s: install the server's package", filepath.Base(patterns[0]))
+	t.Fatalf("%s not found (install the server's package)", filepath.Base(patterns[0]))
 	return ""
 }
 
@@ -107,7 +109,7 @@ func privatePostgres(t *testing.T) *server {
 		executable(t, "/usr/lib/postgresql/*/bin/postgres"), "-D", data, "-p", strconv.Itoa(s.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=" + s.dir,
 	}
-	s.url = fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/postgres?sslmode=disable", canary, s.port) // it trusts any password
+	s.url = fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/postgres?sslmode=disable", canary, s.port) // the server accepts any password
 	s.login = func(ctx context.Context, url string) error {
 		conn, err := pgx.Connect(ctx, url)
 		if err != nil {
@@ -149,17 +151,25 @@ func privateMariaDB(t *testing.T, args ...string) *server {
 
 func privateRabbitMQ(t *testing.T) *server {
 	t.Helper()
+	return privateRabbitMQWith(t, "[].")
+}
+
+// privateRabbitMQWith accepts settings in Erlang syntax that rabbitmq.conf does not have.
+func privateRabbitMQWith(t *testing.T, advanced string) *server {
+	t.Helper()
 	s := newServer(t, "RabbitMQ", "rabbitmq")
+	s.write("advanced.config", advanced+"\n")
 	s.write("rabbitmq.conf", "default_user = faults\ndefault_pass = "+canary+"\n")
 	s.command = []string{executable(t, "/usr/lib/rabbitmq/bin/rabbitmq-server")}
 	s.env = []string{
 		"HOME=" + s.dir, "ERL_EPMD_ADDRESS=127.0.0.1", "ERL_FLAGS=-kernel inet_dist_use_interface {127,0,0,1}",
-		"RUNNING_UNDER_SYSTEMD=true", // the script becomes the node in place of watching it: one pid
+		"RUNNING_UNDER_SYSTEMD=true", // the script execs the node, so there is one pid
 		"RABBITMQ_NODENAME=" + s.node(), "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1", "RABBITMQ_NODE_PORT=" + strconv.Itoa(s.port),
 		"RABBITMQ_DIST_PORT=" + strconv.Itoa(freePort(t)), "RABBITMQ_MNESIA_BASE=" + filepath.Join(s.dir, "data"),
 		"RABBITMQ_LOG_BASE=" + filepath.Join(s.dir, "log"), "RABBITMQ_PID_FILE=" + filepath.Join(s.dir, "pid"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(s.dir, "enabled_plugins"),
 		"RABBITMQ_CONF_ENV_FILE=" + filepath.Join(s.dir, "none"), "RABBITMQ_CONFIG_FILE=" + filepath.Join(s.dir, "rabbitmq.conf"),
+		"RABBITMQ_ADVANCED_CONFIG_FILE=" + filepath.Join(s.dir, "advanced.config"),
 	}
 	s.url = fmt.Sprintf("amqp://faults:%s@127.0.0.1:%d/", canary, s.port)
 	s.login = func(_ context.Context, url string) error {
@@ -176,13 +186,13 @@ func privateRabbitMQ(t *testing.T) *server {
 
 func (s *server) node() string { return fmt.Sprintf("parley-faults-%d@localhost", s.port) }
 
-// control runs rabbitmqctl on this node and no other.
+// control runs rabbitmqctl on this node.
 func (s *server) control(args ...string) {
 	s.t.Helper()
 	s.run(executable(s.t, "/usr/lib/rabbitmq/bin/rabbitmqctl"), append([]string{"--node", s.node()}, args...)...)
 }
 
-// run runs a program as the server's account to its end.
+// run runs a program under the server's account and waits for its end.
 func (s *server) run(name string, args ...string) {
 	s.t.Helper()
 	cmd := exec.CommandContext(s.t.Context(), name, args...)
@@ -193,15 +203,15 @@ func (s *server) run(name string, args ...string) {
 	}
 }
 
-// start starts the server, again and again if need be: after kill -9 the old one's remains may be in the
-// way. It returns when a login succeeds.
+// start starts the server, with retries: after kill -9 the remains of the old process may prevent the
+// start. It returns when a login succeeds.
 func (s *server) start() {
 	s.t.Helper()
 	s.launch()
 	s.opened = time.Time{}
 	defer func() {
 		if log, err := os.ReadFile(filepath.Join(s.dir, "server.log")); err == nil && s.t.Failed() {
-			s.t.Logf("the last words of %s:\n%s", s.name, log[max(0, len(log)-lastWords):])
+			s.t.Logf("the last log lines of %s:\n%s", s.name, log[max(0, len(log)-lastWords):])
 		}
 	}()
 	eventually(s.t, s.name+" serves", func() bool {
@@ -242,12 +252,12 @@ func (s *server) launch() {
 	}
 	s.ended = make(chan struct{})
 	go func(cmd *exec.Cmd, ended chan<- struct{}) {
-		_ = cmd.Wait() // how it ended is seen in its state
+		_ = cmd.Wait() // its state has the result
 		close(ended)
 	}(s.cmd, s.ended)
 }
 
-// signal ends the server with a signal and proves that it was this one's end.
+// signal ends the server with a signal and checks that this signal ended it.
 func (s *server) signal(sig syscall.Signal) {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {
@@ -256,7 +266,7 @@ func (s *server) signal(sig syscall.Signal) {
 	select {
 	case <-s.ended:
 	case <-time.After(patience):
-		s.t.Fatalf("%s has not ended after %v", s.name, patience)
+		s.t.Fatalf("%s did not end within %v", s.name, patience)
 	}
 	status := s.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if sig == syscall.SIGKILL && (!status.Signaled() || status.Signal() != sig) {
@@ -264,7 +274,7 @@ func (s *server) signal(sig syscall.Signal) {
 	}
 }
 
-// end ends the server and what it has started.
+// end ends the server and its child processes.
 func (s *server) end() {
 	if s.cmd == nil {
 		return

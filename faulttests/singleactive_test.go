@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -6,7 +8,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// declareSingleActive makes the queue for work a quorum queue of which one consumer at a time gets the messages.
+// declareSingleActive declares the work queue as a quorum queue with a single active consumer.
 func (l *lab) declareSingleActive() {
 	l.t.Helper()
 	l.t.Cleanup(l.removeWork)
@@ -24,8 +26,8 @@ func (l *lab) declareSingleActive() {
 	}
 }
 
-// The broker makes the next consumer the active one as soon as the last one's subscription ends. Were that ended first
-// at a stop, the next would handle what comes later beside what is still in hand, and what goes back would come late.
+// The broker activates the next consumer as soon as the subscription of the active one ends. If a shutdown ended the subscription first,
+// the next consumer would handle later messages beside running handlers, and requeued messages would be late.
 func TestConsumersOfASingleActiveQueueThatAreStoppedInTurnKeepTheOrderAndDoubleNothing(t *testing.T) {
 	needAll(t)
 	t.Parallel()
@@ -36,7 +38,7 @@ func TestConsumersOfASingleActiveQueueThatAreStoppedInTurnKeepTheOrderAndDoubleN
 	s := l.child("consumer")
 	s.Queue, s.WithoutInbox = l.work(), true
 	s.Settings = []string{"VICTIM_ORDERED=1", "PARLEY_TOPOLOGY=none"}
-	s.Fault = "consumer.handled:*:sleep=2ms" // what is handled is not acknowledged at once
+	s.Fault = "consumer.handled:*:sleep=2ms" // handled messages are not acked at once
 	var running []*process
 	for range 3 {
 		running = append(running, spawn(t, s))
@@ -47,7 +49,7 @@ func TestConsumersOfASingleActiveQueueThatAreStoppedInTurnKeepTheOrderAndDoubleN
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the active one goes on", func() bool { n, err := l.effected(); return err == nil && n > was+20 })
+		eventually(t, "the active consumer handles events", func() bool { n, err := l.effected(); return err == nil && n > was+20 })
 		running[0].stop()
 		running = append(running[1:], spawn(t, s))
 	}
@@ -68,12 +70,12 @@ func TestConsumersOfASingleActiveQueueThatAreStoppedInTurnKeepTheOrderAndDoubleN
 	f.doubled = effects.doubled
 	active := l.count("(SELECT DISTINCT process FROM effects) AS p")
 	if active < 4 {
-		t.Errorf("%d processes were active, want more than there were at once: the test has shown nothing", active)
+		t.Errorf("%d processes were active, want more than ran at the same time, so the test proves nothing", active)
 	}
 	counts.add(t, f.row("SIGTERM of the consumers of a single active queue in turn", active-1))
 }
 
-// effectsInOrder reads the effects as arrivals, in the order in which the handlers left them.
+// effectsInOrder returns the effects as arrivals, in the order in which the handlers wrote them.
 func (l *lab) effectsInOrder() (out []arrival) {
 	l.t.Helper()
 	var a arrival

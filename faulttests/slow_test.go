@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -5,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/parley-go/parley/internal/faultproxy"
+	"github.com/parley-go/parley/internal/testenv/faultproxy"
 )
 
-// A slow link is no dead one: heartbeats and confirms come late, but they come.
+// A slow link is not a dead one: heartbeats and confirms are late, but they arrive.
 func TestASlowLinkIsNotTakenForADeadOneAndIsUsedWell(t *testing.T) {
 	needAll(t)
 	t.Parallel()
@@ -32,11 +34,11 @@ func TestASlowLinkIsNotTakenForADeadOneAndIsUsedWell(t *testing.T) {
 	used := float64(events*size) / l.drained().Seconds() / speed
 	t.Logf("bodies used %.0f %% of the link", 100*used)
 	if used < 0.7 {
-		t.Errorf("bodies used %.0f %% of the link, want 70 %% at least", 100*used)
+		t.Errorf("bodies used %.0f %% of the link, want at least 70 %%", 100*used)
 	}
 	l.handled()
 	if n := proxy.Count(faultproxy.Connected) - connected; n != 0 || relay.felt() != 0 {
-		t.Errorf("%d connections were made again, and the relay met %d errors, want none of either", n, relay.felt())
+		t.Errorf("the relay reconnected %d times and had %d errors, want 0 of both", n, relay.felt())
 	}
 	felt := proxy.Count(faultproxy.Throttled)
 	proxy.Heal()

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -15,13 +17,13 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/parley-go/parley"
-	"github.com/parley-go/parley/internal/faultproxy"
+	"github.com/parley-go/parley/internal/testenv/faultproxy"
 )
 
-// soakVariable is the environment variable that says for how long the soak goes on: "30m".
+// soakVariable is the environment variable with the duration of the soak, such as "30m".
 const soakVariable = "PARLEY_FAULTS_SOAK"
 
-// roundTime is how long faults follow one another before everything is mended, drained and judged.
+// roundTime is the duration of a round of faults. Then everything is repaired, drained and checked.
 const roundTime = 2 * time.Minute
 
 const soakBatch = 200
@@ -31,29 +33,29 @@ type soak struct {
 	*lab
 	random *rand.Rand
 	pg, mq *server
-	// The first relay and the first consumer live through it all: what they leak would add up.
+	// The first relay and the first consumer run for the whole soak, so that leaks add up.
 	relays, consumers [2]*soaked
 
-	lasting []lasting      // faults that go on at the moment
+	lasting []lasting      // active faults
 	done    map[string]int // how often each fault was done
-	alarmed bool           // the broker takes no publications
-	poison  int            // poisonous messages so far
-	rows    int            // poisonous rows in the outbox so far
+	alarmed bool           // the broker blocks publications
+	poison  int            // poison messages so far
+	rows    int            // poison rows in the outbox so far
 	parked  int            // messages parked by outages, and replayed
 	doubled int
 	events  int
 }
 
-// A soaked is a child with links of its own to both servers.
+// A soaked is a child with its own proxies to both servers.
 type soaked struct {
 	spec             childSpec
 	p                *process
-	down             bool // it was killed, and is about to come back
+	down             bool // it was killed, and is about to be restarted
 	database, broker *faultproxy.Proxy
 	usage            []usage
 }
 
-// A lasting fault has begun and ends later.
+// A lasting fault is active until it is ended.
 type lasting struct {
 	until time.Time
 	end   func()
@@ -62,7 +64,7 @@ type lasting struct {
 func TestASoakInAllFaultsAtOnceLosesNothing(t *testing.T) {
 	limit, err := time.ParseDuration(os.Getenv(soakVariable))
 	if err != nil {
-		t.Skipf("goes on for as long as somebody says (set %s=30m to run this test)", soakVariable)
+		t.Skipf("runs for a chosen duration (set %s=30m to run this test)", soakVariable)
 	}
 	s := newSoak(t)
 	var slowest time.Duration
@@ -71,21 +73,21 @@ func TestASoakInAllFaultsAtOnceLosesNothing(t *testing.T) {
 		stopLoad := s.load(300)
 		s.suffer(roundTime)
 		over := time.Now()
-		s.mend()
+		s.repair()
 		stopLoad()
 		s.drained()
 		slowest = max(slowest, time.Since(over))
 		s.settle()
 		s.judgeRound(rounds)
 	}
-	for _, c := range s.everybody() {
+	for _, c := range s.allChildren() {
 		c.p.stop()
 	}
 	s.checkFelt()
 	checkUsage(t, "the relay", s.relays[0].usage)
 	checkUsage(t, "the consumer", s.consumers[0].usage)
 	if slowest > longLimit {
-		t.Errorf("the outbox was drained %v after the faults had ended, want at most %v", slowest, longLimit)
+		t.Errorf("the outbox was drained %v after the end of the faults, want at most %v", slowest, longLimit)
 	}
 	total := 0
 	for _, name := range slices.Sorted(maps.Keys(s.done)) {
@@ -119,7 +121,7 @@ func (s *soak) link(spec childSpec) *soaked {
 	return c
 }
 
-// suffer begins one fault after another, in an order of chance. Those that last overlap with what follows.
+// suffer starts one fault after another in random order. Lasting faults overlap with the next ones.
 func (s *soak) suffer(d time.Duration) {
 	s.t.Helper()
 	faults := s.faults()
@@ -138,7 +140,7 @@ func (s *soak) suffer(d time.Duration) {
 	}
 }
 
-// seconds is a time between two bounds.
+// seconds returns a random time between two bounds.
 func (s *soak) seconds(least, most int) time.Duration {
 	return time.Duration(least)*time.Second + time.Duration(s.random.Int64N(int64(most-least)*int64(time.Second)+1))
 }
@@ -157,19 +159,19 @@ func (s *soak) endDue(now time.Time) {
 	})
 }
 
-// mend ends all faults. Children that are to die at some place are replaced by others.
-func (s *soak) mend() {
+// repair ends all faults. Children that are to die at a failpoint are replaced by others.
+func (s *soak) repair() {
 	s.endDue(time.Now().Add(time.Hour))
 	for _, c := range [...]*soaked{s.relays[1], s.consumers[1]} {
 		s.kill(c, "")
 	}
 	s.endDue(time.Now().Add(time.Hour))
-	for _, c := range s.everybody() {
+	for _, c := range s.allChildren() {
 		c.p.works()
 	}
 }
 
-func (s *soak) everybody() []*soaked {
+func (s *soak) allChildren() []*soaked {
 	return []*soaked{s.relays[0], s.relays[1], s.consumers[0], s.consumers[1]}
 }
 
@@ -179,7 +181,7 @@ func (s *soak) faults() map[string]func() {
 			s.kill(s.relays[1], beforePublish, midPublish, afterPublish, afterDelete, afterCommit)
 		},
 		"kill -9 of a consumer": func() {
-			s.kill(s.consumers[1], beforeHandler, afterEffect, afterEffectCommit, beforeAck, afterHop)
+			s.kill(s.consumers[1], beforeHandler, afterEffect, afterEffectCommit, beforeAck, afterRetryQueue)
 		},
 		"restart of RabbitMQ":   func() { s.restart(s.mq, syscall.SIGTERM) },
 		"kill -9 of RabbitMQ":   func() { s.restart(s.mq, syscall.SIGKILL) },
@@ -202,8 +204,8 @@ func (s *soak) faults() map[string]func() {
 	}
 }
 
-// kill has a child die at one of its places, or at once if it has not come there. It comes back later, with another
-// place to die at.
+// kill makes a child die at one of its failpoints, or at once if it has not reached it. The child is restarted later with
+// another failpoint.
 func (s *soak) kill(c *soaked, places ...point) {
 	s.t.Helper()
 	if c.down {
@@ -230,17 +232,17 @@ func (s *soak) restart(server *server, sig syscall.Signal) {
 	server.start()
 }
 
-func (s *soak) anybody() *soaked { return s.everybody()[s.random.IntN(4)] }
+func (s *soak) anyChild() *soaked { return s.allChildren()[s.random.IntN(4)] }
 
 func (s *soak) onLinks(do func(*faultproxy.Proxy) int) {
-	c := s.anybody()
+	c := s.anyChild()
 	do(c.database)
 	do(c.broker)
 }
 
-// hole makes a black hole of one link of one process, or of both.
+// hole turns one link of a process, or both, into a black hole.
 func (s *soak) hole(make func(*faultproxy.Proxy)) {
-	c := s.anybody()
+	c := s.anyChild()
 	links := [][]*faultproxy.Proxy{{c.database}, {c.broker}, {c.database, c.broker}}[s.random.IntN(3)]
 	for _, link := range links {
 		make(link)
@@ -252,7 +254,7 @@ func (s *soak) hole(make func(*faultproxy.Proxy)) {
 	})
 }
 
-// holdTransaction keeps a snapshot open, and with it every row that is deleted meanwhile.
+// holdTransaction keeps a snapshot open, and thereby every row that is deleted meanwhile.
 func (s *soak) holdTransaction() {
 	s.t.Helper()
 	tx, err := s.db.BeginTx(s.t.Context(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
@@ -266,12 +268,12 @@ func (s *soak) holdTransaction() {
 	s.last(s.seconds(20, 60), func() { _ = tx.Rollback() }) // the server may have restarted
 }
 
-// poisonAll gives the relay rows that no broker takes, and the consumers messages that nobody can read.
+// poisonAll gives the relay rows that no broker accepts, and the consumers messages that cannot be decoded.
 func (s *soak) poisonAll() {
 	s.t.Helper()
 	for kind, row := range poisonRows(s.exchanges[0]) {
 		if kind == "not found" {
-			continue // a relay that declares what it needs makes that exchange
+			continue // a relay that declares its topology creates that exchange
 		}
 		_, err := s.pool.Exec(s.t.Context(), "INSERT INTO parley_outbox (exchange, routing_key, kind, body, properties) VALUES ($1, $2, 'event', $3, $4)", row...)
 		if err != nil {
@@ -300,12 +302,12 @@ func (s *soak) poisonAll() {
 	}
 }
 
-// checkFelt proves that the faults that nobody dies of were felt.
+// checkFelt proves that the faults that end no process happened.
 func (s *soak) checkFelt() {
 	s.t.Helper()
 	felt := map[string]int{}
-	for _, c := range s.everybody() {
-		felt["alarms"] += c.p.heard("rabbitmq: the broker blocks publications")
+	for _, c := range s.allChildren() {
+		felt["alarms"] += c.p.heard("rabbitmq: publications blocked by the broker")
 		for _, link := range []*faultproxy.Proxy{c.database, c.broker} {
 			felt["cuts"] += link.Count(faultproxy.Cuts)
 			felt["hang-ups"] += link.Count(faultproxy.HungUp)
@@ -315,12 +317,12 @@ func (s *soak) checkFelt() {
 	s.t.Logf("felt: %v", felt)
 	for what, n := range felt {
 		if n == 0 {
-			s.t.Errorf("no %s were felt", what)
+			s.t.Errorf("no %s happened", what)
 		}
 	}
 }
 
-// settle waits until every event has had its effect. What an outage has parked is replayed; poison stays.
+// settle waits until every event has had its effect. It replays messages that an outage parked; poison messages stay parked.
 func (s *soak) settle() {
 	s.t.Helper()
 	b := s.direct()
@@ -340,17 +342,17 @@ func (s *soak) settle() {
 	})
 }
 
-// judgeRound judges what came of a round, and makes the ledger empty for the next.
+// judgeRound checks the results of a round, and empties the ledger for the next one.
 func (s *soak) judgeRound(round int) {
 	s.t.Helper()
 	e := s.evidence()
 	e.arrivals = s.arrivals()
 	f := e.inQueue()
-	// Each fault may cost each relay the batch that it has in hand.
+	// Each fault may make each relay repeat its current batch.
 	f.check(s.t, len(s.relays)*soakBatch*int(roundTime/time.Second))
 	e.inEffect().check(s.t, 0)
 	if n := s.count("parley_parked"); n != s.rows {
-		s.t.Errorf("the relays have parked %d rows, want the %d poisonous ones", n, s.rows)
+		s.t.Errorf("the relays parked %d rows, want the %d poison rows", n, s.rows)
 	}
 	seen := map[string]bool{}
 	err := parley.VisitParked(s.t.Context(), s.direct(), s.work(), nil, func(m *parley.ParkedMessage) (parley.ParkedAction, error) {
@@ -358,9 +360,9 @@ func (s *soak) judgeRound(round int) {
 		return parley.ParkedKeep, nil
 	})
 	if err != nil || len(seen) != s.poison {
-		s.t.Errorf("%d messages are in the parked queue (%v), want the %d poisonous ones", len(seen), err, s.poison)
+		s.t.Errorf("%d messages are in the parked queue (%v), want the %d poison messages", len(seen), err, s.poison)
 	}
-	for _, c := range s.everybody() {
+	for _, c := range s.allChildren() {
 		c.usage = append(c.usage, c.p.usage())
 	}
 	s.t.Logf("round %d: %d events, %d lost, %d doubled, %d reordered", round+1, f.events, len(f.lost), len(f.doubled), len(f.reordered))

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -13,12 +15,12 @@ import (
 	"github.com/parley-go/parley/sqlite"
 )
 
-// One file, and a writer, a reader and a relay in processes of their own. The relay dies thirty times, in mid-batch or
-// at any moment; neither of the others notices, and nobody finds the file locked.
+// A writer, a reader and a relay use one file in separate processes. The relay dies 30 times, in mid-batch or
+// at any moment. The others are not affected, and no process gets an error because the file is locked.
 func TestSQLiteServesAWriterAReaderAndARelayThatDies(t *testing.T) {
 	l := newSQLiteLab(t, 1)
 	w := l.child("producer")
-	// SQLite does not queue writers: one that never pauses keeps all others out.
+	// SQLite does not queue writers: a writer without pauses blocks all others.
 	w.Settings = []string{"VICTIM_PAUSE=5"}
 	writer, reader := spawn(t, w), spawn(t, l.child("reader"))
 	writer.works()
@@ -46,18 +48,18 @@ func TestSQLiteServesAWriterAReaderAndARelayThatDies(t *testing.T) {
 	reader.stop()
 	for _, p := range append(relays, writer, reader, last) {
 		if strings.Contains(strings.ToLower(p.words()), "locked") {
-			t.Errorf("the %s found the file locked:\n%s", p.role, p.words())
+			t.Errorf("the %s got an error because the file is locked:\n%s", p.role, p.words())
 		}
 	}
-	if reader.heard("victim: has read") != 1 {
-		t.Error("the reader has not read to the end")
+	if reader.heard("victim: reading finished") != 1 {
+		t.Error("the reader did not finish")
 	}
 	f := l.judged()
 	f.check(t, kills*batch)
 	counts.add(t, f.row("kill -9 of a relay of SQLite, beside a writer and a reader", kills))
 }
 
-// The lease is all that is left of a dead relay. Time alone ends it, 15 s of it.
+// The lease of a dead relay ends only by time, after 15 s.
 func TestTheLeaseOfADeadRelayOfSQLiteRunsOut(t *testing.T) {
 	needAll(t)
 	t.Parallel()
@@ -74,9 +76,9 @@ func TestTheLeaseOfADeadRelayOfSQLiteRunsOut(t *testing.T) {
 	}
 	successor := spawn(t, l.child("relay"))
 	watch := stopwatch{t: t}
-	watch.until("a successor takes over", l.moved, begin, was)
+	watch.until("a standby takes over", l.moved, begin, was)
 	if watch.longest > 20*time.Second {
-		t.Errorf("the successor took over after %v, want at most 17 s and some patience with the machine", watch.longest)
+		t.Errorf("the standby took over after %v, want at most 17 s plus a margin for a slow machine", watch.longest)
 	}
 	l.drained()
 	successor.stop()
@@ -87,7 +89,7 @@ func TestTheLeaseOfADeadRelayOfSQLiteRunsOut(t *testing.T) {
 	counts.add(t, r)
 }
 
-// A drained outbox is empty. An id that was used again would be taken for a message that the receivers have had.
+// A drained outbox is empty. Receivers would treat a reused id as a duplicate.
 func TestIDsOfSQLiteIncreaseOverDrainAndReopen(t *testing.T) {
 	notShort(t)
 	path := filepath.Join(t.TempDir(), "reopened.db")
@@ -97,7 +99,7 @@ func TestIDsOfSQLiteIncreaseOverDrainAndReopen(t *testing.T) {
 	for round := range rounds {
 		for _, id := range publishAndDrain(t, path, event, each) {
 			if id <= last {
-				t.Fatalf("in round %d an event has id %d after %d", round, id, last)
+				t.Fatalf("round %d: an event has id %d after %d", round, id, last)
 			}
 			last = id
 		}
@@ -105,7 +107,7 @@ func TestIDsOfSQLiteIncreaseOverDrainAndReopen(t *testing.T) {
 	counts.add(t, row{fault: "an outbox on SQLite is drained and opened again", times: rounds, events: rounds * each})
 }
 
-// publishAndDrain opens the file, and closes it when the outbox is empty.
+// publishAndDrain opens the file, publishes, drains the outbox and closes the file.
 func publishAndDrain(t *testing.T, path string, event *parley.EventType[fact], n int) (ids []int64) {
 	t.Helper()
 	store, err := sqlite.Open(path, nil)

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -5,7 +7,7 @@ import (
 	"time"
 )
 
-// A stop is no fault: the batch in hand is finished, so nothing is repeated.
+// A graceful shutdown settles the current batch, so no message is repeated.
 func TestRelaysThatAreStoppedAtAnyMomentDoubleNothing(t *testing.T) {
 	l := newLab(t, 2)
 	stopLoad := l.load(800)
@@ -14,7 +16,7 @@ func TestRelaysThatAreStoppedAtAnyMomentDoubleNothing(t *testing.T) {
 	for range stops {
 		p := spawn(t, l.child("relay"))
 		p.works()
-		<-time.After(time.Duration(random.IntN(100)) * time.Millisecond) // the stop's moment, nothing waits for it
+		<-time.After(time.Duration(random.IntN(100)) * time.Millisecond) // the moment of the shutdown
 		p.stop()
 	}
 	stopLoad()
@@ -27,7 +29,7 @@ func TestRelaysThatAreStoppedAtAnyMomentDoubleNothing(t *testing.T) {
 	counts.add(t, f.row("SIGTERM of the relay under load", stops))
 }
 
-// Without an inbox every repetition would be a second effect.
+// Without an inbox every redelivery would be a second effect.
 func TestConsumersThatAreStoppedAtAnyMomentHandleNothingTwice(t *testing.T) {
 	l := newLab(t, 2)
 	relay := l.relay(l.database, l.broker, nil)
@@ -39,7 +41,7 @@ func TestConsumersThatAreStoppedAtAnyMomentHandleNothingTwice(t *testing.T) {
 	for range stops {
 		p := spawn(t, s)
 		p.works()
-		<-time.After(time.Duration(random.IntN(100)) * time.Millisecond) // the stop's moment, nothing waits for it
+		<-time.After(time.Duration(random.IntN(100)) * time.Millisecond) // the moment of the shutdown
 		p.stop()
 	}
 	stopLoad()

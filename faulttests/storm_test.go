@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -10,11 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/parley-go/parley/internal/faultproxy"
+	"github.com/parley-go/parley/internal/testenv/faultproxy"
 	"github.com/parley-go/parley/rabbitmq"
 )
 
-// A broker that starts up must not be kept from it by its clients.
+// Clients must not prevent a broker from starting.
 func TestFiftyClientsThatLoseTheirBrokerDoNotStormItAndAreAllBackInTime(t *testing.T) {
 	needAll(t)
 	t.Parallel()
@@ -41,24 +43,24 @@ func TestFiftyClientsThatLoseTheirBrokerDoNotStormItAndAreAllBackInTime(t *testi
 	eventually(t, "all clients have lost their connection", func() bool { return lost.Load() >= clients })
 	s.start()
 	opened := s.opened
-	eventually(t, "all clients are back", func() bool { return connected.Load() == clients })
+	eventually(t, "all clients are connected again", func() bool { return connected.Load() == clients })
 	took := time.Since(opened)
 	dials := sampled()
-	t.Logf("dials in each second: %v; all are back %v after the port's opening", dials, took)
+	t.Logf("dials per second: %v; all clients reconnected %v after the port was open", dials, took)
 	if most := slices.Max(dials); most >= 2*clients {
-		t.Errorf("%d clients dialled %d times within a second, want less than %d: %v", clients, most, 2*clients, dials)
+		t.Errorf("%d clients dialled %d times within a second, want fewer than %d: %v", clients, most, 2*clients, dials)
 	}
 	if took > 30*time.Second {
-		t.Errorf("all clients were back after %v, want 30 s at most", took)
+		t.Errorf("all clients reconnected after %v, want at most 30 s", took)
 	}
 }
 
-// keepReady needs the broker's connection until ctx ends.
+// keepReady uses the broker's connection until ctx ends.
 func keepReady(ctx context.Context, b *rabbitmq.Broker) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		_ = b.Ready(ctx) // the broker is away for a while
+		_ = b.Ready(ctx) // the broker is unreachable for a while
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
@@ -66,12 +68,12 @@ func keepReady(ctx context.Context, b *rabbitmq.Broker) {
 	}
 	once, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	_ = b.Close(once) // the broker may be gone
+	_ = b.Close(once) // the broker may have stopped
 }
 
-// sampleDials counts what is dialled in each second, until the returned function is called.
+// sampleDials counts the dials in each second, until the returned function is called.
 func sampleDials(t *testing.T, p *faultproxy.Proxy) (end func() []int) {
-	// A connection that finds no server behind the proxy is cut; no other is in this test.
+	// The proxy cuts a connection if the server is down. No other connections are cut in this test.
 	dialled := func() int { return p.Count(faultproxy.Connected) + p.Count(faultproxy.Cuts) }
 	ctx, cancel := context.WithCancel(t.Context())
 	var dials []int

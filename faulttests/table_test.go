@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -14,15 +16,15 @@ import (
 // tableVariable is the environment variable that names the file for the table of counts, in Markdown.
 const tableVariable = "PARLEY_FAULTS_TABLE"
 
-// A row counts what one test did and what came of it.
+// A row holds the counts of one test.
 type row struct {
 	fault string
-	// times is how often the fault was felt, events how many messages were on their way.
+	// times is how often the fault happened, events the number of messages.
 	times, events int
-	// lost, doubled and reordered messages, in effects where the test looks at these.
+	// lost, doubled and reordered messages, or effects if the test checks effects.
 	lost, doubled, reordered int
 	// recovery is the longest time from the end of a fault to the next sign of progress; zero where
-	// there is nothing to recover from.
+	// no recovery is measured.
 	recovery time.Duration
 }
 
@@ -36,10 +38,10 @@ var counts table
 
 func (c *table) add(t *testing.T, r row) {
 	t.Helper()
-	t.Logf("%s: felt %d times, %d events, %d lost, %d doubled, %d reordered, recovered in %s",
+	t.Logf("%s: happened %d times, %d events, %d lost, %d doubled, %d reordered, recovered in %s",
 		r.fault, r.times, r.events, r.lost, r.doubled, r.reordered, r.recoveryText())
 	if r.times == 0 {
-		t.Errorf("%s: the fault was not felt: the test has shown nothing", r.fault)
+		t.Errorf("%s: the fault did not happen, so the test proves nothing", r.fault)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -9,7 +11,7 @@ import (
 	"time"
 )
 
-// A transaction that is rolled back, or whose function panics, leaves no event and no connection behind it.
+// A transaction that is rolled back, or whose function panics, leaves no event and no open connection.
 func TestTransactionsThatRollBackOrPanicPublishNothing(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -29,7 +31,7 @@ func TestTransactionsThatRollBackOrPanicPublishNothing(t *testing.T) {
 	}
 }
 
-// anyRelay is a relay on any database: in this process on PostgreSQL, in another one on the others.
+// anyRelay starts a relay: in this process for PostgreSQL, in a child for the other databases.
 func (l *lab) anyRelay() (stop func()) {
 	l.t.Helper()
 	if l.store == nil {
@@ -62,7 +64,7 @@ func (l *lab) unruly(d time.Duration) int {
 		})
 	}
 	writers.Wait()
-	var ended [3]int // by all writers: SQLite is not fair, and may serve some of them hardly ever
+	var ended [3]int // by all writers: SQLite is not fair to single ones
 	for i := range all {
 		for how, n := range all[i].ended {
 			ended[how] += n
@@ -70,15 +72,15 @@ func (l *lab) unruly(d time.Duration) int {
 	}
 	for how, n := range ended {
 		if n == 0 {
-			l.t.Errorf("no transaction has ended in the way %d: the test has shown nothing", how)
+			l.t.Errorf("no transaction ended in the way %d, so the test proves nothing", how)
 		}
 	}
-	l.letGo()
+	l.checkReleased()
 	return ended[rollsBack] + ended[panics]
 }
 
-// letGo fails the test if a transaction that has ended still holds its connection.
-func (l *lab) letGo() {
+// checkReleased fails the test if an ended transaction still holds its connection.
+func (l *lab) checkReleased() {
 	l.t.Helper()
 	eventually(l.t, "all connections are back in the pool", func() bool {
 		if l.pool != nil {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faulttests_test
 
 import (
@@ -9,7 +11,7 @@ import (
 	"testing"
 )
 
-// A usage is what a process holds at a moment when it has nothing to do.
+// A usage is the memory and the descriptors of an idle process.
 type usage struct {
 	memory int // resident, in MiB
 	files  int // open descriptors, connections among them
@@ -34,7 +36,7 @@ func (p *process) usage() usage {
 
 var peakMemory = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 
-// peak returns the most memory that the process has ever had resident, in MiB.
+// peak returns the peak resident memory of the process in MiB.
 func (p *process) peak() int {
 	p.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
@@ -43,7 +45,7 @@ func (p *process) peak() int {
 	}
 	m := peakMemory.FindSubmatch(status)
 	if m == nil {
-		p.t.Fatalf("the kernel does not tell the most memory that the child had:\n%s", status)
+		p.t.Fatalf("no peak memory in the status of the child:\n%s", status)
 	}
 	kib, err := strconv.Atoi(string(m[1]))
 	if err != nil {
@@ -52,7 +54,7 @@ func (p *process) peak() int {
 	return kib >> 10
 }
 
-// checkUsage compares the usage after each of some rounds. The first round warms pools and caches up.
+// checkUsage compares the usage after the last round with that after the first, which fills pools and caches.
 func checkUsage(t *testing.T, who string, rounds []usage) {
 	t.Helper()
 	t.Logf("%s: MiB and descriptors after each round: %v", who, rounds)
@@ -60,7 +62,7 @@ func checkUsage(t *testing.T, who string, rounds []usage) {
 		return
 	}
 	first, last := rounds[0], rounds[len(rounds)-1]
-	// A leak of one connection a fault, or of one delivery's body in ten, is more than these.
+	// A leak of one connection per fault, or of one delivery's body in ten, exceeds these limits.
 	if last.files > first.files+8 {
 		t.Errorf("%s has %d open descriptors after %d rounds, %d after the first", who, last.files, len(rounds), first.files)
 	}

@@ -46,7 +46,7 @@ func BenchmarkPublishConsumeAck(b *testing.B) {
 			for b.Loop() {
 				publish(b, broker, batch...)
 				for range batch {
-					if err := next(b, s).Settle(parley.Ack); err != nil {
+					if err := next(b, s).Settle(parley.SettleAck); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -99,8 +99,8 @@ func moveThrough(b *testing.B, s *memory.Store, records []parley.Record) {
 	for _, r := range batch.Records() {
 		sent = append(sent, r.ID)
 	}
-	if foreign, err := batch.Settle(ctx, sent, nil); err != nil || foreign != 0 || len(sent) != len(records) {
-		b.Fatalf("settled %d of %d, %d foreign, %v", len(sent), len(records), foreign, err)
+	if missing, err := batch.Settle(ctx, sent, nil); err != nil || missing != 0 || len(sent) != len(records) {
+		b.Fatalf("settled %d of %d, %d missing, %v", len(sent), len(records), missing, err)
 	}
 }
 

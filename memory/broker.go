@@ -12,12 +12,12 @@ import (
 var _ parley.Broker = (*Broker)(nil)
 
 // A Broker is a message broker within this process, with the semantics of RabbitMQ.
-// To its users it looks like one connection. It is safe for concurrent use.
+// It acts as one connection. It is safe for concurrent use.
 type Broker struct {
 	cfg    BrokerConfig
 	secret []byte
 
-	mu        sync.Mutex // guards the fields below and all that hangs from them
+	mu        sync.Mutex // guards the fields below and everything reachable from them
 	exchanges map[string]*exchange
 	queues    map[string]*queue
 	log       publishLog
@@ -29,19 +29,19 @@ type Broker struct {
 
 // BrokerConfig holds the choices for a broker.
 type BrokerConfig struct {
-	// Topology says what a publication to a missing exchange does: TopologyDeclare
-	// declares it as a topic exchange, the other modes refuse the message.
+	// Topology says what publishing to a missing exchange does: TopologyDeclare
+	// declares it as a topic exchange, the other modes refuse the message. A reply to a missing exchange is unroutable in all modes.
 	// Default: TopologyDeclare.
 	Topology parley.TopologyMode
 	// MaxBody is the largest body in bytes; larger ones are refused. Default: parley.MaxBody.
 	MaxBody int
-	// LogLimit is how many of the last messages [Broker.Published] tells; negative
-	// means none. Bodies of more than 64 MiB in total are forgotten earlier. Default: 10,000.
+	// LogLimit is how many of the last messages [Broker.Published] returns; negative
+	// means none. Older ones are discarded earlier if the bodies exceed 64 MiB in total. Default: 10,000.
 	LogLimit int
 }
 
-// NewBroker returns a broker that has the predeclared exchanges of AMQP (amq.topic,
-// amq.direct, amq.fanout, amq.headers) and no queue. A nil cfg takes the defaults.
+// NewBroker returns a broker with the predeclared exchanges of AMQP (amq.topic,
+// amq.direct, amq.fanout, amq.headers) and no queue. A nil cfg means the defaults.
 func NewBroker(cfg *BrokerConfig) *Broker {
 	b := &Broker{secret: newSecret(), exchanges: map[string]*exchange{}, queues: map[string]*queue{}}
 	if cfg != nil {
@@ -54,14 +54,14 @@ func NewBroker(cfg *BrokerConfig) *Broker {
 		b.cfg.LogLimit = 10_000
 	}
 	b.log.limit = max(b.cfg.LogLimit, 0)
-	for _, kind := range []parley.ExchangeType{parley.Topic, parley.Direct, parley.Fanout, parley.Headers} {
+	for _, kind := range []parley.ExchangeType{parley.ExchangeTopic, parley.ExchangeDirect, parley.ExchangeFanout, parley.ExchangeHeaders} {
 		name := "amq." + string(kind)
 		b.exchanges[name] = newExchange(parley.Exchange{Name: name, Type: kind})
 	}
 	return b
 }
 
-// Ready returns at once unless [Broker.Block] is in force: then it waits for
+// Ready returns at once unless [Broker.Block] is in effect: then it waits for
 // [Broker.Unblock]. It returns ctx's error when ctx ends first and
 // parley.ErrClosed after Close.
 func (b *Broker) Ready(ctx context.Context) error {
@@ -142,6 +142,7 @@ func (b *Broker) publish(m *parley.Message) error {
 		return err
 	}
 	kept := clone(m)
+	kept.UserID = "" // set on receipt, never published
 	b.log.add(kept)
 	for _, q := range queues {
 		q.push(kept)
@@ -156,9 +157,9 @@ func (b *Broker) publish(m *parley.Message) error {
 	return nil
 }
 
-var errLost = errors.New("the confirm was lost, as LoseConfirms asked for")
+var errLost = errors.New("confirm lost (LoseConfirms)")
 
-// route returns the queues that take m, each once. The result must not be changed.
+// route returns the queues that m is routed to, each once. The result must not be changed.
 func (b *Broker) route(m *parley.Message) ([]*queue, error) {
 	if m.Exchange == "" {
 		if q := b.queues[m.RoutingKey]; q != nil {
@@ -168,17 +169,38 @@ func (b *Broker) route(m *parley.Message) ([]*queue, error) {
 	}
 	ex := b.exchanges[m.Exchange]
 	if ex == nil {
+		if isReply(m) {
+			return nil, nil
+		}
 		if b.cfg.Topology != parley.TopologyDeclare || reserved(m.Exchange) {
 			return nil, refuse(m, "there is no exchange of this name (declare it, or set the topology mode to declare)")
 		}
-		ex = newExchange(parley.Exchange{Name: m.Exchange, Type: parley.Topic})
+		ex = newExchange(parley.Exchange{Name: m.Exchange, Type: parley.ExchangeTopic})
 		b.exchanges[m.Exchange] = ex
 	}
-	return ex.route(m), nil
+	return b.alternate(ex, m), nil
 }
 
-// Close ends all subscriptions, drops the exclusive queues and has further use
-// fail with parley.ErrClosed. It never fails; closing twice is harmless.
+// alternate returns the queues that m is routed to by ex or, if there are none, by its alternate exchange. The delivery keeps the
+// exchange that m was published to.
+func (b *Broker) alternate(ex *exchange, m *parley.Message) []*queue {
+	for range alternateLimit {
+		if queues := ex.route(m); len(queues) > 0 {
+			return queues
+		}
+		name, _ := ex.Arguments["alternate-exchange"].(string)
+		if ex = b.exchanges[name]; ex == nil {
+			break
+		}
+	}
+	return nil
+}
+
+// alternateLimit ends a circle of alternate exchanges.
+const alternateLimit = 16
+
+// Close ends all subscriptions and deletes the exclusive queues. Any further use
+// returns parley.ErrClosed. Close never fails; closing twice is harmless.
 func (b *Broker) Close(context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -139,7 +139,7 @@ func TestManyRoutingKeysAreRoutedAlike(t *testing.T) {
 
 func TestAutoDeleteExchangeGoesWithItsLastBinding(t *testing.T) {
 	b := memory.NewBroker(&memory.BrokerConfig{Topology: parley.TopologyVerify})
-	replies := parley.Exchange{Name: "replies", Type: parley.Direct, AutoDelete: true}
+	replies := parley.Exchange{Name: "replies", Type: parley.ExchangeDirect, AutoDelete: true}
 	err := b.Declare(t.Context(), parley.Topology{
 		Exchanges: []parley.Exchange{replies},
 		Queues:    []parley.Queue{{Name: "r1"}, {Name: "r2"}},

@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -12,15 +13,23 @@ import (
 // shortString is the limit of AMQP's short strings, in bytes (AMQP 0-9-1, 4.2.5.3).
 const shortString = 255
 
-// check refuses what a real broker would answer by closing the channel or the connection.
+// check refuses a message that a real broker would answer by closing the channel or the connection.
 func check(m *parley.Message, maxBody int) error {
 	if len(m.Exchange) > shortString || len(m.RoutingKey) > shortString || len(m.ID) > shortString ||
 		len(m.CorrelationID) > shortString || len(m.AppID) > shortString || len(m.ReplyTo) > shortString ||
 		len(m.Kind) > shortString || len(m.ContentType) > shortString || len(m.ContentEncoding) > shortString {
 		return refuse(m, tooLong(m))
 	}
-	if len(m.Body) > maxBody && m.Exchange != "" { // retry copies have been taken before
+	if len(m.Body) > maxBody && m.Exchange != "" { // retry copies were accepted before
 		return refuse(m, fmt.Sprintf("body has %d bytes, the limit is %d", len(m.Body), maxBody))
+	}
+	if m.Expiration > longestExpiration {
+		return refuse(m, fmt.Sprintf("expiration %v is longer than RabbitMQ's limit of %v", m.Expiration, longestExpiration))
+	}
+	for _, name := range [...]string{"CC", "BCC"} {
+		if value, ok := m.Headers[name]; ok && !isCopies(m, value) {
+			return refuse(m, fmt.Sprintf("header %s must be a list of routing keys, and is not allowed on the default exchange", name))
+		}
 	}
 	for name, value := range m.Headers {
 		if len(name) > shortString {
@@ -31,6 +40,19 @@ func check(m *parley.Message, maxBody int) error {
 		}
 	}
 	return nil
+}
+
+// longestExpiration is the limit of RabbitMQ.
+const longestExpiration = math.MaxUint32 * time.Millisecond
+
+// isCopies reports whether RabbitMQ would accept value as CC or BCC. This broker does not route by them.
+func isCopies(m *parley.Message, value any) bool {
+	keys, ok := value.([]any)
+	for _, key := range keys {
+		_, isText := key.(string)
+		ok = ok && isText
+	}
+	return ok && m.Exchange != ""
 }
 
 func tooLong(m *parley.Message) string {
@@ -46,7 +68,7 @@ func tooLong(m *parley.Message) string {
 	return "a name is too long"
 }
 
-// checkHeader says what is wrong with a header's value, or "".
+// checkHeader returns what is wrong with a header's value, or "".
 func checkHeader(value any) string {
 	switch v := value.(type) {
 	case nil, bool, string, []byte, int64, float64, time.Time:
@@ -76,14 +98,22 @@ func refuse(m *parley.Message, reason string) error {
 	return &parley.RefusedError{Exchange: m.Exchange, RoutingKey: m.RoutingKey, Reason: reason}
 }
 
+// isReply reports whether m answers a call. The exchange of a reply is chosen by the call and never
+// declared. Replies of the Python library have no kind.
+func isReply(m *parley.Message) bool {
+	return m.Kind == parley.KindReply || m.Kind == "" && strings.HasPrefix(m.RoutingKey, "call-response.")
+}
+
 func reserved(name string) bool { return strings.HasPrefix(name, "amq.") }
 
-// clone returns m as it is after it has travelled: nothing shared with m, times
-// with the precision that the wire has.
+// clone returns m as a broker delivers it: it shares nothing with m, and its times
+// have the precision of the wire.
 func clone(m *parley.Message) *parley.Message {
 	c := *m
 	c.Body = bytes.Clone(m.Body)
 	c.Headers = cloneHeaders(m.Headers)
+	c.UserID = ""
+	c.Expiration = max(0, (c.Expiration + time.Millisecond - 1).Truncate(time.Millisecond))
 	if c.ContentType == "" {
 		c.ContentType = parley.ContentType
 	}

@@ -1,7 +1,7 @@
-// Package memory is a message broker and an outbox store within one process: what
-// parley runs on by default, and what users test with. It has the semantics of
-// RabbitMQ as far as parley uses them: topic, direct, fanout and headers exchanges,
-// the default exchange, bindings, prefetch, acknowledgements, returns of
+// Package memory is a message broker, an outbox store and a table of failed deliveries within one process. Examples
+// and tests run on it without a server. It has the semantics of
+// RabbitMQ that parley uses: topic, direct, fanout and headers exchanges,
+// the default exchange, bindings, prefetch, acks, returns of
 // unroutable messages, queue TTL and dead-lettering. Nothing survives the process.
 //
 //	broker := memory.NewBroker(nil)

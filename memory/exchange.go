@@ -10,7 +10,7 @@ import (
 	"github.com/parley-go/parley/internal/topic"
 )
 
-// cacheLimit bounds the routing keys that an exchange remembers: keys come from users.
+// cacheLimit bounds the routing keys that an exchange caches, because keys come from users.
 const cacheLimit = 4096
 
 // An exchange routes messages to the queues that are bound to it. The broker's mutex guards it.
@@ -31,9 +31,9 @@ func newExchange(e parley.Exchange) *exchange {
 	return &exchange{Exchange: e, cache: map[string][]*queue{}}
 }
 
-// route returns the queues that take m, each once.
+// route returns the queues that m is routed to, each once.
 func (e *exchange) route(m *parley.Message) []*queue {
-	if e.Type == parley.Headers {
+	if e.Type == parley.ExchangeHeaders {
 		return e.matching(func(b *binding) bool { return matchHeaders(b.arguments, m.Headers) })
 	}
 	if queues, ok := e.cache[m.RoutingKey]; ok {
@@ -42,9 +42,9 @@ func (e *exchange) route(m *parley.Message) []*queue {
 	words := topic.Words(m.RoutingKey)
 	queues := e.matching(func(b *binding) bool {
 		switch e.Type {
-		case parley.Fanout:
+		case parley.ExchangeFanout:
 			return true
-		case parley.Direct:
+		case parley.ExchangeDirect:
 			return b.key == m.RoutingKey
 		}
 		return topic.Match(b.words, words)
@@ -67,7 +67,7 @@ func (e *exchange) matching(match func(*binding) bool) []*queue {
 	return queues
 }
 
-// bind adds a binding; a second one like it changes nothing.
+// bind adds a binding; a duplicate changes nothing.
 func (e *exchange) bind(q *queue, b parley.Binding) {
 	key := b.RoutingKey
 	if key == "" {
@@ -82,7 +82,7 @@ func (e *exchange) bind(q *queue, b parley.Binding) {
 	e.bindings = append(e.bindings, binding{q, key, topic.Words(key), maps.Clone(b.Arguments)})
 }
 
-// unbind removes all bindings of q and tells whether there were any.
+// unbind removes all bindings of q and reports whether there were any.
 func (e *exchange) unbind(q *queue) bool {
 	before := len(e.bindings)
 	e.bindings = slices.DeleteFunc(e.bindings, func(b binding) bool { return b.queue == q })
@@ -91,8 +91,8 @@ func (e *exchange) unbind(q *queue) bool {
 }
 
 // matchHeaders matches the headers of a message against the arguments of a binding
-// to a headers exchange (AMQP 0-9-1, 3.1.3.4). x-match is "all" by default, or "any";
-// other arguments that start with x- do not count; a nil one asks for presence only.
+// to a headers exchange (AMQP 0-9-1, 3.1.3.4). x-match is "all" by default, or "any".
+// Other arguments that start with x- are ignored; nil only requires that the header is present.
 func matchHeaders(arguments, headers map[string]any) bool {
 	matchAny := arguments["x-match"] == "any"
 	for name, want := range arguments {
@@ -111,7 +111,7 @@ func sameArguments(a, b map[string]any) bool {
 	return len(a) == 0 && len(b) == 0 || sameValue(a, b)
 }
 
-// sameValue compares as the broker does, which sees integers of all sizes alike.
+// sameValue compares like the broker, which treats integers of all sizes alike.
 func sameValue(a, b any) bool { return reflect.DeepEqual(wireValue(a), wireValue(b)) }
 
 func wireValue(value any) any {

@@ -6,15 +6,15 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// schedule arms the timer for the head of the queue: as in RabbitMQ, messages
-// expire only there. A timer, not a goroutine that waits, so that nothing keeps
-// a testing/synctest bubble from being idle.
+// schedule sets the timer for the head of the queue: as in RabbitMQ, messages
+// expire only there. It is a timer, not a waiting goroutine, so that
+// a testing/synctest bubble can be idle.
 func (q *queue) schedule() {
 	if q.expiry != nil {
 		q.expiry.Stop()
 		q.expiry = nil
 	}
-	if q.len() == 0 || q.deleted {
+	if q.len() == 0 || q.deleted || q.entries[q.head].expires.IsZero() {
 		return
 	}
 	var timer *time.Timer
@@ -31,14 +31,16 @@ func (q *queue) schedule() {
 // expire removes the expired messages at the head of the queue.
 func (q *queue) expire() {
 	now := time.Now()
-	for q.len() > 0 && !q.entries[q.head].expires.After(now) {
+	for q.len() > 0 && q.entries[q.head].expired(now) {
 		q.deadLetter(q.pop().message, now)
 	}
 }
 
+func (e *entry) expired(now time.Time) bool { return !e.expires.IsZero() && !e.expires.After(now) }
+
 // deadLetter moves an expired message to the queue's dead-letter queue. As in
-// RabbitMQ it is gone if there is none, if that queue does not exist, or if the
-// message has expired there before: nothing would ever take it out of such a cycle.
+// RabbitMQ the message is dropped if there is none, if that queue does not exist, or if the
+// message has expired there before: no consumer would ever take it out of such a cycle.
 func (q *queue) deadLetter(m *parley.Message, now time.Time) {
 	target := q.broker.queues[q.DeadLetterTo]
 	if q.DeadLetterTo == "" || target == nil {
@@ -52,7 +54,7 @@ func (q *queue) deadLetter(m *parley.Message, now time.Time) {
 	if deathIn(deaths, target.Name) != nil {
 		return
 	}
-	c.Exchange, c.RoutingKey = "", q.DeadLetterTo
+	c.Exchange, c.RoutingKey, c.Expiration = "", q.DeadLetterTo, 0 // otherwise it would expire there, too
 	target.push(c)
 }
 

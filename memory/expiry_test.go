@@ -38,15 +38,15 @@ func TestOnlyTheHeadOfAQueueExpires(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		wantWaiting(t, b, "dead", "1")
-		if err := held.Settle(parley.Requeue); err != nil {
+		if err := held.Settle(parley.SettleRequeue); err != nil {
 			t.Fatal(err)
 		}
-		wantWaiting(t, b, "dead", "1", "0") // its time was over when it came back
+		wantWaiting(t, b, "dead", "1", "0") // it had expired when it returned
 		wantWaiting(t, b, "q")
 	})
 }
 
-func TestDeadLetterTellsItsHistory(t *testing.T) {
+func TestDeadLetterRecordsItsHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, parley.Queue{Name: "q", TTL: time.Second, DeadLetterTo: "dead"}, parley.Queue{Name: "dead"})
 		m := to("q", 1)[0]
@@ -56,7 +56,7 @@ func TestDeadLetterTellsItsHistory(t *testing.T) {
 			time.Sleep(time.Second)
 			synctest.Wait()
 			got := b.Messages("dead")[0]
-			m.Headers = got.Headers // sent again as it has come
+			m.Headers = got.Headers // republished as received
 			if _, err := b.Purge(t.Context(), "dead"); err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +72,7 @@ func TestDeadLetterTellsItsHistory(t *testing.T) {
 	})
 }
 
-func TestExpiredWithoutADeadLetterQueueIsGone(t *testing.T) {
+func TestExpiredWithoutADeadLetterQueueIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, parley.Queue{Name: "plain", TTL: time.Second}, parley.Queue{Name: "q", TTL: time.Second, DeadLetterTo: "nowhere"})
 		publish(t, b, to("plain", 1)...)
@@ -103,7 +103,7 @@ func TestDeadLetterCycleEnds(t *testing.T) {
 	})
 }
 
-func TestDelayQueueGivesBackAsOftenAsItIsUsed(t *testing.T) {
+func TestARetryQueueReturnsMessagesAsOftenAsItIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, parley.Queue{Name: "q"}, parley.Queue{Name: "q.retry.10s", TTL: 10 * time.Second, DeadLetterTo: "q"})
 		s := subscribe(t, b, "q", 1)
@@ -117,7 +117,7 @@ func TestDelayQueueGivesBackAsOftenAsItIsUsed(t *testing.T) {
 			retry := d.Message
 			retry.Exchange, retry.RoutingKey = "", "q.retry.10s"
 			publish(t, b, retry)
-			if err := d.Settle(parley.Ack); err != nil {
+			if err := d.Settle(parley.SettleAck); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -133,7 +133,7 @@ func TestExclusiveAndDeletedQueuesLeaveNoTimer(t *testing.T) {
 		if err := b.DeleteQueue(t.Context(), "q"); err != nil {
 			t.Fatal(err)
 		}
-		if err := held.Settle(parley.Requeue); err == nil {
+		if err := held.Settle(parley.SettleRequeue); err == nil {
 			t.Error("a delivery of a deleted queue can be settled")
 		}
 		time.Sleep(time.Minute)

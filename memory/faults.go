@@ -6,8 +6,8 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// Block has Ready and Publish wait until Unblock, as a real broker does that runs
-// out of memory or disk. Consuming goes on.
+// Block makes Ready and Publish wait until Unblock, like a real broker that runs
+// out of memory or disk. Consuming continues.
 func (b *Broker) Block() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -16,7 +16,7 @@ func (b *Broker) Block() {
 	}
 }
 
-// Unblock ends Block.
+// Unblock ends the effect of Block.
 func (b *Broker) Unblock() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -30,9 +30,9 @@ func (b *Broker) unblock() {
 	}
 }
 
-// Disconnect ends all sessions, as a lost connection does: subscriptions are lost,
-// unsettled deliveries return to their queues, settling them is
-// parley.ErrStale, exclusive queues are gone. The next use works at once.
+// Disconnect ends all sessions, like a lost connection. Subscriptions are lost,
+// unsettled deliveries return to their queues, settling them returns
+// parley.ErrStale, and exclusive queues are deleted. The next use works at once.
 func (b *Broker) Disconnect() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -43,7 +43,7 @@ func (b *Broker) Disconnect() {
 func (b *Broker) disconnect(cause error) {
 	for _, q := range b.queues {
 		for len(q.consumers) > 0 {
-			// The last one first: what the others hold stays with them until their turn.
+			// The last one first: the others keep their deliveries until they end.
 			q.consumers[len(q.consumers)-1].end(cause)
 		}
 	}
@@ -54,15 +54,15 @@ func (b *Broker) disconnect(cause error) {
 	}
 }
 
-// RejectNext has the next n messages rejected (parley.ErrRejected), as a full queue does.
+// RejectNext makes the broker reject the next n messages (parley.ErrRejected), like a full queue.
 func (b *Broker) RejectNext(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reject = n
 }
 
-// LoseConfirms has the next n messages accepted and routed, but reported as
-// parley.ErrUnknown, as a connection does that is lost before the confirm.
+// LoseConfirms makes the broker accept and route the next n messages, but report
+// parley.ErrUnknown for them, like a connection that is lost before the confirm.
 func (b *Broker) LoseConfirms(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -10,14 +10,14 @@ import (
 	"github.com/parley-go/parley"
 )
 
-func TestBlockedBrokerHasPublishersWaitAndConsumersGoOn(t *testing.T) {
+func TestBlockedBrokerMakesPublishersWaitAndConsumersContinue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, parley.Queue{Name: "q"})
 		publish(t, b, to("q", 1)...)
 		b.Block()
 		b.Block()
 		s := subscribe(t, b, "q", 1)
-		if err := next(t, s).Settle(parley.Ack); err != nil {
+		if err := next(t, s).Settle(parley.SettleAck); err != nil {
 			t.Errorf("settle while blocked: %v", err)
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -53,7 +53,7 @@ func TestDisconnectLosesSubscriptionsButNoMessage(t *testing.T) {
 	publish(t, b, to("q", 6)...)
 	first, second := subscribe(t, b, "q", 2), subscribe(t, b, "q", 2)
 	one, two := next(t, first), next(t, second)
-	if err := one.Settle(parley.Ack); err != nil {
+	if err := one.Settle(parley.SettleAck); err != nil {
 		t.Fatal(err)
 	}
 	b.Disconnect()
@@ -65,7 +65,7 @@ func TestDisconnectLosesSubscriptionsButNoMessage(t *testing.T) {
 			t.Errorf("close a lost subscription: %v", err)
 		}
 	}
-	if err := two.Settle(parley.Ack); !errors.Is(err, parley.ErrStale) {
+	if err := two.Settle(parley.SettleAck); !errors.Is(err, parley.ErrStale) {
 		t.Errorf("settle after the disconnect: %v, want ErrStale", err)
 	}
 	wantWaiting(t, b, "q", "1", "2", "3", "4", "5")
@@ -115,7 +115,7 @@ func TestClosedBrokerRefusesEverything(t *testing.T) {
 			t.Errorf("%s on a closed broker: %v, want ErrClosed", what, err)
 		}
 	}
-	if err := d.Settle(parley.Ack); !errors.Is(err, parley.ErrStale) {
+	if err := d.Settle(parley.SettleAck); !errors.Is(err, parley.ErrStale) {
 		t.Errorf("settle on a closed broker: %v, want ErrStale", err)
 	}
 }

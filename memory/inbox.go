@@ -7,17 +7,17 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// An identity is a message as the inbox knows it.
+// An identity is the inbox's key of a message.
 type identity struct{ consumer, id string }
 
-// A sighting says when an identity was recorded, and by which transaction if that is still open.
+// A sighting is when an identity was recorded, and by which transaction if that is still open.
 type sighting struct {
 	at     time.Time
 	writer *Tx
 }
 
-// Once runs fn within a transaction unless consumer has seen the identity before; see
-// [parley.InboxStore]. If fn panics, the transaction is rolled back and the panic goes on.
+// Once runs fn within a transaction unless consumer has recorded the identity before; see
+// [parley.InboxStore]. If fn panics, the transaction is rolled back and the panic continues.
 func (s *Store) Once(ctx context.Context, consumer, id string, fn func(ctx context.Context, tx *Tx) error) error {
 	return s.InTx(ctx, func(tx *Tx) error {
 		if id != "" {
@@ -47,7 +47,7 @@ func (s *Store) record(ctx context.Context, tx *Tx, id identity) error {
 	return nil
 }
 
-// SweepInbox forgets old identities; see [parley.InboxStore].
+// SweepInbox deletes old identities, except those of failed deliveries; see [parley.InboxStore].
 func (s *Store) SweepInbox(ctx context.Context, age time.Duration, limit int) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -59,7 +59,7 @@ func (s *Store) SweepInbox(ctx context.Context, age time.Duration, limit int) (i
 		if n == limit {
 			break
 		}
-		if seen.writer == nil && time.Since(seen.at) > age {
+		if seen.writer == nil && time.Since(seen.at) > age && s.failures.identities[id.id] == 0 {
 			delete(s.inbox, id)
 			n++
 		}

@@ -7,13 +7,13 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// logBytes bounds the bodies that a broker remembers for Published.
+// logBytes bounds the total size of the bodies that a broker keeps for Published.
 const logBytes = 64 << 20
 
-// A publishLog remembers the last messages.
+// A publishLog keeps the last messages.
 type publishLog struct {
 	limit    int
-	messages []*parley.Message // messages[head:] are remembered
+	messages []*parley.Message // messages[head:] are kept
 	head     int
 	bytes    int
 }
@@ -37,7 +37,7 @@ func (l *publishLog) add(m *parley.Message) {
 }
 
 // Published returns the messages that were published, in order: the last
-// BrokerConfig.LogLimit ones, those that no queue took included. For assertions in tests.
+// BrokerConfig.LogLimit ones, unroutable ones included. For assertions in tests.
 func (b *Broker) Published() []parley.Message {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -49,8 +49,8 @@ func (b *Broker) Published() []parley.Message {
 	return out
 }
 
-// Messages returns the messages that wait in a queue, in order, those in the hands of
-// consumers excluded. It returns nil if there is no such queue.
+// Messages returns the messages that are ready in a queue, in order, without unacked
+// ones. It returns nil if there is no such queue.
 func (b *Broker) Messages(queue string) []parley.Message {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -65,8 +65,8 @@ func (b *Broker) Messages(queue string) []parley.Message {
 	return out
 }
 
-// QueueLen tells how many messages wait in a queue and how many subscriptions it has.
-// It fails with a *parley.TopologyError of code 404 if there is no such queue.
+// QueueLen returns how many messages are ready in a queue and how many subscriptions it has.
+// It returns a *parley.TopologyError of code 404 if there is no such queue.
 func (b *Broker) QueueLen(_ context.Context, queue string) (messages, consumers int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -74,7 +74,13 @@ func (b *Broker) QueueLen(_ context.Context, queue string) (messages, consumers 
 	if q == nil {
 		return 0, 0, missing("queue", queue)
 	}
-	return q.len(), len(q.consumers), nil
+	subscriptions := 0
+	for _, s := range q.consumers {
+		if s.prefetch > 0 { // a pull has none: RabbitMQ does not count it either
+			subscriptions++
+		}
+	}
+	return q.len(), subscriptions, nil
 }
 
 // Queues returns the names of all queues, sorted.
@@ -101,7 +107,7 @@ func (b *Broker) DeleteQueue(_ context.Context, queue string) error {
 }
 
 // DeleteExchange deletes an exchange with its bindings. Deleting one that does not
-// exist does nothing; those of the broker itself are a *parley.TopologyError of code 403.
+// exist does nothing. For the broker's own exchanges it returns a *parley.TopologyError of code 403.
 func (b *Broker) DeleteExchange(_ context.Context, exchange string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -112,7 +118,7 @@ func (b *Broker) DeleteExchange(_ context.Context, exchange string) error {
 	return nil
 }
 
-// Purge drops the messages that wait in a queue and returns how many. It fails with a
+// Purge drops the ready messages of a queue and returns how many. It returns a
 // *parley.TopologyError of code 404 if there is no such queue.
 func (b *Broker) Purge(_ context.Context, queue string) (int, error) {
 	b.mu.Lock()

@@ -12,7 +12,7 @@ import (
 	"github.com/parley-go/parley/memory"
 )
 
-// A queueModel drives a queue at random and remembers what must be in it.
+// A queueModel makes random calls on a queue and keeps its expected content.
 type queueModel struct {
 	t         *testing.T
 	b         *memory.Broker
@@ -52,11 +52,11 @@ func (m *queueModel) settle(r *rapid.T) {
 	k := rapid.IntRange(0, len(m.inHand[i])-1).Draw(r, "delivery")
 	d := m.inHand[i][k]
 	m.inHand[i] = slices.Delete(m.inHand[i], k, k+1)
-	how := rapid.SampledFrom([]parley.Settlement{parley.Ack, parley.Ack, parley.Requeue}).Draw(r, "settlement")
+	how := rapid.SampledFrom([]parley.Settlement{parley.SettleAck, parley.SettleAck, parley.SettleRequeue}).Draw(r, "settlement")
 	if err := d.Settle(how); err != nil {
 		r.Fatalf("settle message %s: %v", d.ID, err)
 	}
-	m.acked[d.ID] = m.acked[d.ID] || how == parley.Ack
+	m.acked[d.ID] = m.acked[d.ID] || how == parley.SettleAck
 }
 
 func (m *queueModel) close(r *rapid.T) {
@@ -76,7 +76,7 @@ func (m *queueModel) disconnect(*rapid.T) {
 	m.subs, m.inHand = nil, nil
 }
 
-// check wants everything that was not acknowledged, in its order, once nobody consumes.
+// check ends all subscriptions and requires that the queue holds every unacked message, in order.
 func (m *queueModel) check(r *rapid.T) {
 	m.disconnect(r)
 	want := []string{}

@@ -14,8 +14,8 @@ type idQueue struct {
 
 func (q *idQueue) waiting() []*row { return q.rows[q.head:] }
 
-// insert puts r in its place, which is nearly always the end: only a transaction that
-// commits after a younger one comes in between, and what a relay gives back goes to the front.
+// insert puts r in its place, which is nearly always the end. Exceptions are a transaction that
+// commits after a younger one, and rows that a relay releases.
 func (q *idQueue) insert(r *row) {
 	waiting := q.waiting()
 	if n := len(waiting); n == 0 || waiting[n-1].Record.ID < r.Record.ID {
@@ -38,14 +38,14 @@ func (q *idQueue) take(limit int, ok func(*row) bool) []*row {
 	i := q.head
 	for ; i < len(q.rows) && len(taken) < limit; i++ {
 		switch r := q.rows[i]; {
-		case r.deleted: // while it waited here
+		case r.deleted: // while it was in the queue
 		case ok(r):
 			taken = append(taken, r)
 		default:
 			skipped = append(skipped, r)
 		}
 	}
-	// What was skipped moves up to the rows that follow.
+	// The skipped rows move up to the rows that follow.
 	head := i - len(skipped)
 	copy(q.rows[head:i], skipped)
 	clear(q.rows[q.head:head])

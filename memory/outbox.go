@@ -11,7 +11,7 @@ import (
 )
 
 // Insert writes the records within tx and sets their ids, which increase. Ids of
-// transactions that roll back are not used again. With UnlessTags it waits for open
+// rolled back transactions are not reused. With UnlessTags it waits for open
 // transactions that may decide whether such a record is pending.
 func (s *Store) Insert(ctx context.Context, tx *Tx, records []parley.Record) error {
 	s.mu.Lock()
@@ -25,7 +25,7 @@ func (s *Store) Insert(ctx context.Context, tx *Tx, records []parley.Record) err
 		if len(rec.UnlessTags) > 0 {
 			pending, err := s.pending(ctx, tx, rec)
 			if err != nil {
-				tx.inserted = tx.inserted[:before] // all or nothing, as one statement
+				tx.inserted = tx.inserted[:before] // all or nothing, like one statement
 				return err
 			}
 			if pending {
@@ -56,7 +56,7 @@ func (tx *Tx) usable(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// pending tells whether a scheduled record has all of rec.UnlessTags.
+// pending reports whether a scheduled record has all of rec.UnlessTags.
 func (s *Store) pending(ctx context.Context, tx *Tx, rec *parley.Record) (bool, error) {
 	sel := parley.Selection{Exchange: rec.Exchange, RoutingKey: rec.RoutingKey, Tags: rec.UnlessTags}
 	for {
@@ -70,7 +70,7 @@ func (s *Store) pending(ctx context.Context, tx *Tx, rec *parley.Record) (bool, 
 	}
 }
 
-// findPending looks for a scheduled record. undecided is another transaction that has
+// findPending looks for a scheduled record. undecided is another open transaction that has
 // inserted or cancelled one.
 func (s *Store) findPending(tx *Tx, sel parley.Selection) (undecided *Tx, found bool) {
 	for _, r := range s.rows {
@@ -93,7 +93,7 @@ func (s *Store) findPending(tx *Tx, sel parley.Selection) (undecided *Tx, found 
 	return undecided, false
 }
 
-// matches tells whether r is a scheduled record that sel means.
+// matches reports whether r is a scheduled record that sel selects.
 func matches(sel parley.Selection, r *row) bool {
 	return !r.DueAt.IsZero() && r.Exchange == sel.Exchange && r.RoutingKey == sel.RoutingKey && hasTags(r, sel.Tags)
 }
@@ -114,8 +114,8 @@ func (s *Store) Cancel(ctx context.Context, tx *Tx, sel parley.Selection) (int, 
 	return s.change(ctx, tx, sel, own, func(r *row) { r.gone = true })
 }
 
-// Reschedule gives the scheduled records that match another due time within tx and
-// returns how many. It waits as Cancel does.
+// Reschedule gives the matching scheduled records another due time within tx and
+// returns how many. It waits like Cancel.
 func (s *Store) Reschedule(ctx context.Context, tx *Tx, sel parley.Selection, due time.Time) (int, error) {
 	own := func(r *row) { r.DueAt = due }
 	return s.change(ctx, tx, sel, own, func(r *row) { r.moved = due })
@@ -147,7 +147,7 @@ func (s *Store) change(ctx context.Context, tx *Tx, sel parley.Selection, own, o
 	return n, nil
 }
 
-// lockMatching returns the matching rows of the table, once nobody else holds any of them.
+// lockMatching returns the matching rows of the table, once no relay or other transaction holds any of them.
 func (s *Store) lockMatching(ctx context.Context, tx *Tx, sel parley.Selection) ([]*row, error) {
 	for {
 		var found []*row
@@ -172,7 +172,7 @@ func (s *Store) lockMatching(ctx context.Context, tx *Tx, sel parley.Selection) 
 	}
 }
 
-// Scheduled lists the scheduled records that match as tx sees them, soonest first.
+// Scheduled lists the matching scheduled records that tx sees, soonest first.
 // Empty fields of sel match all.
 func (s *Store) Scheduled(ctx context.Context, tx *Tx, sel parley.Selection, limit int) ([]parley.Record, error) {
 	s.mu.Lock()

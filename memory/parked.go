@@ -10,7 +10,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// park sets a record aside; s.mu is held.
+// park parks a record; s.mu is held.
 func (s *Store) park(p parley.Parked) {
 	s.lastPark++
 	m := p.Record.Message
@@ -84,8 +84,8 @@ func (s *Store) takeParked(ids []int64) []parley.ParkedRecord {
 	return taken
 }
 
-// EditParked replaces the body of a parked record; see [parley.ParkedStore]. It fails if
-// there is no such record.
+// EditParked replaces the body of a parked record; see [parley.ParkedStore]. It returns an error
+// if there is no such record.
 func (s *Store) EditParked(ctx context.Context, id int64, body []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -94,9 +94,12 @@ func (s *Store) EditParked(ctx context.Context, id int64, body []byte) error {
 	defer s.mu.Unlock()
 	for i := range s.parked {
 		if s.parked[i].ID == id {
+			if err := parley.CheckBody(s.parked[i].Kind, body); err != nil {
+				return fmt.Errorf("memory: edit parked record %d: %w", id, err)
+			}
 			s.parked[i].Body = bytes.Clone(body)
 			return nil
 		}
 	}
-	return fmt.Errorf("memory: edit parked record %d: there is none", id)
+	return fmt.Errorf("memory: edit parked record %d: no such record", id)
 }

@@ -11,12 +11,13 @@ import (
 type queue struct {
 	parley.Queue
 	broker    *Broker
-	alone     []*queue // the queue itself, as the default exchange routes to it
-	entries   []*entry // entries[head:] wait, in the order of their positions
+	alone     []*queue // only this queue, as the default exchange routes to it
+	entries   []*entry // entries[head:] are ready, in the order of their positions
 	head      int
 	next      int64 // position of the next message
 	consumers []*subscription
-	turn      int // whose turn it is among consumers
+	turn      int  // index of the next consumer
+	expiring  bool // it has had a message that expires
 	expiry    *time.Timer
 	deleted   bool
 }
@@ -25,7 +26,7 @@ type queue struct {
 type entry struct {
 	message     *parley.Message
 	position    int64
-	expires     time.Time // set if the queue has a TTL
+	expires     time.Time // zero: never
 	redelivered bool
 }
 
@@ -40,18 +41,27 @@ func (q *queue) waiting() []*entry { return q.entries[q.head:] }
 
 func (q *queue) len() int { return len(q.entries) - q.head }
 
-// push appends a new message and hands out what consumers can take.
+// push appends a new message and delivers what consumers can take.
 func (q *queue) push(m *parley.Message) {
 	e := &entry{message: m, position: q.next}
 	q.next++
-	if q.TTL > 0 {
-		e.expires = time.Now().Add(q.TTL)
+	if ttl := shorter(q.TTL, m.Expiration); ttl > 0 {
+		e.expires = time.Now().Add(ttl)
+		q.expiring = true
 	}
 	q.entries = append(q.entries, e)
 	q.dispatch()
 }
 
-// restore puts an unsettled message back where it was.
+// shorter returns the shorter of two limits; 0 means no limit.
+func shorter(a, b time.Duration) time.Duration {
+	if a <= 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// restore returns an unsettled message to its position.
 func (q *queue) restore(e *entry) {
 	if q.deleted {
 		return
@@ -65,7 +75,7 @@ func (q *queue) restore(e *entry) {
 		q.entries = slices.Insert(q.entries, i, e)
 		return
 	}
-	// The place of a message that was taken is free: what waits before it moves there.
+	// The slot of a delivered message is free: the messages before it move there.
 	q.head--
 	copy(q.entries[q.head:], waiting[:i])
 	q.entries[q.head+i] = e
@@ -86,7 +96,7 @@ func (q *queue) pop() *entry {
 	return e
 }
 
-// purge drops the waiting messages and returns how many there were.
+// purge drops the ready messages and returns how many there were.
 func (q *queue) purge() int {
 	n := q.len()
 	q.entries, q.head = nil, 0
@@ -97,9 +107,9 @@ func (q *queue) purge() int {
 	return n
 }
 
-// dispatch gives waiting messages to consumers that have room, in turn.
+// dispatch gives ready messages to consumers that have room, in turn.
 func (q *queue) dispatch() {
-	if q.TTL > 0 {
+	if q.expiring {
 		q.expire()
 	}
 	for q.len() > 0 {
@@ -109,7 +119,7 @@ func (q *queue) dispatch() {
 		}
 		s.give(q.pop())
 	}
-	if q.TTL > 0 {
+	if q.expiring {
 		q.schedule()
 	}
 }

@@ -2,7 +2,7 @@ package memory
 
 import "crypto/rand"
 
-// RetrySecret implements parley.SecretKeeper. It lives as long as the broker, as its queues do.
+// RetrySecret implements parley.SecretKeeper. The secret exists as long as the broker, like its queues.
 func (b *Broker) RetrySecret() []byte { return b.secret }
 
 func newSecret() []byte {

@@ -9,15 +9,15 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// Claim takes due records for a relay; see [parley.RelaySource]. Records that an open
-// transaction has cancelled or moved are left out.
+// Claim takes due records for a relay; see [parley.RelaySource]. It skips records that an open
+// transaction has cancelled or rescheduled.
 func (s *Store) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if o.Mode == parley.ModeOrdered && s.batches > 0 {
+	if o.Mode == parley.RelayModeOrdered && s.batches > 0 {
 		return nil, parley.ErrStandby
 	}
 	return s.claim(o), nil
@@ -36,7 +36,7 @@ func (s *Store) claim(o parley.ClaimOptions) *batch {
 	return b
 }
 
-// takeTimed removes up to limit due rows that are ok from the heap.
+// takeTimed removes up to limit due rows that ok accepts from the heap.
 func (s *Store) takeTimed(limit int, ok func(*row) bool) []*row {
 	now := time.Now()
 	var taken, skipped []*row
@@ -55,7 +55,7 @@ func (s *Store) takeTimed(limit int, ok func(*row) bool) []*row {
 	return taken
 }
 
-// A batch is what a relay holds.
+// A batch is a set of rows that a relay holds.
 type batch struct {
 	store *Store
 	rows  []*row
@@ -73,7 +73,7 @@ func (b *batch) Records() []parley.Record {
 	return out
 }
 
-// ClaimAhead implements parley.AheadBatch. Nobody else can take the lead meanwhile.
+// ClaimAhead implements parley.AheadBatch. No other relay can take the lead meanwhile.
 func (b *batch) ClaimAhead(ctx context.Context, o parley.ClaimOptions) (parley.Batch, func(context.Context) error, error) {
 	s := b.store
 	s.mu.Lock()
@@ -106,24 +106,24 @@ func (b *batch) Settle(ctx context.Context, sent []int64, parked []parley.Parked
 	if b.done {
 		return 0, errBatchDone
 	}
-	foreign := 0
+	missing := 0
 	for _, id := range sent {
 		if !b.remove(id) {
-			foreign++
+			missing++
 		}
 	}
 	for _, p := range parked {
 		if !b.remove(p.Record.ID) {
-			foreign++
+			missing++
 			continue
 		}
 		s.park(p)
 	}
 	b.end()
-	return foreign, nil
+	return missing, nil
 }
 
-// remove deletes a record of the batch and tells whether it was still there.
+// remove deletes a record of the batch and reports whether it still existed.
 func (b *batch) remove(id int64) bool {
 	r := b.store.rows[id]
 	if r == nil || r.holder != b {
@@ -143,7 +143,7 @@ func (b *batch) Release(context.Context) error {
 	return nil
 }
 
-// end gives back the rows that are still in the table.
+// end releases the rows that are still in the table.
 func (b *batch) end() {
 	s := b.store
 	b.done = true
@@ -157,34 +157,28 @@ func (b *batch) end() {
 	s.signal()
 }
 
-// Delete removes records; see [parley.RelaySource]. It waits while a relay or a
-// transaction holds one of them.
-func (s *Store) Delete(ctx context.Context, ids []int64) (int, error) {
+// Delete removes records; see [parley.RelaySource].
+func (s *Store) Delete(ctx context.Context, sent []parley.SentRecord) (deleted int, remaining []parley.SentRecord, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	held := func(id int64) bool {
-		r := s.rows[id]
-		return r != nil && (r.holder != nil || r.writer != nil)
-	}
-	for slices.ContainsFunc(ids, held) {
-		if err := s.wait(ctx); err != nil {
-			return 0, err
-		}
-	}
-	n := 0
-	for _, id := range ids {
-		if r := s.rows[id]; r != nil {
+	for _, want := range sent {
+		r := s.rows[want.ID]
+		switch {
+		case r == nil:
+		case r.holder == nil && r.writer == nil && want.Unchanged(r.Record.Sent()):
 			s.remove(r)
-			n++
+			deleted++
+		default:
+			remaining = append(remaining, r.Record.Sent())
 		}
 	}
-	return n, nil
+	return deleted, remaining, nil
 }
 
-// NextDue tells when the next scheduled record is due that no relay holds; see
+// NextDue returns how long it is until the next scheduled record that no relay holds is due; see
 // [parley.RelaySource].
 func (s *Store) NextDue(ctx context.Context) (time.Duration, bool, error) {
 	if err := ctx.Err(); err != nil {

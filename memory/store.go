@@ -19,24 +19,25 @@ var (
 	_ parley.ParkedStore      = (*Store)(nil)
 )
 
-// A Store is an outbox and an inbox in memory, with transactions as a database has
-// them at the level "read committed": what one writes is seen by others when it
-// commits, and never if it rolls back; who wants to change what another
-// transaction has changed waits for its end. Its clock is time.Now, so that it
-// follows virtual time. It is safe for concurrent use.
+// A Store is an outbox, an inbox and a table of failed deliveries in memory, with the transactions of a database
+// at the level "read committed". Changes of a transaction are visible to others when it
+// commits, and never if it rolls back. A transaction that wants to change rows changed by another open
+// transaction waits for its end. The clock is time.Now, so it
+// follows virtual time. A Store is safe for concurrent use.
 type Store struct {
-	mu       sync.Mutex    // guards the fields below and all that hangs from them
-	changed  chan struct{} // closed, and replaced, when somebody may stop waiting
+	mu       sync.Mutex    // guards the fields below and everything reachable from them
+	changed  chan struct{} // closed, and replaced, when a waiting call may continue
 	lastID   int64
 	rows     map[int64]*row // the committed records, held ones included
-	direct   idQueue        // those due at once that nobody holds
-	timed    dueHeap        // the scheduled ones that nobody holds
-	batches  int            // how many are held
+	direct   idQueue        // those due at once that no relay holds
+	timed    dueHeap        // the scheduled ones that no relay holds
+	batches  int            // how many batches are held
 	open     map[*Tx]struct{}
 	parked   []parley.ParkedRecord // in the order of their ids
 	lastPark int64
 	inbox    map[identity]*sighting
 	watchers map[*watcher]struct{}
+	failures *Failures
 }
 
 // A row is a record in the table.
@@ -44,23 +45,25 @@ type row struct {
 	parley.Record
 	holder   *batch // the relay's batch that holds it
 	writer   *Tx    // the open transaction that has changed it
-	gone     bool   // writer has cancelled it
+	gone     bool   // the writer has cancelled it
 	moved    time.Time
 	position int  // in the heap of scheduled rows, -1 if it is not there
-	deleted  bool // it is not in the table any more
+	deleted  bool // it is no longer in the table
 }
 
 type watcher struct{ wake func() }
 
 // NewStore returns an empty store.
 func NewStore() *Store {
-	return &Store{
+	s := &Store{
 		changed:  make(chan struct{}),
 		rows:     map[int64]*row{},
 		open:     map[*Tx]struct{}{},
 		inbox:    map[identity]*sighting{},
 		watchers: map[*watcher]struct{}{},
 	}
+	s.failures = newFailures(s)
+	return s
 }
 
 // Pending returns the committed records that have not been sent, in the order of their
@@ -76,8 +79,8 @@ func (s *Store) Pending() []parley.Record {
 	return out
 }
 
-// Published returns the messages of the pending records: what was published in
-// transactions that have committed, and no relay has sent yet. For assertions in tests.
+// Published returns the messages of the pending records: they were published in
+// committed transactions, and no relay has sent them yet. For assertions in tests.
 func (s *Store) Published() []parley.Message {
 	pending := s.Pending()
 	out := make([]parley.Message, len(pending))
@@ -87,14 +90,14 @@ func (s *Store) Published() []parley.Message {
 	return out
 }
 
-// record returns the row as a relay reads it, sharing nothing with it.
+// record returns the row's record for a relay; it shares nothing with the row.
 func (r *row) record() parley.Record {
 	rec := r.Record
 	rec.UnlessTags = nil
 	rec.Headers = cloneHeaders(r.Headers)
 	rec.Body = parley.FinishBody(r.Kind, r.ID, r.Body)
 	if len(rec.Body) == len(r.Body) {
-		rec.Body = slices.Clone(r.Body) // it was not made anew
+		rec.Body = slices.Clone(r.Body) // FinishBody returned the row's own body
 	}
 	if rec.Timestamp.IsZero() {
 		rec.Timestamp = r.CreatedAt
@@ -102,14 +105,14 @@ func (r *row) record() parley.Record {
 	return rec
 }
 
-// add puts a committed row into the table; s.mu is held, as in all that follow.
+// add puts a committed row into the table; s.mu is held, as in all functions below.
 func (s *Store) add(r *row) {
 	s.rows[r.Record.ID] = r
 	r.deleted = false
 	s.offer(r)
 }
 
-// offer lets relays find a row that nobody holds.
+// offer makes a row that no relay holds available to relays.
 func (s *Store) offer(r *row) {
 	if r.DueAt.IsZero() {
 		s.direct.insert(r)
@@ -127,7 +130,7 @@ func (s *Store) remove(r *row) {
 	}
 }
 
-// signal lets those who wait look again.
+// signal wakes the waiting calls, which check again.
 func (s *Store) signal() {
 	close(s.changed)
 	s.changed = make(chan struct{})
@@ -146,7 +149,7 @@ func (s *Store) wait(ctx context.Context) error {
 	}
 }
 
-// wake tells the relays that records may be due. Without s.mu: it calls foreign code.
+// wake notifies the relays that records may be due. s.mu must not be held: it calls code outside this package.
 func (s *Store) wake() {
 	s.mu.Lock()
 	if len(s.watchers) == 0 {

@@ -161,7 +161,7 @@ func TestRelayLeavesRecordsThatATransactionHasChanged(t *testing.T) {
 		t.Fatalf("reschedule: %d, %v", n, err)
 	}
 	if n := due(t, s); n != 1 {
-		t.Errorf("a relay gets %d records, want the one that nobody changes", n)
+		t.Errorf("a relay gets %d records, want the one that no transaction changes", n)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
@@ -188,7 +188,7 @@ func TestWaitsEndWithTheirContext(t *testing.T) {
 		if _, err := s.Cancel(ctx, tx, of("7")); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("cancel: %v, want the context's error", err)
 		}
-		if _, err := s.Delete(ctx, []int64{1}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, _, err := s.Delete(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("delete: %v, want the context's error", err)
 		}
 		if err := b.Release(t.Context()); err != nil {

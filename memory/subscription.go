@@ -10,29 +10,29 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// A subscription hands out the messages of one queue. The broker's mutex guards it.
+// A subscription delivers the messages of one queue. The broker's mutex guards it.
 type subscription struct {
 	broker   *Broker
 	queue    *queue
 	prefetch int
-	inHand   int          // how many are unsettled, ready ones included
+	inHand   int          // number of unsettled deliveries, ready ones included
 	first    *unsettled   // the unsettled ones as a list, in the order of delivery
 	last     *unsettled   //
 	ready    []*unsettled // ready[taken:] wait for Next
 	taken    int
 	arrived  chan struct{} // has an item when ready or err may have changed
-	err      error         // why it ended
+	err      error         // why the subscription ended
 }
 
-// An unsettled message is in the hands of a subscription. It is the acknowledger of its delivery.
+// An unsettled message is delivered and not settled. It is the Acknowledger of its delivery.
 type unsettled struct {
 	sub        *subscription
 	entry      *entry
-	again      bool // the entry had been delivered before: it changes when the subscription ends
+	again      bool // the entry had been delivered before; the flag changes when the subscription ends
 	prev, next *unsettled
 }
 
-// Subscribe starts to consume a queue. It fails with a *parley.TopologyError of code
+// Subscribe starts consuming a queue. It returns a *parley.TopologyError of code
 // 404 if there is no such queue.
 func (b *Broker) Subscribe(ctx context.Context, queue string, o parley.SubscribeOptions) (parley.Subscription, error) {
 	if o.Prefetch < 1 || o.Prefetch > 65535 {
@@ -56,7 +56,7 @@ func (b *Broker) Subscribe(ctx context.Context, queue string, o parley.Subscribe
 	return s, nil
 }
 
-// give puts a message into the hands of s.
+// give delivers a message to s.
 func (s *subscription) give(e *entry) {
 	u := &unsettled{sub: s, entry: e, again: e.redelivered, prev: s.last}
 	if s.last == nil {
@@ -70,7 +70,7 @@ func (s *subscription) give(e *entry) {
 	s.signal()
 }
 
-// take removes u from the hands of s.
+// take removes u from the unsettled messages of s.
 func (s *subscription) take(u *unsettled) {
 	if u.prev == nil {
 		s.first = u.next
@@ -89,11 +89,11 @@ func (s *subscription) take(u *unsettled) {
 func (s *subscription) signal() {
 	select {
 	case s.arrived <- struct{}{}:
-	default: // Next will look anyway
+	default: // Next is about to check anyway
 	}
 }
 
-// end closes the subscription: what is not settled goes back, in its order.
+// end closes the subscription: unsettled messages return to the queue, in their order.
 func (s *subscription) end(cause error) {
 	if s.err != nil {
 		return
@@ -151,7 +151,7 @@ func (s *subscription) nextReady() (*unsettled, error) {
 	return u, nil
 }
 
-// delivery makes the receiver's own copy: handlers may change what they get.
+// delivery makes the receiver's own copy, because handlers may change it.
 func (u *unsettled) delivery() *parley.Delivery {
 	m := *u.entry.message
 	m.Body = bytes.Clone(m.Body)
@@ -159,7 +159,7 @@ func (u *unsettled) delivery() *parley.Delivery {
 	return parley.NewDelivery(m, u.sub.queue.Name, u.again, u)
 }
 
-// Close ends the subscription; what is not settled returns to the queue.
+// Close ends the subscription; unsettled messages return to the queue.
 func (s *subscription) Close() error {
 	s.broker.mu.Lock()
 	defer s.broker.mu.Unlock()
@@ -176,7 +176,7 @@ func (u *unsettled) Settle(how parley.Settlement) error {
 		return parley.ErrStale
 	}
 	s.take(u)
-	if how == parley.Requeue {
+	if how == parley.SettleRequeue {
 		s.queue.restore(u.entry)
 	}
 	s.queue.dispatch()

@@ -9,10 +9,10 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// Declare makes or checks exchanges, queues and bindings, in this order. All
-// problems are reported, as *parley.TopologyError with the reply codes of RabbitMQ:
-// 403 for names that belong to the broker and for the default exchange, 404 for
-// what is missing, 406 for what exists with another type or other arguments.
+// Declare declares or checks exchanges, queues and bindings, in this order. It reports all
+// problems, as *parley.TopologyError with the reply codes of RabbitMQ:
+// 403 for names reserved by the broker and for the default exchange, 404 for
+// missing objects, 406 for objects that exist with another type or other arguments.
 func (b *Broker) Declare(ctx context.Context, t parley.Topology) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -43,7 +43,7 @@ func (b *Broker) Declare(ctx context.Context, t parley.Topology) error {
 
 func (b *Broker) declareExchange(e parley.Exchange, verify bool) error {
 	if e.Type == "" {
-		e.Type = parley.Topic
+		e.Type = parley.ExchangeTopic
 	}
 	if err := checkDeclared("exchange", e.Name); err != nil {
 		return err
@@ -60,6 +60,8 @@ func (b *Broker) declareExchange(e parley.Exchange, verify bool) error {
 		b.exchanges[e.Name] = newExchange(e)
 	case !verify && old.Type != e.Type:
 		return topologyError("exchange", e.Name, 406, fmt.Sprintf("it is of type %q, not %q", old.Type, e.Type))
+	case !verify && !sameArguments(old.Arguments, e.Arguments):
+		return topologyError("exchange", e.Name, 406, fmt.Sprintf("its arguments are %v, not %v", old.Arguments, e.Arguments))
 	case !verify && old.AutoDelete != e.AutoDelete:
 		return topologyError("exchange", e.Name, 406, fmt.Sprintf("its auto-delete is %t, not %t", old.AutoDelete, e.AutoDelete))
 	}
@@ -67,7 +69,7 @@ func (b *Broker) declareExchange(e parley.Exchange, verify bool) error {
 }
 
 func knownType(t parley.ExchangeType) bool {
-	return t == parley.Topic || t == parley.Direct || t == parley.Fanout || t == parley.Headers
+	return t == parley.ExchangeTopic || t == parley.ExchangeDirect || t == parley.ExchangeFanout || t == parley.ExchangeHeaders
 }
 
 func (b *Broker) declareQueue(d parley.Queue, verify bool) error {
@@ -95,7 +97,7 @@ func (b *Broker) declareQueue(d parley.Queue, verify bool) error {
 	return nil
 }
 
-// queueArguments are the arguments as they would travel.
+// queueArguments returns the arguments in their form on the wire.
 func queueArguments(q parley.Queue) map[string]any {
 	a := make(map[string]any, len(q.Arguments)+3)
 	for name, value := range q.Arguments {
@@ -159,7 +161,7 @@ func missing(what, name string) error {
 }
 
 func denied(what, name string) error {
-	return topologyError(what, name, 403, "the name belongs to the broker")
+	return topologyError(what, name, 403, "the name is reserved by the broker")
 }
 
 func topologyError(what, name string, code int, reason string) error {

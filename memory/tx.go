@@ -10,20 +10,21 @@ import (
 // A Tx is a transaction of a [Store]. It is not for concurrent use.
 type Tx struct {
 	store    *Store
-	inserted []*row    // visible to others at commit
-	changed  []*row    // rows of others that it has cancelled or moved
-	seen     *identity // recorded in the inbox
-	waitsFor *Tx       // whose end it waits for
+	inserted []*row     // visible to others after the commit
+	changed  []*row     // rows of others that it has cancelled or rescheduled
+	seen     *identity  // recorded in the inbox
+	removed  []*failure // failed deliveries that it has handled
+	waitsFor *Tx        // the transaction whose end it waits for
 	done     bool
 }
 
 // ErrTxDone is returned for a transaction that was committed or rolled back before.
 var ErrTxDone = errors.New("memory: transaction has ended")
 
-// ErrDeadlock is returned to a transaction that would wait for one that waits for it.
+// ErrDeadlock is returned to a transaction that would wait for a transaction that waits for it.
 var ErrDeadlock = errors.New("memory: deadlock: two transactions wait for each other")
 
-// Begin starts a transaction. It has to be committed or rolled back.
+// Begin starts a transaction. It must be committed or rolled back.
 func (s *Store) Begin(ctx context.Context) (*Tx, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -42,15 +43,15 @@ func (s *Store) InTx(ctx context.Context, fn func(tx *Tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer tx.rollback() // does nothing after Commit
+	defer tx.rollback() // a no-op after Commit
 	if err := fn(tx); err != nil {
 		return err
 	}
 	return tx.Commit(ctx)
 }
 
-// Commit makes the changes visible to others. If ctx has ended the transaction is
-// rolled back instead. It returns ErrTxDone when the transaction has ended before.
+// Commit makes the changes visible to others. If ctx has ended it rolls the transaction
+// back instead. It returns ErrTxDone if the transaction has ended before.
 func (tx *Tx) Commit(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		tx.rollback()
@@ -86,11 +87,14 @@ func (tx *Tx) commit() error {
 	if tx.seen != nil {
 		s.inbox[*tx.seen].writer = nil
 	}
+	for _, r := range tx.removed {
+		s.failures.removeOnly(r)
+	}
 	tx.end()
 	return nil
 }
 
-// Rollback forgets the changes. It is harmless after the end of the transaction.
+// Rollback discards the changes. It is harmless after the end of the transaction.
 func (tx *Tx) Rollback(context.Context) error {
 	tx.rollback()
 	return nil
@@ -108,6 +112,9 @@ func (tx *Tx) rollback() {
 	}
 	if tx.seen != nil {
 		delete(s.inbox, *tx.seen)
+	}
+	for _, r := range tx.removed {
+		r.remover = nil
 	}
 	tx.end()
 }
@@ -139,7 +146,7 @@ func (tx *Tx) write(r *row) {
 	}
 }
 
-// dropInserted takes back the insertion of r.
+// dropInserted undoes the insertion of r.
 func (tx *Tx) dropInserted(r *row) {
 	tx.inserted = slices.DeleteFunc(tx.inserted, func(o *row) bool { return o == r })
 }

@@ -3,7 +3,6 @@ package mysql
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -13,19 +12,22 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// Claim takes due records for a relay; see [parley.RelaySource]. Exclusion, row locks and
-// fencing are one transaction at READ COMMITTED: an ordered relay locks a row of
-// parley_locks in it, so a relay that freezes loses lead and records together when the
-// server ends its session, after 15 silent seconds. Records that others have locked or not
-// committed yet are skipped.
+// Claim claims due records for a relay; see [parley.RelaySource]. The relay lock, the row locks and the
+// fencing are one transaction at READ COMMITTED. An ordered relay locks a row of
+// parley_locks in it. So a relay that freezes loses lead and records together when the
+// server ends its session after 15 silent seconds. Records that other transactions have locked or not
+// yet committed are skipped.
 func (s *Store) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
+	if err := s.checkSession(ctx); err != nil {
+		return nil, fail("claim records", err)
+	}
 	var b *batch
 	err := sqlstore.Retry(ctx, transient, func() error {
 		due, err := s.anyDue(ctx, o)
 		if err != nil {
 			return err
 		}
-		if !due { // no record is held by another relay either: it would be there still
+		if !due { // no record is held by another relay either: this query would see it
 			b = &batch{store: s}
 			return nil
 		}
@@ -33,6 +35,7 @@ func (s *Store) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch,
 			return err
 		}
 		if err = b.take(ctx, o); err != nil {
+			b.stale = isReadOnly(err)
 			return errors.Join(err, b.end())
 		}
 		return nil
@@ -46,46 +49,52 @@ func (s *Store) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch,
 	return nil, fail("claim records", err)
 }
 
-// anyDue looks without locks, in one round trip instead of the claim's seven.
+// anyDue checks without locks, in one round trip instead of the claim's seven.
 func (s *Store) anyDue(ctx context.Context, o parley.ClaimOptions) (due bool, err error) {
 	marks, names := sqlstore.Placeholders(o.Except)
 	end := ")"
 	if len(names) > 0 {
-		end = " AND o.exchange NOT IN (" + marks + "))"
+		end = " AND " + exact("o.exchange") + " NOT IN (" + marks + "))"
 	}
 	from := "EXISTS (SELECT 1 FROM " + byDue + " WHERE o.due_at "
-	err = s.db.QueryRowContext(ctx, "SELECT "+from+"IS NULL"+end+" OR "+from+"<= "+now+end, append(names, names...)...).Scan(&due)
+	err = s.relay.QueryRowContext(ctx, "SELECT "+from+"IS NULL"+end+" OR "+from+"<= "+now+end, append(names, names...)...).Scan(&due)
 	if err != nil {
-		return false, fmt.Errorf("look for due records: %w", err)
+		return false, fmt.Errorf("find due records: %w", err)
 	}
 	return due, nil
 }
 
 // A batch is a transaction that has locked records, on a connection of its own. An empty
-// one has neither.
+// batch has neither.
 type batch struct {
 	store   *Store
 	conn    *sql.Conn
 	tx      *sql.Tx
 	cancel  context.CancelFunc // of the transaction's context
-	timeout int64              // the session's wait_timeout before
+	timeout int64              // the session's earlier wait_timeout
 	records []parley.Record
 	done    bool
+	stale   bool // the session is read-only
 }
 
-// idleLimit is how long, in seconds, the server waits for a sign of life. It is more than a
+// idleLimit is how long, in seconds, the server keeps a silent session. It is longer than a
 // relay ever waits for a broker.
 const idleLimit = 15
 
-// hold begins the transaction. It outlives ctx, as the batch does when a relay stops.
+// hold begins the transaction. It outlives ctx, because the batch is still settled when a relay stops.
 func (s *Store) hold(ctx context.Context) (*batch, error) {
-	conn, err := s.db.Conn(ctx)
+	conn, err := s.relay.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	b := &batch{store: s, conn: conn}
-	if err := conn.QueryRowContext(ctx, "SELECT @@SESSION.wait_timeout").Scan(&b.timeout); err != nil {
+	var readOnly string
+	if err := conn.QueryRowContext(ctx, "SELECT @@SESSION.wait_timeout, @@GLOBAL.read_only").Scan(&b.timeout, &readOnly); err != nil {
 		return nil, errors.Join(fmt.Errorf("read wait_timeout: %w", err), b.end())
+	}
+	if isOn(readOnly) { // what cannot be deleted afterwards must not be published
+		b.stale = true
+		return nil, errors.Join(errReadOnly, b.end())
 	}
 	if _, err := conn.ExecContext(ctx, fmt.Sprintf("SET SESSION wait_timeout = %d", idleLimit)); err != nil {
 		return nil, errors.Join(fmt.Errorf("set wait_timeout: %w", err), b.end())
@@ -104,7 +113,7 @@ func (s *Store) hold(ctx context.Context) (*batch, error) {
 }
 
 func (b *batch) take(ctx context.Context, o parley.ClaimOptions) (err error) {
-	if o.Mode == parley.ModeOrdered {
+	if o.Mode == parley.RelayModeOrdered {
 		if err := lead(ctx, b.tx); err != nil {
 			return err
 		}
@@ -113,12 +122,12 @@ func (b *batch) take(ctx context.Context, o parley.ClaimOptions) (err error) {
 	return err
 }
 
-// lead locks the row of ordered relays, or says that another one has it.
+// lead locks the row of ordered relays, or returns an error if another relay has locked it.
 func lead(ctx context.Context, tx *sql.Tx) error {
 	var id int
 	err := tx.QueryRowContext(ctx, "SELECT id FROM parley_locks WHERE id = 0 FOR UPDATE NOWAIT").Scan(&id)
 	switch {
-	case number(err) == 1205, number(err) == 3572: // MariaDB's and MySQL's way to say it
+	case number(err) == 1205, number(err) == 3572: // MariaDB's and MySQL's codes for it
 		return parley.ErrStandby
 	case errors.Is(err, sql.ErrNoRows):
 		return errNoLockRow
@@ -131,7 +140,7 @@ func (b *batch) Records() []parley.Record { return b.records }
 
 var errEnded = errors.New("the batch was settled or released before")
 
-// Settle implements parley.Batch. After an error the records are given back.
+// Settle implements parley.Batch. After an error the records are released.
 func (b *batch) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (int, error) {
 	if b.done {
 		return 0, fail("settle batch", errEnded)
@@ -140,8 +149,9 @@ func (b *batch) Settle(ctx context.Context, sent []int64, parked []parley.Parked
 		b.done = true
 		return 0, fail("settle batch", b.nothingToSettle(sent, parked))
 	}
-	foreign, err := b.finish(ctx, sent, parked)
-	return foreign, fail("settle batch", errors.Join(err, b.end()))
+	elsewhere, err := b.finish(ctx, sent, parked)
+	b.stale = isReadOnly(err)
+	return elsewhere, fail("settle batch", errors.Join(err, b.end()))
 }
 
 func (b *batch) nothingToSettle(sent []int64, parked []parley.Parked) error {
@@ -152,7 +162,7 @@ func (b *batch) nothingToSettle(sent []int64, parked []parley.Parked) error {
 }
 
 func (b *batch) finish(ctx context.Context, sent []int64, parked []parley.Parked) (int, error) {
-	foreign, err := sqlstore.Finish(ctx, &b.store.engine, b.tx, sent, parked)
+	elsewhere, err := sqlstore.Finish(ctx, &b.store.engine, b.tx, sent, parked)
 	if err == nil {
 		err = failpoint.Hit("store.deleted")
 	}
@@ -168,10 +178,10 @@ func (b *batch) finish(ctx context.Context, sent []int64, parked []parley.Parked
 	if err := b.tx.Commit(); err != nil {
 		return 0, fmt.Errorf("commit: %w", err)
 	}
-	return foreign, failpoint.Hit("store.committed")
+	return elsewhere, failpoint.Hit("store.committed")
 }
 
-// tagged returns which of the records that are done with have tags.
+// tagged returns which of the settled records have tags.
 func (b *batch) tagged(sent []int64, parked []parley.Parked) (ids []int64) {
 	gone := make(map[int64]bool, len(sent)+len(parked))
 	for _, id := range sent {
@@ -191,8 +201,8 @@ func (b *batch) tagged(sent []int64, parked []parley.Parked) (ids []int64) {
 // Release implements parley.Batch.
 func (b *batch) Release(context.Context) error { return fail("release batch", b.end()) }
 
-// end rolls back what is not committed and returns the connection as it was. One that
-// does not answer is thrown away: the server rolls back then.
+// end rolls back uncommitted changes and restores the connection. A connection that
+// does not answer is discarded: the server rolls back then.
 func (b *batch) end() error {
 	if b.done {
 		return nil
@@ -215,8 +225,8 @@ func (b *batch) end() error {
 		_, failed = b.conn.ExecContext(ctx, fmt.Sprintf("SET SESSION wait_timeout = %d", b.timeout))
 		cancel()
 	}
-	if failed != nil {
-		_ = b.conn.Raw(func(any) error { return driver.ErrBadConn }) // its own answer: the connection is thrown away
+	if failed != nil || b.stale {
+		discard(b.conn)
 	}
 	if err := b.conn.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {
 		return errors.Join(failed, err)

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,24 +25,29 @@ func micros(expr string) string {
 	return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', " + expr + ")"
 }
 
-// byDue forces the index: for a small table the planner would rather read all of it, and
-// wait for what others hold.
+// byDue forces the index: for a small table the planner would prefer to read all of it, and
+// wait for locked rows.
 const byDue = "parley_outbox AS o FORCE INDEX (parley_outbox_due)"
+
+// skipLocked skips rows that other transactions have locked: a relay never waits for them.
+const skipLocked = " FOR UPDATE SKIP LOCKED"
 
 func (s *Store) dialect() sqlstore.Dialect {
 	return sqlstore.Dialect{
-		Package: "mysql",
-		Now:     now,
-		Micros:  micros,
-		Time:    func(t time.Time) any { return t.UTC().Format(timeLayout) },
-		ByDue:   byDue,
-		Join:    "JOIN",
-		Lock:    " FOR UPDATE",
-		Held:    func(string) string { return "0" },
-		Update:  "UPDATE parley_outbox FORCE INDEX (PRIMARY) SET ",
-		Delete:  deleteByID,
-		Sweep: "DELETE x FROM (SELECT digest FROM parley_inbox FORCE INDEX (parley_inbox_seen) WHERE seen_at < " + now +
-			" - INTERVAL ? MICROSECOND ORDER BY seen_at LIMIT ?) AS i STRAIGHT_JOIN parley_inbox AS x FORCE INDEX (PRIMARY) ON x.digest = i.digest",
+		Package:      "mysql",
+		Now:          now,
+		Micros:       micros,
+		Time:         func(t time.Time) any { return t.UTC().Format(timeLayout) },
+		ByDue:        byDue,
+		ByID:         "parley_outbox AS o FORCE INDEX (PRIMARY)",
+		Join:         "JOIN",
+		Lock:         " FOR UPDATE",
+		LockFree:     skipLocked,
+		Held:         func(string) string { return "0" },
+		Update:       "UPDATE parley_outbox FORCE INDEX (PRIMARY) SET ",
+		Delete:       deleteByID,
+		Exact:        exact,
+		Sweep:        s.sweep,
 		Transient:    transient,
 		Duplicate:    func(err error) bool { return number(err) == 1062 },
 		Seen:         seen,
@@ -59,7 +65,7 @@ func number(err error) uint16 {
 	return 0
 }
 
-// transient tells errors that a repetition of the whole transaction mends: a lock wait
+// transient reports errors that are solved by repeating the whole transaction: a lock wait
 // timeout (which rolls back the statement only), a deadlock, and MariaDB's "record has
 // changed since last read".
 func transient(err error) bool {
@@ -80,8 +86,8 @@ func seen(consumer, identity string) (string, []any) {
 	return "INSERT INTO parley_inbox (digest, consumer, identity, seen_at) VALUES (?, ?, ?, " + now + ")", []any{h.Sum(nil), consumer, identity}
 }
 
-// lockTags makes callers with the same tags wait for each other, to the end of tx. A row
-// lock is used, as GET_LOCK belongs to the session: it would outlive the transaction.
+// lockTags makes callers with the same tags wait for each other until the end of tx. It uses a row
+// lock, because GET_LOCK belongs to the session and would outlive the transaction.
 func lockTags(ctx context.Context, tx sqlstore.Tx, digest []byte) error {
 	var id int
 	err := tx.QueryRowContext(ctx, "SELECT id FROM parley_locks WHERE id = ? FOR UPDATE", 1+int(digest[0])).Scan(&id)
@@ -91,14 +97,14 @@ func lockTags(ctx context.Context, tx sqlstore.Tx, digest []byte) error {
 	return err
 }
 
-var errNoLockRow = errors.New("the table parley_locks has lost rows: they are made by Migrate, on an empty version table")
+var errNoLockRow = errors.New("rows are missing in table parley_locks (Migrate inserts them into an empty version table)")
 
-// tagKeys bounds the keys in one statement.
+// tagKeys limits the keys in one statement.
 const tagKeys = 500
 
-// dropTags deletes the tags of records that are gone, but those that another transaction
-// has locked. It never waits: that one may wait for us. It sees then that the records are
-// gone, and deletes the tags that it has locked itself.
+// dropTags deletes the tags of deleted records, except those that another transaction
+// has locked. It never waits, because that transaction may wait for this one. That transaction then finds the
+// records deleted, and deletes the tags that it has locked.
 func dropTags(ctx context.Context, tx sqlstore.Tx, ids []int64) error {
 	var keys []string
 	err := sqlstore.Chunks(ids, func(list string) error {
@@ -113,9 +119,8 @@ func dropTags(ctx context.Context, tx sqlstore.Tx, ids []int64) error {
 	})
 	for err == nil && len(keys) > 0 {
 		n := min(len(keys), tagKeys)
-		_, err = tx.ExecContext(ctx, "DELETE t FROM JSON_TABLE('["+strings.Join(keys[:n], ",")+
-			"]', '$[*]' COLUMNS (digest VARCHAR(32) PATH '$[0]', id BIGINT PATH '$[1]')) AS i"+
-			" STRAIGHT_JOIN parley_outbox_tags AS t FORCE INDEX (PRIMARY) ON t.digest = UNHEX(i.digest) AND t.record_id = i.id")
+		_, err = tx.ExecContext(ctx, deleteListed("parley_outbox_tags", "["+strings.Join(keys[:n], ",")+"]",
+			"digest VARCHAR(32) PATH '$[0]', id BIGINT PATH '$[1]'", "f.digest = UNHEX(i.digest) AND f.record_id = i.id"))
 		keys = keys[n:]
 	}
 	if err != nil {
@@ -124,11 +129,74 @@ func dropTags(ctx context.Context, tx sqlstore.Tx, ids []int64) error {
 	return nil
 }
 
-// deleteByID joins a list of ids with the table, in this order, so that no other row is
-// ever looked at: a DELETE that reads a small table as a whole, as the planner likes to,
-// waits for every row that somebody else holds.
-func deleteByID(list string) string {
-	ids := "[" + strings.Trim(list, "()") + "]"
-	return "DELETE o FROM JSON_TABLE('" + ids + "', '$[*]' COLUMNS (id BIGINT PATH '$')) AS i" +
-		" STRAIGHT_JOIN parley_outbox AS o FORCE INDEX (PRIMARY) ON o.id = i.id"
+// deleteByID returns a DELETE of the rows with the ids of a list.
+func deleteByID(table, list string) string {
+	ids := strings.Trim(list, "()")
+	if !strings.Contains(ids, ",") {
+		return "DELETE f FROM " + table + " AS f FORCE INDEX (PRIMARY) WHERE f.id = " + ids
+	}
+	return deleteListed(table, "["+ids+"]", "id BIGINT PATH '$'", "f.id = i.id")
+}
+
+// deleteListed joins a list of keys, as JSON, with a table, in this order, so that it reads no other row. The planner may
+// prefer to read a small table as a whole, even if an index is forced, and such a DELETE waits for every row that
+// another transaction has locked. Because the list itself is read as a whole, both servers refuse the statement if
+// sql_safe_updates is on. So it is off for this statement; each server has its own syntax for that, which the other one
+// ignores as a comment.
+func deleteListed(table, keys, columns, on string) string {
+	return safeDelete + " f FROM JSON_TABLE('" + keys + "', '$[*]' COLUMNS (" + columns + ")) AS i" +
+		" STRAIGHT_JOIN " + table + " AS f FORCE INDEX (PRIMARY) ON " + on
+}
+
+const safeDelete = "/*M! SET STATEMENT sql_safe_updates = 0 FOR */ DELETE /*+ SET_VAR(sql_safe_updates = 0) */"
+
+// exact compares a text byte by byte: utf8mb4_bin ignores trailing spaces, and Django's tables may have a collation
+// that ignores case.
+func exact(column string) string { return "CAST(" + column + " AS BINARY)" }
+
+// sweep deletes old identities, except those of failed deliveries, which may be replayed much later. Without the table of
+// failed deliveries, or the privilege to read it, there is no such delivery.
+func (s *Store) sweep(ctx context.Context, tx sqlstore.Tx, age time.Duration, limit, room int) (seen, deleted int, err error) {
+	old, kept, err := oldIdentities(ctx, tx, age, limit, sqlstore.FailureNames(s.cfg.FailedTable).Replace(
+		"EXISTS (SELECT 1 FROM parley_failed AS f FORCE INDEX (parley_failed_identity) WHERE f.identity_digest = UNHEX(SHA2("+boundedIdentity+", 256)))"))
+	if n := number(err); n == 1146 || n == 1142 {
+		old, kept, err = oldIdentities(ctx, tx, age, limit, "0")
+	}
+	seen = len(old) + len(kept)
+	for some := range slices.Chunk(old[:min(len(old), room)], tagKeys) {
+		if err != nil {
+			break
+		}
+		var n int
+		n, err = sqlstore.Exec(ctx, tx, deleteListed("parley_inbox", `["`+strings.Join(some, `","`)+`"]`, "digest VARCHAR(64) PATH '$'", "f.digest = UNHEX(i.digest)"))
+		deleted += n
+	}
+	for some := range slices.Chunk(kept, tagKeys) {
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "UPDATE parley_inbox FORCE INDEX (PRIMARY) SET seen_at = "+now+" WHERE digest IN (x'"+strings.Join(some, "',x'")+"')")
+		}
+	}
+	return seen, deleted, err
+}
+
+// boundedIdentity is an identity in the form of failed deliveries: a digest if it is long.
+const boundedIdentity = "IF(LENGTH(i.identity) > 1000, CONCAT('sha256:', SHA2(i.identity, 256)), i.identity)"
+
+// oldIdentities locks the digests of old identities; it returns those that must be kept separately. It leaves identities that
+// another transaction has locked to the next sweep.
+func oldIdentities(ctx context.Context, tx sqlstore.Tx, age time.Duration, limit int, keep string) (old, kept []string, err error) {
+	q := "SELECT i.digest, " + keep + " FROM parley_inbox AS i FORCE INDEX (parley_inbox_seen) WHERE i.seen_at < " + now +
+		" - INTERVAL ? MICROSECOND ORDER BY i.seen_at LIMIT ? FOR UPDATE SKIP LOCKED"
+	err = sqlstore.Each(ctx, tx, q, []any{age.Microseconds(), limit}, func(rows *sql.Rows) error {
+		var digest []byte
+		var keep bool
+		err := rows.Scan(&digest, &keep)
+		if text := fmt.Sprintf("%x", digest); keep {
+			kept = append(kept, text)
+		} else {
+			old = append(old, text)
+		}
+		return err
+	})
+	return old, kept, err
 }

@@ -3,10 +3,8 @@ package mysql
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/parley-go/parley"
@@ -16,63 +14,67 @@ import (
 // DjangoTable is the outbox table of the Python library.
 const DjangoTable = sqlstore.DjangoTable
 
-// DjangoConfig holds the choices for a store on the table of a Django service.
+// DjangoConfig configures a store on the table of a Django service.
 type DjangoConfig struct {
-	// AppID is the app_id of what the relay publishes: APP_ID in Django's settings.
+	// AppID is the app_id of messages that the relay publishes: APP_ID in Django's settings.
 	AppID string
-	// WatchInterval is how often a relay looks whether rows have arrived. Default: 20ms.
+	// WatchInterval is how often a relay checks for new rows. Default: 20ms.
 	WatchInterval time.Duration
+	// RelayDB gives the relay connections of its own; see [Config]. Default: the store's.
+	RelayDB *sql.DB
 }
 
 type djangoEngine = sqlstore.Django[Tx]
 
-// A DjangoStore works on the unmodified table of django-microservices-communication, next
-// to Django code: a relay drains it in place of manage.py runpublisher, and Go code
-// publishes, schedules and cancels in it. It adds no table and no column. Times in the
-// table are UTC, as Django keeps them unless DATABASES sets another TIME_ZONE.
+// A DjangoStore works on the unmodified table of django-microservices-communication, together
+// with Django code. A relay drains the table instead of manage.py runpublisher, and Go code
+// publishes, schedules and cancels in it. The store adds no table and no column. Times in the
+// table are UTC, as Django stores them unless DATABASES sets another TIME_ZONE.
 //
-// Ordered relays keep each other out by GET_LOCK, on the connection of the transaction
-// that has locked the rows: a relay that freezes loses both when the server ends its
-// session, after 15 silent seconds. The relay needs SELECT, DELETE and UPDATE of any one
+// Ordered relays exclude each other by GET_LOCK, on the connection of the transaction
+// that has locked the rows. A relay that freezes loses both when the server ends its
+// session after 15 silent seconds. The relay needs SELECT, DELETE and UPDATE of any one
 // column; publishing needs INSERT, SELECT and UPDATE.
 //
 // Cancel and Reschedule see the rows as of the transaction's snapshot: at REPEATABLE READ
 // that is its first SELECT, so use READ COMMITTED, as InTx and Django do.
 //
-// A row that the broker can never accept stays in the table, as there is no place of ours:
-// this process leaves it alone from then on.
+// A row that the broker can never accept stays in the table, because parley has no table to park it in.
+// This process ignores the row from then on.
 type DjangoStore struct {
 	*djangoEngine
-	base *Store
+	base   *Store
+	python pythonWatch
 }
 
-// NewDjango returns a store on a Django service's table. db is as for [New], which says
-// when it fails; the table has to exist when the store is used.
+// NewDjango returns a store on a Django service's table. db must meet the conditions of [New], which also says
+// when it fails; the table must exist when the store is used.
 func NewDjango(db *sql.DB, cfg *DjangoConfig) (*DjangoStore, error) {
 	var c DjangoConfig
 	if cfg != nil {
 		c = *cfg
 	}
-	base, err := New(db, &Config{WatchInterval: c.WatchInterval})
+	base, err := New(db, &Config{WatchInterval: c.WatchInterval, RelayDB: c.RelayDB})
 	if err != nil {
 		return nil, err
 	}
 	s := &DjangoStore{base: base}
 	s.djangoEngine = sqlstore.NewDjango(sqlstore.DjangoDialect{
 		Package: "mysql", AppID: c.AppID,
-		Now:     now,
-		Earlier: "LEAST",
-		Text:    func(expr string) string { return "CAST(" + expr + " AS CHAR)" }, // whatever parseTime and loc are
-		Columns: "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '" + DjangoTable + "'",
-		ByID:    DjangoTable + " FORCE INDEX (PRIMARY)",
-		Delete: func(list string) string {
-			return strings.Replace(deleteByID(list), " parley_outbox ", " "+DjangoTable+" ", 1)
-		},
+		Now:          now,
+		Earlier:      "LEAST",
+		Text:         func(expr string) string { return "CAST(" + expr + " AS CHAR)" }, // independent of parseTime and loc
+		Columns:      "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '" + DjangoTable + "'",
+		ByID:         DjangoTable + " FORCE INDEX (PRIMARY)",
+		Delete:       func(list string) string { return deleteByID(DjangoTable, list) },
+		Exact:        exact,
 		Lock:         " FOR UPDATE",
+		LockFree:     skipLocked,
 		Transient:    transient,
 		BeforeChange: func(context.Context, sqlstore.Tx) error { return nil },
-		Held:         func() (map[int64]bool, error) { return nil, nil }, // row locks say so
+		Held:         func() (map[int64]bool, error) { return nil, nil }, // rows are held by row locks
 	}, db, base.begin)
+	sqlstore.DjangoOnItsOwn(s.djangoEngine, base.relay, base.beginOwn)
 	return s, nil
 }
 
@@ -81,7 +83,7 @@ func (s *DjangoStore) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error
 	return s.base.InTx(ctx, fn)
 }
 
-// Watch implements parley.RelayWaker: it asks, every DjangoConfig.WatchInterval, for the
+// Watch implements parley.RelayWaker. Every DjangoConfig.WatchInterval it reads the
 // first and the last row. A row that is moved to an earlier time is found by polling.
 func (s *DjangoStore) Watch(ctx context.Context, wake func()) error {
 	err := s.watch(ctx, wake)
@@ -97,7 +99,7 @@ func (s *DjangoStore) watch(ctx context.Context, wake func()) error {
 	var last [2]sql.NullInt64
 	for first := true; ; first = false {
 		var is [2]sql.NullInt64
-		if err := s.base.db.QueryRowContext(ctx, "SELECT MIN(id), MAX(id) FROM "+DjangoTable).Scan(&is[0], &is[1]); err != nil {
+		if err := s.base.relay.QueryRowContext(ctx, "SELECT MIN(id), MAX(id) FROM "+DjangoTable).Scan(&is[0], &is[1]); err != nil {
 			return err
 		}
 		if first || is != last {
@@ -114,6 +116,9 @@ func (s *DjangoStore) watch(ctx context.Context, wake func()) error {
 
 // Claim implements parley.RelaySource; see [Store.Claim].
 func (s *DjangoStore) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
+	if err := s.base.checkSession(ctx); err != nil {
+		return nil, fail("claim rows", err)
+	}
 	var b *djangoBatch
 	err := sqlstore.Retry(ctx, transient, func() error {
 		b = &djangoBatch{store: s}
@@ -125,6 +130,7 @@ func (s *DjangoStore) Claim(ctx context.Context, o parley.ClaimOptions) (parley.
 			return err
 		}
 		if err = b.take(ctx, o); err != nil {
+			b.stale = isReadOnly(err)
 			return errors.Join(err, b.end())
 		}
 		return nil
@@ -138,7 +144,7 @@ func (s *DjangoStore) Claim(ctx context.Context, o parley.ClaimOptions) (parley.
 	return nil, fail("claim rows", err)
 }
 
-// A djangoBatch is a batch whose ordered relay has a lock of the session. An empty one has
+// A djangoBatch is a batch whose ordered relay has a session lock. An empty one has
 // no batch.
 type djangoBatch struct {
 	*batch
@@ -148,11 +154,11 @@ type djangoBatch struct {
 	ended bool
 }
 
-// leadName is the lock of ordered relays on this database, of which a server may have many.
-const leadName = "CONCAT('parley relay ', MD5(CONCAT(DATABASE(), '." + DjangoTable + "')))"
+// leadName is the lock of ordered relays on this database; a server may have many databases.
+const leadName = "CONCAT('parley relay ', LEFT(SHA2(CONCAT(DATABASE(), '." + DjangoTable + "'), 256), 32))"
 
 func (b *djangoBatch) take(ctx context.Context, o parley.ClaimOptions) (err error) {
-	if o.Mode == parley.ModeOrdered {
+	if o.Mode == parley.RelayModeOrdered {
 		var got sql.NullBool
 		if err := b.tx.QueryRowContext(ctx, "SELECT GET_LOCK("+leadName+", 0)").Scan(&got); err != nil {
 			return fmt.Errorf("lock: %w", err)
@@ -169,9 +175,9 @@ func (b *djangoBatch) take(ctx context.Context, o parley.ClaimOptions) (err erro
 // Records implements parley.Batch.
 func (b *djangoBatch) Records() []parley.Record { return b.rows }
 
-// Settle implements parley.Batch. Parked rows stay in the table and are left alone by this
-// process. After an error the rows are given back.
-func (b *djangoBatch) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (foreign int, err error) {
+// Settle implements parley.Batch. Parked rows stay in the table; this process ignores
+// them from then on. After an error the rows are released.
+func (b *djangoBatch) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (elsewhere int, err error) {
 	if b.ended {
 		return 0, fail("settle batch", errEnded)
 	}
@@ -182,20 +188,22 @@ func (b *djangoBatch) Settle(ctx context.Context, sent []int64, parked []parley.
 		}
 		return 0, fail("settle batch", err)
 	}
-	if foreign, err = sqlstore.FinishDjango(ctx, b.store.djangoEngine, b.tx, sent); err == nil {
+	others := b.store.python.count(ctx, b.tx)
+	if elsewhere, err = sqlstore.FinishDjango(ctx, b.store.djangoEngine, b.tx, sent); err == nil {
 		err = b.tx.Commit()
 	}
 	if err != nil {
+		b.stale = isReadOnly(err)
 		return 0, fail("settle batch", errors.Join(err, b.end()))
 	}
 	sqlstore.SkipDjango(b.store.djangoEngine, parked)
-	return foreign, fail("settle batch", b.end())
+	return elsewhere + others, fail("settle batch", b.end())
 }
 
 // Release implements parley.Batch.
 func (b *djangoBatch) Release(context.Context) error { return fail("release batch", b.end()) }
 
-// end rolls back what is not committed, and then lets the next relay lead.
+// end rolls back uncommitted changes, and then releases the lock for the next relay.
 func (b *djangoBatch) end() error {
 	if b.ended || b.batch == nil {
 		b.ended = true
@@ -207,7 +215,7 @@ func (b *djangoBatch) end() error {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
 			if _, err := b.conn.ExecContext(ctx, "DO RELEASE_LOCK("+leadName+")"); err != nil {
-				_ = b.conn.Raw(func(any) error { return driver.ErrBadConn }) // thrown away, and the lock with it
+				discard(b.conn) // which also releases the lock
 			}
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// PretendNoReturning makes s insert as it does on MySQL, whatever the server is.
+// PretendNoReturning makes s insert like on MySQL, whatever the server is.
 func PretendNoReturning(s *Store) { s.server.Store(&server{returning: false}) }
 
 // ReadDue reads due records as Claim does.
@@ -17,9 +17,9 @@ func ReadDue(ctx context.Context, s *Store, tx sqlstore.Tx, o parley.ClaimOption
 
 // Finish settles within tx.
 func Finish(ctx context.Context, s *Store, tx sqlstore.Tx, sent []int64) (int, error) {
-	foreign, err := sqlstore.Finish(ctx, &s.engine, tx, sent, nil)
+	elsewhere, err := sqlstore.Finish(ctx, &s.engine, tx, sent, nil)
 	if err != nil {
 		return 0, err
 	}
-	return foreign, dropTags(ctx, tx, sent)
+	return elsewhere, dropTags(ctx, tx, sent)
 }

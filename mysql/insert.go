@@ -9,22 +9,22 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// A server is what we need to know of it.
+// A server holds the properties of the server that the store needs.
 type server struct {
-	returning bool // INSERT ... RETURNING: MariaDB has it since 10.5, MySQL has not
+	returning bool // INSERT ... RETURNING: supported by MariaDB since 10.5, not by MySQL
 }
 
-// ask finds out which server it is, once, on the caller's connection.
+// ask detects the server once, on the caller's connection.
 func (s *Store) ask(ctx context.Context, tx sqlstore.Tx) (*server, error) {
 	if known := s.server.Load(); known != nil {
 		return known, nil
 	}
 	var version, charset string
 	if err := tx.QueryRowContext(ctx, "SELECT VERSION(), @@character_set_client").Scan(&version, &charset); err != nil {
-		return nil, fmt.Errorf("ask for the server's version: %w", err)
+		return nil, fmt.Errorf("read the server's version: %w", err)
 	}
 	if charset != "utf8mb4" {
-		return nil, fmt.Errorf("the connection's character set is %s, which cannot hold every message: set charset=utf8mb4 in the DSN", charset)
+		return nil, fmt.Errorf("the connection's character set is %s, which cannot represent every message (set charset=utf8mb4 in the DSN)", charset)
 	}
 	known := &server{returning: strings.Contains(strings.ToLower(version), "mariadb")}
 	s.server.Store(known)
@@ -46,9 +46,9 @@ func (s *Store) insert(ctx context.Context, tx sqlstore.Tx, query string, args [
 	})
 }
 
-// insertCounting computes the ids from the first one. The number of rows is known to the
-// server before it starts ("simple insert"), for which InnoDB gives consecutive values in
-// every innodb_autoinc_lock_mode, auto_increment_increment apart (MySQL manual,
+// insertCounting computes the ids from the first one. The server knows the number of rows
+// before the statement starts ("simple insert"). For that InnoDB assigns consecutive values in
+// every innodb_autoinc_lock_mode, with steps of auto_increment_increment (MySQL manual,
 // "AUTO_INCREMENT Handling in InnoDB").
 func insertCounting(ctx context.Context, tx sqlstore.Tx, query string, args []any, ids []int64) error {
 	res, err := tx.ExecContext(ctx, query, args...)
@@ -62,7 +62,7 @@ func insertCounting(ctx context.Context, tx sqlstore.Tx, query string, args []an
 	step := int64(1)
 	if len(ids) > 1 {
 		if err := tx.QueryRowContext(ctx, "SELECT @@SESSION.auto_increment_increment").Scan(&step); err != nil {
-			return fmt.Errorf("ask for the step of ids: %w", err)
+			return fmt.Errorf("read the step of ids: %w", err)
 		}
 	}
 	for i := range ids {

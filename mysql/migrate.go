@@ -16,29 +16,33 @@ var files embed.FS
 
 var migrations = sqlstore.Migrations{Files: files, Dialect: goose.DialectMySQL}
 
-// A Migration is one step of the tables' history.
+// A Migration is one step in the history of the tables.
 type Migration struct {
 	Version int64
 	Name    string
 	Applied bool
 }
 
-// Migrate brings the tables up to date. Several processes may do it at once: they wait
+// Migrate brings the tables up to date, and the table of failed deliveries if Config.FailedTable sets another name (its
+// versions are in <table>_migrations). Several processes may call it at once: they wait
 // for each other, up to a minute.
 func (s *Store) Migrate(ctx context.Context) error {
 	return fail("migrate", s.migrate(ctx))
 }
 
 func (s *Store) migrate(ctx context.Context) (err error) {
+	if err := s.checkSession(ctx); err != nil {
+		return err
+	}
 	if s.db.Stats().MaxOpenConnections == 1 {
-		return migrations.Up(ctx, s.db) // no second connection to keep a lock on
+		return migrations.UpAll(ctx, s.db, s.cfg.FailedTable) // no second connection for the lock
 	}
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	const name = "CONCAT('parley_migrations:', MD5(DATABASE()))" // locks are the whole server's
+	const name = "CONCAT('parley_migrations:', LEFT(SHA2(DATABASE(), 256), 32))" // locks apply to the whole server
 	var got bool
 	if err := conn.QueryRowContext(ctx, "SELECT COALESCE(GET_LOCK("+name+", 60), 0)").Scan(&got); err != nil {
 		return fmt.Errorf("wait for other migrations: %w", err)
@@ -46,14 +50,14 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 	if !got {
 		return errors.New("another migration has been running for a minute")
 	}
-	err = migrations.Up(ctx, s.db)
+	err = migrations.UpAll(ctx, s.db, s.cfg.FailedTable)
 	_, unlock := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+name+")")
 	return errors.Join(err, unlock)
 }
 
 // MigrationStatus lists the migrations, in order, and which of them are applied.
 func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
-	steps, err := migrations.Status(ctx, s.db)
+	steps, err := migrations.StatusAll(ctx, s.db, s.cfg.FailedTable)
 	if err != nil {
 		return nil, fail("migration status", err)
 	}
@@ -64,7 +68,7 @@ func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	return out, nil
 }
 
-// MigrationSQL returns the text of all migrations, in goose's form, for teams that run their own.
+// MigrationSQL returns the text of all migrations, in goose's form, for teams that apply migrations themselves.
 func MigrationSQL() (string, error) {
 	text, err := migrations.SQL()
 	if err != nil {

@@ -11,14 +11,15 @@ import (
 )
 
 // Open returns a store that owns its *sql.DB. It does not connect yet. The DSN has the form
-// of go-sql-driver/mysql, such as "user:password@tcp(host:3306)/database"; timeouts that
-// it does not set are 10s to connect and 90s for an answer, which is longer than the
-// server's lock wait. Parameters are put into statements by the driver
+// of go-sql-driver/mysql, such as "user:password@tcp(host:3306)/database". Default timeouts
+// are 10s to connect and 90s for an answer, which is longer than the
+// server's lock wait. Its sessions are strict (STRICT_TRANS_TABLES) unless the DSN sets sql_mode: without strict mode the
+// server truncates values that do not fit. The driver inserts parameters into statements
 // (interpolateParams), which saves a round trip for each.
 func Open(dsn string, cfg *Config) (*Store, error) {
 	c, err := driver.ParseDSN(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("mysql: read DSN: %w", err) // the driver's error quotes no password
+		return nil, fmt.Errorf("mysql: read DSN: %w", err) // the driver's error contains no password
 	}
 	if err := complete(c, dsn); err != nil {
 		return nil, err
@@ -28,7 +29,7 @@ func Open(dsn string, cfg *Config) (*Store, error) {
 		return nil, fmt.Errorf("mysql: open: %w", err)
 	}
 	db := sql.OpenDB(connector)
-	db.SetConnMaxLifetime(3 * time.Minute) // shorter than what servers and firewalls cut
+	db.SetConnMaxLifetime(3 * time.Minute) // shorter than the idle limits of servers and firewalls
 	s, err := New(db, cfg)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -37,17 +38,26 @@ func Open(dsn string, cfg *Config) (*Store, error) {
 	return s, nil
 }
 
-// complete checks and fills in what the DSN leaves open.
+// complete checks the DSN and sets defaults.
 func complete(c *driver.Config, dsn string) error {
 	var errs []error
 	if c.DBName == "" {
-		errs = append(errs, errors.New("mysql: the DSN names no database: want user:password@tcp(host:port)/database"))
+		errs = append(errs, errors.New("mysql: the DSN names no database (use user:password@tcp(host:port)/database)"))
 	}
 	_, query, _ := strings.Cut(dsn, "?")
 	for p := range strings.SplitSeq(query, "&") {
 		if set, ok := strings.CutPrefix(p, "charset="); ok && !strings.HasPrefix(set, "utf8mb4") {
-			errs = append(errs, fmt.Errorf("mysql: the DSN's charset %q cannot hold every message: leave it out, or set utf8mb4", set))
+			errs = append(errs, fmt.Errorf("mysql: the DSN's charset %q cannot represent every message (leave it out, or set utf8mb4)", set))
 		}
+	}
+	if value := c.Params["autocommit"]; value != "" && value != "1" && !strings.EqualFold(value, "on") && !strings.EqualFold(value, "true") {
+		errs = append(errs, fmt.Errorf("mysql: the DSN has autocommit=%s, with which a relay never sees new records (leave it out)", value))
+	}
+	if c.Params["sql_mode"] == "" {
+		if c.Params == nil {
+			c.Params = map[string]string{}
+		}
+		c.Params["sql_mode"] = "CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')"
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
@@ -59,6 +69,6 @@ func complete(c *driver.Config, dsn string) error {
 		c.WriteTimeout = 90 * time.Second
 	}
 	c.InterpolateParams = true
-	c.Logger = &driver.NopLogger{} // it prints what the calls return as well
+	c.Logger = &driver.NopLogger{} // it logs errors that the calls also return
 	return errors.Join(errs...)
 }

@@ -42,22 +42,22 @@ func TestIDsOfAnInsertionWithoutReturning(t *testing.T) {
 		}
 		for i, r := range b.Records() {
 			if r.ID != ids[i] {
-				t.Fatalf("record %d of %d has the id %d in the table, Insert said %d", i, n, r.ID, ids[i])
+				t.Fatalf("record %d of %d has the id %d in the table, Insert returned %d", i, n, r.ID, ids[i])
 			}
 		}
-		if foreign, err := b.Settle(t.Context(), ids, nil); foreign != 0 || err != nil {
-			t.Fatalf("settle: %d gone, %v", foreign, err)
+		if elsewhere, err := b.Settle(t.Context(), ids, nil); elsewhere != 0 || err != nil {
+			t.Fatalf("settle: %d deleted elsewhere, %v", elsewhere, err)
 		}
 	}
 }
 
-// The server ends a silent session, with its transaction, and so its lead and its locks.
+// The server ends a silent session with its transaction, its lead and its locks.
 func TestARelayWhoseSessionEndsLosesLeadAndRecordsTogether(t *testing.T) {
 	s := open(t)
 	ids := insert(t, s, plain(), plain())
-	frozen := claim(t, s, parley.ModeOrdered)
+	frozen := claim(t, s, parley.RelayModeOrdered)
 	if _, err := s.Claim(t.Context(), parley.ClaimOptions{Limit: 1}); !errors.Is(err, parley.ErrStandby) {
-		t.Fatalf("beside an active relay another one gets %v, want ErrStandby", err)
+		t.Fatalf("while a relay is active another one gets %v, want ErrStandby", err)
 	}
 	killRelay(t, s)
 	heir := claimSoon(t, s)
@@ -67,8 +67,8 @@ func TestARelayWhoseSessionEndsLosesLeadAndRecordsTogether(t *testing.T) {
 	if _, err := frozen.Settle(t.Context(), ids, nil); err == nil {
 		t.Errorf("a relay that has lost its session can settle")
 	}
-	if foreign, err := heir.Settle(t.Context(), ids, nil); foreign != 0 || err != nil {
-		t.Errorf("the heir's settlement returns %d and %v, want 0", foreign, err)
+	if elsewhere, err := heir.Settle(t.Context(), ids, nil); elsewhere != 0 || err != nil {
+		t.Errorf("the heir's settlement returns %d and %v, want 0", elsewhere, err)
 	}
 }
 
@@ -103,7 +103,7 @@ func claimSoon(t *testing.T, s *mysql.Store) parley.Batch {
 		select {
 		case <-tick.C:
 		case <-timeout.C:
-			t.Fatal("nobody may ever claim what a killed relay held")
+			t.Fatal("the records of a killed relay can never be claimed")
 		}
 	}
 }
@@ -119,7 +119,7 @@ func TestABatchLeavesItsConnectionAsItWas(t *testing.T) {
 	}
 	before := timeout()
 	insert(t, s, plain())
-	b := claim(t, s, parley.ModeOrdered)
+	b := claim(t, s, parley.RelayModeOrdered)
 	if err := b.Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -137,12 +137,12 @@ func TestABatchOutlivesTheContextOfItsClaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	if foreign, err := b.Settle(t.Context(), ids, nil); foreign != 0 || err != nil {
-		t.Errorf("after a stop the batch in hand settles with %d and %v, want 0", foreign, err)
+	if elsewhere, err := b.Settle(t.Context(), ids, nil); elsewhere != 0 || err != nil {
+		t.Errorf("after a stop settling the claimed batch returns %d and %v, want 0", elsewhere, err)
 	}
 }
 
-// A duplicate waits for the first delivery even beyond the server's lock wait timeout.
+// A duplicate waits for the first delivery for longer than the server's lock wait timeout.
 func TestInboxWaitsOutALockTimeout(t *testing.T) {
 	s := openDSN(t, testenv.MariaDB(t)+"?innodb_lock_wait_timeout=1")
 	began, second := make(chan struct{}), make(chan error, 1)
@@ -206,7 +206,7 @@ func TestOpenNamesAllMistakes(t *testing.T) {
 		_, err := mysql.Open(dsn, nil)
 		for _, want := range wants {
 			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("Open(%q) gives %v, want an error with %q", dsn, err, want)
+				t.Errorf("Open(%q) returns %v, want an error with %q", dsn, err, want)
 			}
 		}
 	}
@@ -229,6 +229,6 @@ func TestNewRefusesAConnectionThatCannotHoldEveryMessage(t *testing.T) {
 	}
 	err = s.InTx(t.Context(), func(tx *sql.Tx) error { return s.Insert(t.Context(), tx, []parley.Record{plain()}) })
 	if err == nil || !strings.Contains(err.Error(), "charset=utf8mb4") {
-		t.Errorf("an insertion over latin1 gives %v, want an error that says how to mend it", err)
+		t.Errorf("an insertion over latin1 returns %v, want an error with a hint", err)
 	}
 }

@@ -24,9 +24,9 @@ func TestStoreAtReadCommitted(t *testing.T) {
 	testStore(t, open, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 }
 
-// The isolation is the server's default, REPEATABLE READ; the session's clock is five hours
-// behind UTC, the driver's times are local ones, matched rows count as changed ones, and
-// statements are prepared on the server.
+// The isolation level is the server's default, REPEATABLE READ. The session's clock is five hours
+// behind UTC, the driver's times are local, matched rows count as changed, statements are
+// prepared on the server, changes without a key are refused (sql_safe_updates), and values are not checked (sql_mode).
 func TestStoreOnADatabaseWithOtherSettings(t *testing.T) {
 	testStore(t, openPlain, nil)
 }
@@ -39,7 +39,7 @@ func testStore(t *testing.T, open func(t testing.TB) *mysql.Store, isolation *sq
 
 func openPlain(t testing.TB) *mysql.Store {
 	t.Helper()
-	db, err := sql.Open("mysql", testenv.MariaDB(t)+"?time_zone=%27-05:00%27&parseTime=true&loc=Local&clientFoundRows=true")
+	db, err := sql.Open("mysql", testenv.MariaDB(t)+"?time_zone=%27-05:00%27&parseTime=true&loc=Local&clientFoundRows=true&sql_safe_updates=1&sql_mode=%27%27")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	driver "github.com/go-sql-driver/mysql"
 
+	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/sqlstore"
 	"github.com/parley-go/parley/internal/sqlstore/sqlstoretest"
 	"github.com/parley-go/parley/mysql"
@@ -18,7 +19,7 @@ func TestCancelStormCountsExactlyWhatIsNeverSent(t *testing.T) {
 	sqlstoretest.CancelStorm(t, s, userTx(s), sqlstoretest.StormSize(t))
 }
 
-// userTx runs transactions as a careful user does: again after a deadlock.
+// userTx runs transactions like a careful user: it repeats them after a deadlock.
 func userTx(s *mysql.Store) func(ctx context.Context, fn func(tx mysql.Tx) error) error {
 	return func(ctx context.Context, fn func(tx mysql.Tx) error) error {
 		return sqlstore.Retry(ctx, deadlock, func() error {
@@ -30,4 +31,9 @@ func userTx(s *mysql.Store) func(ctx context.Context, fn func(tx mysql.Tx) error
 func deadlock(err error) bool {
 	e, ok := errors.AsType[*driver.MySQLError](err)
 	return ok && e.Number == 1213
+}
+
+func TestWorkersOnFewKeysDoNotDeadlock(t *testing.T) {
+	s := open(t)
+	sqlstoretest.FailureStorm(t, sqlstoretest.FailureTable[mysql.Tx](s.Failures()), parley.InboxStore[mysql.Tx](s), sqlstoretest.StormSize(t)/5)
 }

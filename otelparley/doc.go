@@ -1,5 +1,5 @@
-// Package otelparley connects parley to OpenTelemetry: one trace from the publisher's span through
-// the relay to the handler, and the metrics that tell what is stuck. [NewPrometheus] serves
+// Package otelparley connects parley to OpenTelemetry. It creates one trace from the publisher's span through
+// the relay to the handler, and metrics that show what is stuck. [NewPrometheus] serves
 // the metrics to Prometheus.
 //
 //	telemetry, err := otelparley.New(nil)

@@ -16,16 +16,17 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// metrics are the instruments. Names are as OpenTelemetry writes them; Prometheus sees
+// metrics are the instruments. Their names are in OpenTelemetry's form; Prometheus shows
 // underscores and unit suffixes (docs/operations.md lists both).
 type metrics struct {
-	published, unroutable, rejected, refused, parkedRecords, foreign metric.Int64Counter
-	publishTime, batchTime                                           metric.Float64Histogram
-	handled                                                          metric.Int64Counter
-	handleTime                                                       metric.Float64Histogram
-	redelivered, stale, paused, stuck                                metric.Int64Counter
-	subscribed                                                       metric.Int64UpDownCounter
-	state                                                            metric.Int64Gauge
+	published, unroutable, rejected, refused, parkedRecords, deletedElsewhere metric.Int64Counter
+	publishTime, batchTime                                                    metric.Float64Histogram
+	handled                                                                   metric.Int64Counter
+	handleTime                                                                metric.Float64Histogram
+	redelivered, stale, paused, stuck, unstored                               metric.Int64Counter
+	kept, retried                                                             metric.Int64Counter
+	subscribed                                                                metric.Int64UpDownCounter
+	state                                                                     metric.Int64Gauge
 }
 
 func newMetrics(m metric.Meter) (*metrics, error) {
@@ -42,129 +43,116 @@ func newMetrics(m metric.Meter) (*metrics, error) {
 		return h
 	}
 	x := &metrics{
-		published:     counter("relay.published", "Records that the broker accepted and a queue took."),
-		unroutable:    counter("relay.returned", "Records that no queue took."),
-		rejected:      counter("relay.rejected", "Records that the broker rejected for now."),
-		refused:       counter("relay.refused", "Records that the broker can never accept."),
-		parkedRecords: counter("relay.parked", "Records that were set aside."),
-		foreign:       counter("relay.foreign", "Records that somebody else deleted or published: another relay without locks."),
-		publishTime:   seconds("relay.confirm.duration", "From the first publication of a batch to its last confirmation."),
-		batchTime:     seconds("relay.batch.duration", "From claiming a batch to deleting it."),
-		handled:       counter("consumer.deliveries", "Deliveries that this process is done with, by outcome."),
-		handleTime:    seconds("consumer.handle.duration", "How long handlers took."),
-		redelivered:   counter("consumer.redelivered", "Deliveries that the broker had delivered before."),
-		stale:         counter("consumer.stale", "Settlements that came after the end of their session."),
-		paused:        counter("consumer.paused", "How often the kill switch stopped consuming."),
-		stuck:         counter("consumer.stuck", "Handlers that ignored the end of their context."),
+		published:        counter("relay.published", "Records that the broker accepted and routed to a queue."),
+		unroutable:       counter("relay.returned", "Unroutable records."),
+		rejected:         counter("relay.rejected", "Records that the broker rejected for now."),
+		refused:          counter("relay.refused", "Records that the broker can never accept."),
+		parkedRecords:    counter("relay.parked", "Records that were parked."),
+		deletedElsewhere: counter("relay.deleted_elsewhere", "Claimed records that another process deleted."),
+		publishTime:      seconds("relay.confirm.duration", "From the first publication of a batch to its last confirmation."),
+		batchTime:        seconds("relay.batch.duration", "From claiming a batch to deleting it."),
+		handled:          counter("consumer.deliveries", "Deliveries that this process has settled, by outcome."),
+		handleTime:       seconds("consumer.handle.duration", "How long handlers took."),
+		redelivered:      counter("consumer.redelivered", "Deliveries that the broker had delivered before."),
+		stale:            counter("consumer.stale", "Settlements after the end of their session."),
+		paused:           counter("consumer.paused", "How often the kill switch paused consumption."),
+		stuck:            counter("consumer.stuck", "Handlers that did not return after the end of their context."),
+		unstored:         counter("consumer.unstored", "Failed attempts to store a failed delivery; it stays unacked."),
+		kept:             counter("failed.kept", "Failed deliveries that were stored in the consumer's database, by state."),
+		retried:          counter("failed.retried", "Attempts at failed deliveries of the consumer's database, by outcome."),
 	}
 	var err error
 	x.subscribed, err = m.Int64UpDownCounter("parley.consumer.subscribed", metric.WithDescription("Live subscriptions."))
 	errs = append(errs, err)
-	x.state, err = m.Int64Gauge("parley.relay.active", metric.WithDescription("1 while this relay moves records, 0 while it stands by or waits."))
+	x.state, err = m.Int64Gauge("parley.relay.active", metric.WithDescription("1 while this relay is active, 0 while it stands by or backs off."))
 	return x, errors.Join(append(errs, err)...)
 }
 
-// Relay adds the metrics of a relay to its hooks. A nil cfg is a new one.
+// Relay adds the metrics of a relay to its hooks: a metric is recorded before the hook of cfg is called. A nil cfg means a new one.
 func (t *Telemetry) Relay(cfg *parley.RelayConfig) *parley.RelayConfig {
 	var c parley.RelayConfig
 	if cfg != nil {
 		c = *cfg
 	}
-	ctx, x, other := context.Background(), t.metrics, c.Hooks
-	// Counters that start at zero can be alerted on from their first increase.
-	for _, counter := range []metric.Int64Counter{x.published, x.unroutable, x.rejected, x.refused, x.parkedRecords, x.foreign} {
+	ctx, x := context.Background(), t.metrics
+	// Counters that start at zero can raise an alert on their first increase.
+	for _, counter := range []metric.Int64Counter{x.published, x.unroutable, x.rejected, x.refused, x.parkedRecords, x.deletedElsewhere} {
 		counter.Add(ctx, 0)
 	}
-	c.Hooks.Batch = func(b parley.BatchReport) {
-		x.published.Add(ctx, int64(b.Accepted))
-		x.unroutable.Add(ctx, int64(b.Unroutable))
-		x.rejected.Add(ctx, int64(b.Rejected))
-		x.refused.Add(ctx, int64(b.Refused))
-		x.publishTime.Record(ctx, b.Publish.Seconds())
-		x.batchTime.Record(ctx, (b.Claim + b.Publish + b.Settle).Seconds())
-		if other.Batch != nil {
-			other.Batch(b)
-		}
+	hooks := parley.RelayHooks{
+		Batch: func(b parley.BatchReport) {
+			x.published.Add(ctx, int64(b.Accepted))
+			x.unroutable.Add(ctx, int64(b.Unroutable))
+			x.rejected.Add(ctx, int64(b.Rejected))
+			x.refused.Add(ctx, int64(b.Refused))
+			x.publishTime.Record(ctx, b.Publish.Seconds())
+			x.batchTime.Record(ctx, (b.Claim + b.Publish + b.Settle).Seconds())
+		},
+		Parked: func(r parley.Record, reason string) {
+			x.parkedRecords.Add(ctx, 1)
+		},
+		DeletedElsewhere: func(n int) {
+			x.deletedElsewhere.Add(ctx, int64(n))
+		},
+		State: func(s parley.RelayState) {
+			active := int64(0)
+			if s == parley.RelayActive {
+				active = 1
+			}
+			x.state.Record(ctx, active)
+		},
 	}
-	c.Hooks.Parked = func(r parley.Record, reason string) {
-		x.parkedRecords.Add(ctx, 1)
-		if other.Parked != nil {
-			other.Parked(r, reason)
-		}
-	}
-	c.Hooks.Foreign = func(n int) {
-		x.foreign.Add(ctx, int64(n))
-		if other.Foreign != nil {
-			other.Foreign(n)
-		}
-	}
-	c.Hooks.State = func(s parley.RelayState) {
-		active := int64(0)
-		if s == parley.RelayActive {
-			active = 1
-		}
-		x.state.Record(ctx, active)
-		if other.State != nil {
-			other.State(s)
-		}
-	}
+	c.Hooks = hooks.Then(c.Hooks)
 	return &c
 }
 
-// Consumer adds the metrics of a consumer to its hooks.
+// Consumer adds the metrics of a consumer to its hooks: a metric is recorded before the hook of cfg is called.
 func (t *Telemetry) Consumer(cfg *parley.ConsumerConfig) *parley.ConsumerConfig {
 	c := *cfg
-	ctx, x, other := context.Background(), t.metrics, c.Hooks
+	ctx, x := context.Background(), t.metrics
 	queue := attribute.String("queue", c.Queue)
 	here := metric.WithAttributes(queue)
-	for _, counter := range []metric.Int64Counter{x.redelivered, x.stale, x.paused, x.stuck} {
+	for _, counter := range []metric.Int64Counter{x.redelivered, x.stale, x.paused, x.stuck, x.unstored} {
 		counter.Add(ctx, 0, here)
 	}
-	c.Hooks.Done = func(r parley.ConsumerReport) {
-		x.handled.Add(ctx, 1, metric.WithAttributes(queue, attribute.String("outcome", string(r.Outcome))))
-		if r.Attempts > 0 {
-			x.handleTime.Record(ctx, r.Took.Seconds(), here)
-		}
-		if r.Delivery.Redelivered {
-			x.redelivered.Add(ctx, 1, here)
-		}
-		if other.Done != nil {
-			other.Done(r)
-		}
+	countFailed := t.failedCounters(&c)
+	hooks := parley.ConsumerHooks{
+		Done: func(r parley.ConsumerReport) {
+			x.handled.Add(ctx, 1, metric.WithAttributes(queue, attribute.String("outcome", string(r.Outcome))))
+			if r.Attempts > 0 {
+				x.handleTime.Record(ctx, r.Took.Seconds(), here)
+			}
+			if r.Delivery.Redelivered {
+				x.redelivered.Add(ctx, 1, here)
+			}
+			countFailed(&r)
+		},
+		Stale: func(d *parley.Delivery) {
+			x.stale.Add(ctx, 1, here)
+		},
+		Unstored: func(d *parley.Delivery, err error) {
+			x.unstored.Add(ctx, 1, here)
+		},
+		Paused: func(cause error) {
+			x.paused.Add(ctx, 1, here)
+		},
+		Stuck: func(d *parley.Delivery, running time.Duration) {
+			x.stuck.Add(ctx, 1, here)
+		},
+		Subscribed: func(up bool, cause error) {
+			n := int64(1)
+			if !up {
+				n = -1
+			}
+			x.subscribed.Add(ctx, n, here)
+		},
 	}
-	c.Hooks.Stale = func(d *parley.Delivery) {
-		x.stale.Add(ctx, 1, here)
-		if other.Stale != nil {
-			other.Stale(d)
-		}
-	}
-	c.Hooks.Paused = func(cause error) {
-		x.paused.Add(ctx, 1, here)
-		if other.Paused != nil {
-			other.Paused(cause)
-		}
-	}
-	c.Hooks.Stuck = func(d *parley.Delivery, running time.Duration) {
-		x.stuck.Add(ctx, 1, here)
-		if other.Stuck != nil {
-			other.Stuck(d, running)
-		}
-	}
-	c.Hooks.Subscribed = func(up bool, cause error) {
-		n := int64(1)
-		if !up {
-			n = -1
-		}
-		x.subscribed.Add(ctx, n, here)
-		if other.Subscribed != nil {
-			other.Subscribed(up, cause)
-		}
-	}
+	c.Hooks = hooks.Then(c.Hooks)
 	return &c
 }
 
 // Observe reports the state of an outbox whenever metrics are read: due and scheduled records, the
-// age of the oldest, and what is parked.
+// age of the oldest due record, and parked records.
 func (t *Telemetry) Observe(name string, store parley.OutboxInspector) error {
 	var errs []error
 	gauge := func(name, unit, text string) metric.Float64ObservableGauge {
@@ -175,7 +163,7 @@ func (t *Telemetry) Observe(name string, store parley.OutboxInspector) error {
 	due := gauge("due", "{record}", "Records that are due.")
 	oldest := gauge("oldest_due.age", "s", "How long the oldest due record has been due.")
 	scheduled := gauge("scheduled", "{record}", "Records that are due later.")
-	parked := gauge("parked", "{record}", "Records that are set aside.")
+	parked := gauge("parked", "{record}", "Parked records.")
 	never := gauge("never_due", "{record}", "Rows that can never become due.")
 	here := metric.WithAttributes(attribute.String("outbox", name))
 	_, err := t.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -194,12 +182,13 @@ func (t *Telemetry) Observe(name string, store parley.OutboxInspector) error {
 }
 
 // NewPrometheus returns a meter provider whose metrics the handler serves in Prometheus' text
-// format, on a registry of its own. Shut the provider down when the process ends.
-func NewPrometheus() (*sdk.MeterProvider, http.Handler, error) {
+// format, on a registry of its own. The options are for further readers, such as an OTLP export. Shut the provider down when the
+// process ends.
+func NewPrometheus(options ...sdk.Option) (*sdk.MeterProvider, http.Handler, error) {
 	registry := prometheus.NewRegistry()
 	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo())
 	if err != nil {
 		return nil, nil, err
 	}
-	return sdk.NewMeterProvider(sdk.WithReader(reader)), promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), nil
+	return sdk.NewMeterProvider(append([]sdk.Option{sdk.WithReader(reader)}, options...)...), promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), nil
 }

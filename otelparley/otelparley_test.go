@@ -28,8 +28,8 @@ var renamed = parley.NewEvent[user]("user", "renamed")
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// run publishes three events, within a span called "request", and consumes them; the second one fails
-// for good. It returns when all are done with.
+// run publishes three events within a span called "request", and consumes them; the second one fails
+// permanently. It returns when all are settled.
 func run(t *testing.T, telemetry *otelparley.Telemetry, tracer *trace.TracerProvider) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -45,14 +45,14 @@ func run(t *testing.T, telemetry *otelparley.Telemetry, tracer *trace.TracerProv
 	relay := must(parley.NewRelay(store, telemetry.Publisher(broker), telemetry.Relay(&parley.RelayConfig{Logger: quiet})))
 	done := make(chan parley.ConsumerReport, 10)
 	consumer := must(parley.NewConsumer(broker, router, telemetry.Consumer(&parley.ConsumerConfig{
-		Queue: "q", Logger: quiet,
+		Queue: "q", Logger: quiet, Failures: store.Failures(),
 		Topology: parley.Topology{
 			Exchanges: []parley.Exchange{{Name: "user"}}, Queues: []parley.Queue{{Name: "q"}},
 			Bindings: []parley.Binding{{Queue: "q", Exchange: "user"}},
 		},
 		Hooks: parley.ConsumerHooks{Done: func(r parley.ConsumerReport) { done <- r }},
 	})))
-	if err := telemetry.Observe("shop", store); err != nil {
+	if err := errors.Join(telemetry.Observe("shop", store), telemetry.ObserveFailures("q", store.Failures())); err != nil {
 		t.Fatal(err)
 	}
 	if err := broker.Declare(ctx, parley.Topology{Exchanges: []parley.Exchange{{Name: "user"}}, Queues: []parley.Queue{{Name: "q"}}, Bindings: []parley.Binding{{Queue: "q", Exchange: "user"}}}); err != nil {
@@ -113,17 +113,17 @@ func TestOneTraceLinksThePublisherToTheHandlerThroughTheRelay(t *testing.T) {
 			t.Fatalf("trace %s has only %v", id, spans)
 		}
 		if publish.Parent().SpanID() != request.SpanContext().SpanID() || handle.Parent().SpanID() != publish.SpanContext().SpanID() {
-			t.Errorf("trace %s: the handler's span does not descend from the request through the relay", id)
+			t.Errorf("trace %s: the handler's span is not a descendant of the request's and the relay's spans", id)
 		}
 		for _, a := range handle.Attributes() {
 			if a.Value.Type() == attribute.STRING && strings.Contains(a.Value.AsString(), "Ann") {
-				t.Errorf("attribute %s holds a part of the body", a.Key)
+				t.Errorf("attribute %s contains a part of the body", a.Key)
 			}
 		}
 	}
 }
 
-// scrape returns what Prometheus would read after a run.
+// scrape returns the metrics that Prometheus would read after a run.
 func scrape(t *testing.T) string {
 	t.Helper()
 	provider, handler, err := otelparley.NewPrometheus()

@@ -16,15 +16,15 @@ import (
 
 const scope = "github.com/parley-go/parley/otelparley"
 
-// Config holds the choices for telemetry.
+// Config configures telemetry.
 type Config struct {
-	// TracerProvider makes the spans. Default: the global one.
+	// TracerProvider creates the spans. Default: the global one.
 	TracerProvider trace.TracerProvider
-	// MeterProvider makes the metrics. Default: the global one.
+	// MeterProvider creates the metrics. Default: the global one.
 	MeterProvider metric.MeterProvider
 }
 
-// Telemetry makes spans and metrics. It is safe for concurrent use.
+// Telemetry creates spans and metrics. It is safe for concurrent use.
 type Telemetry struct {
 	tracer     trace.Tracer
 	meter      metric.Meter
@@ -32,7 +32,7 @@ type Telemetry struct {
 	metrics    *metrics
 }
 
-// New returns telemetry. A nil cfg takes the global providers.
+// New returns telemetry. A nil cfg means the global providers.
 func New(cfg *Config) (*Telemetry, error) {
 	var c Config
 	if cfg != nil {
@@ -52,7 +52,7 @@ func New(cfg *Config) (*Telemetry, error) {
 	return t, nil
 }
 
-// Outbox adds the trace context to the messages of an outbox. A nil cfg is a new one.
+// Outbox adds the trace context to the messages of an outbox. A nil cfg means a new one.
 func (t *Telemetry) Outbox(cfg *parley.OutboxConfig) *parley.OutboxConfig {
 	var c parley.OutboxConfig
 	if cfg != nil {
@@ -68,7 +68,7 @@ func (t *Telemetry) Outbox(cfg *parley.OutboxConfig) *parley.OutboxConfig {
 	return &c
 }
 
-// A setter is a carrier that is only written to.
+// A setter is a write-only carrier.
 type setter func(name, value string)
 
 func (s setter) Get(string) string      { return "" }
@@ -114,8 +114,8 @@ func messageAttributes(m *parley.Message) []attribute.KeyValue {
 	}
 }
 
-// Publisher returns pub with a span for each message that carries a trace: the handler's span becomes
-// its child, so that the time in the outbox and the time in the queue are told apart. Give
+// Publisher returns pub with a span for each message that carries a trace. The handler's span becomes
+// its child, so that the time in the outbox and the time in the queue are separate. Pass
 // it to a relay, or to Send.
 func (t *Telemetry) Publisher(pub parley.Publisher) parley.Publisher { return &publisher{pub, t} }
 
@@ -124,7 +124,7 @@ type publisher struct {
 	t *Telemetry
 }
 
-// Declare implements parley.Declarer if the publisher within does.
+// Declare implements parley.Declarer if the wrapped publisher does.
 func (p *publisher) Declare(ctx context.Context, topology parley.Topology) error {
 	if d, ok := p.Publisher.(parley.Declarer); ok {
 		return d.Declare(ctx, topology)
@@ -152,7 +152,7 @@ func (p *publisher) Publish(ctx context.Context, messages []parley.Message) []er
 	return outcomes
 }
 
-// start begins the span of a message, within the trace that it carries or else the caller's.
+// start begins the span of a message, within its trace or else the caller's.
 func (p *publisher) start(ctx context.Context, m *parley.Message) trace.Span {
 	if m.Header(parley.HeaderTraceParent) != "" {
 		ctx = p.t.propagator.Extract(ctx, headers{m})

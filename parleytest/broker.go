@@ -10,7 +10,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// TestBroker runs every promise of a broker as a subtest. open returns a connection
+// TestBroker runs each promise of a broker as a subtest. open returns a connection
 // with the default settings, and closes it through t; it is called once for each
 // subtest. All names are unique, so that the server may be shared. Queues and
 // exchanges are deleted afterwards if the broker has methods
@@ -18,9 +18,9 @@ import (
 //	DeleteQueue(ctx context.Context, queue string) error
 //	DeleteExchange(ctx context.Context, exchange string) error
 //
-// as those of parley have. Without them, promises about deleted queues are left out.
+// which those of parley have. Without them, promises about deleted queues are skipped.
 func TestBroker(t *testing.T, open func(t *testing.T) parley.Broker) {
-	for _, p := range slices.Concat(routingPromises, publishPromises, consumePromises, topologyPromises) {
+	for _, p := range slices.Concat(routingPromises, publishPromises, consumePromises, topologyPromises, copyPromises) {
 		t.Run(p.name, func(t *testing.T) {
 			p.run(&brokerTest{T: t, broker: open(t), ctx: deadline(t)})
 		})
@@ -39,7 +39,7 @@ type deleter interface {
 	DeleteExchange(ctx context.Context, exchange string) error
 }
 
-// A brokerTest is one subtest. It fails the test for whatever goes wrong on the way.
+// A brokerTest is one subtest. Its helpers fail the test on unexpected errors.
 type brokerTest struct {
 	*testing.T
 	broker parley.Broker
@@ -67,7 +67,7 @@ func (b *brokerTest) exchange(kind parley.ExchangeType) string {
 	return name
 }
 
-// queue declares a queue for this test, without a binding. Fields but the name are as in like.
+// queue declares a queue for this test, without a binding. All fields except the name are copied from like.
 func (b *brokerTest) queue(like parley.Queue) string {
 	b.Helper()
 	like.Name = unique("queue")
@@ -76,7 +76,7 @@ func (b *brokerTest) queue(like parley.Queue) string {
 	return like.Name
 }
 
-// forget deletes what is called name at the end of the test.
+// forget deletes the queue or exchange called name at the end of the test.
 func (b *brokerTest) forget(name string, remove func(d deleter, ctx context.Context, name string) error) {
 	d, ok := b.broker.(deleter)
 	if !ok {
@@ -99,7 +99,7 @@ func (b *brokerTest) bound(exchange, key string) string {
 	return q
 }
 
-// publish wants all messages to be accepted.
+// publish publishes messages and fails the test if one of them is not accepted.
 func (b *brokerTest) publish(messages ...parley.Message) {
 	b.Helper()
 	if outcomes := b.broker.Publish(b.ctx, messages); outcomes != nil {
@@ -107,7 +107,7 @@ func (b *brokerTest) publish(messages ...parley.Message) {
 	}
 }
 
-// subscribe opens a subscription that is closed at the end of the test if not before.
+// subscribe opens a subscription and closes it at the end of the test at the latest.
 func (b *brokerTest) subscribe(queue string, prefetch int) parley.Subscription {
 	b.Helper()
 	s, err := b.broker.Subscribe(b.ctx, queue, parley.SubscribeOptions{Prefetch: prefetch})
@@ -132,7 +132,7 @@ func (b *brokerTest) next(s parley.Subscription) *parley.Delivery {
 	return d
 }
 
-// none wants no delivery to come for a moment.
+// none fails the test if a delivery arrives within a short time.
 func (b *brokerTest) none(s parley.Subscription, what string) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, glance)
@@ -151,8 +151,8 @@ func (b *brokerTest) settle(d *parley.Delivery, how parley.Settlement) {
 	b.must(d.Settle(how), fmt.Sprintf("settle %q", d.ID))
 }
 
-// collect acknowledges everything in a queue and returns the messages, those in the
-// hands of other subscriptions excluded. It knows the end by a message of its own.
+// collect acknowledges everything in a queue and returns the messages. Unacked messages of
+// other subscriptions are not among them. A message of its own marks the end.
 func (b *brokerTest) collect(queue string) []*parley.Delivery {
 	b.Helper()
 	end := unique("end")
@@ -161,7 +161,7 @@ func (b *brokerTest) collect(queue string) []*parley.Delivery {
 	var all []*parley.Delivery
 	for {
 		d := b.next(s)
-		b.settle(d, parley.Ack)
+		b.settle(d, parley.SettleAck)
 		if d.ID == end {
 			b.close(s)
 			return all
@@ -170,7 +170,7 @@ func (b *brokerTest) collect(queue string) []*parley.Delivery {
 	}
 }
 
-// wantIDs checks the message ids in a queue and empties it.
+// wantIDs compares the message ids in a queue with want and empties the queue.
 func (b *brokerTest) wantIDs(queue, what string, want ...string) {
 	b.Helper()
 	var got []string

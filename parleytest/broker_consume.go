@@ -27,7 +27,7 @@ var consumePromises = []brokerPromise{
 	{"DeletedQueueLosesTheSubscription", deletedQueueLosesTheSubscription},
 }
 
-// filled declares a queue with n messages.
+// filled declares a queue and publishes n messages to it.
 func (b *brokerTest) filled(n int) string {
 	b.Helper()
 	q := b.queue(parley.Queue{})
@@ -35,7 +35,7 @@ func (b *brokerTest) filled(n int) string {
 	return q
 }
 
-// wantNext takes a delivery and compares it.
+// wantNext receives a delivery and compares its id and redelivered flag.
 func (b *brokerTest) wantNext(s parley.Subscription, id string, redelivered bool) *parley.Delivery {
 	b.Helper()
 	d := b.next(s)
@@ -49,12 +49,12 @@ func prefetchBoundsDeliveries(b *brokerTest) {
 	s := b.subscribe(b.filled(5), 2)
 	first := b.wantNext(s, "0", false)
 	second := b.wantNext(s, "1", false)
-	b.none(s, "two in hand with a prefetch of 2")
-	b.settle(second, parley.Ack)
+	b.none(s, "2 unacked messages with a prefetch of 2")
+	b.settle(second, parley.SettleAck)
 	third := b.wantNext(s, "2", false)
-	b.none(s, "two in hand again")
-	b.settle(first, parley.Ack)
-	b.settle(third, parley.Ack)
+	b.none(s, "again 2 unacked messages")
+	b.settle(first, parley.SettleAck)
+	b.settle(third, parley.SettleAck)
 	b.wantNext(s, "3", false)
 	b.wantNext(s, "4", false)
 }
@@ -67,7 +67,7 @@ func consumersTakeTurns(b *brokerTest) {
 	for range 5 {
 		for _, s := range []parley.Subscription{first, second} {
 			d := b.next(s)
-			b.settle(d, parley.Ack)
+			b.settle(d, parley.SettleAck)
 			got = append(got, d.ID)
 		}
 	}
@@ -83,13 +83,13 @@ func ackedNeverComesBack(b *brokerTest) {
 	for i := range 3 {
 		d := b.wantNext(s, fmt.Sprint(i), false)
 		if i != 1 {
-			b.settle(d, parley.Ack)
+			b.settle(d, parley.SettleAck)
 		}
 	}
 	b.close(s)
 	again := b.subscribe(q, 10)
 	b.wantNext(again, "1", true)
-	b.none(again, "the others were acknowledged")
+	b.none(again, "the other messages were acked")
 }
 
 func requeuedComesBackRedelivered(b *brokerTest) {
@@ -97,23 +97,23 @@ func requeuedComesBackRedelivered(b *brokerTest) {
 	for i := range 3 {
 		d := b.wantNext(s, "0", i > 0)
 		if string(d.Body) != `{"id": "0"}` {
-			b.Errorf("the body has come back as %s", d.Body)
+			b.Errorf("the body arrived as %s", d.Body)
 		}
-		b.settle(d, parley.Requeue)
+		b.settle(d, parley.SettleRequeue)
 	}
-	b.settle(b.wantNext(s, "0", true), parley.Ack)
-	b.none(s, "it was acknowledged in the end")
+	b.settle(b.wantNext(s, "0", true), parley.SettleAck)
+	b.none(s, "the message was acked")
 }
 
 func requeuedComesBackInItsPlace(b *brokerTest) {
 	s := b.subscribe(b.filled(6), 3)
 	held := []*parley.Delivery{b.wantNext(s, "0", false), b.wantNext(s, "1", false), b.wantNext(s, "2", false)}
-	b.settle(held[1], parley.Requeue)
-	b.settle(b.wantNext(s, "1", true), parley.Ack)
-	b.settle(b.wantNext(s, "3", false), parley.Ack)
+	b.settle(held[1], parley.SettleRequeue)
+	b.settle(b.wantNext(s, "1", true), parley.SettleAck)
+	b.settle(b.wantNext(s, "3", false), parley.SettleAck)
 	four := b.wantNext(s, "4", false)
 	b.close(s)
-	if err := four.Settle(parley.Ack); !errors.Is(err, parley.ErrStale) {
+	if err := four.Settle(parley.SettleAck); !errors.Is(err, parley.ErrStale) {
 		b.Errorf("settle after the close: %v, want ErrStale", err)
 	}
 }
@@ -121,9 +121,9 @@ func requeuedComesBackInItsPlace(b *brokerTest) {
 func closedSubscriptionGivesBack(b *brokerTest) {
 	q := b.filled(5)
 	s := b.subscribe(q, 4)
-	b.settle(b.wantNext(s, "0", false), parley.Ack)
+	b.settle(b.wantNext(s, "0", false), parley.SettleAck)
 	b.wantNext(s, "1", false)
-	b.settle(b.wantNext(s, "2", false), parley.Ack)
+	b.settle(b.wantNext(s, "2", false), parley.SettleAck)
 	b.close(s)
 	again := b.subscribe(q, 10)
 	var got []string
@@ -131,11 +131,11 @@ func closedSubscriptionGivesBack(b *brokerTest) {
 		d := b.next(again)
 		got = append(got, d.ID)
 		if d.ID == "1" && !d.Redelivered {
-			b.Errorf("message 1 was delivered before but is not marked as redelivered")
+			b.Errorf("message 1 was redelivered but is not marked as such")
 		}
 	}
 	if want := []string{"1", "3", "4"}; !slices.Equal(got, want) {
-		b.Errorf("after the close the queue gives %v, want %v", got, want)
+		b.Errorf("after the close the queue has %v, want %v", got, want)
 	}
 }
 
@@ -144,23 +144,23 @@ func settlementsBeforeCloseCount(b *brokerTest) {
 	q := b.filled(n)
 	s := b.subscribe(q, n)
 	for range n {
-		b.settle(b.next(s), parley.Ack)
+		b.settle(b.next(s), parley.SettleAck)
 	}
 	b.close(s)
-	b.wantIDs(q, "all acknowledged just before the close")
+	b.wantIDs(q, "all messages were acked just before the close")
 }
 
 func settleTwiceIsRefused(b *brokerTest) {
 	q := b.filled(2)
 	s := b.subscribe(q, 2)
 	d := b.next(s)
-	b.settle(d, parley.Ack)
-	for _, how := range []parley.Settlement{parley.Ack, parley.Requeue} {
+	b.settle(d, parley.SettleAck)
+	for _, how := range []parley.Settlement{parley.SettleAck, parley.SettleRequeue} {
 		if err := d.Settle(how); !errors.Is(err, parley.ErrSettled) {
 			b.Errorf("settle a second time: %v, want ErrSettled", err)
 		}
 	}
-	b.settle(b.wantNext(s, "1", false), parley.Ack)
+	b.settle(b.wantNext(s, "1", false), parley.SettleAck)
 	b.publish(message("", q, "2"))
 	b.wantNext(s, "2", false)
 }
@@ -173,12 +173,12 @@ func settleAfterCloseIsStale(b *brokerTest) {
 	again := b.subscribe(q, 2)
 	b.wantNext(again, "0", true)
 	for _, d := range []*parley.Delivery{first, second} {
-		if err := d.Settle(parley.Ack); !errors.Is(err, parley.ErrStale) {
+		if err := d.Settle(parley.SettleAck); !errors.Is(err, parley.ErrStale) {
 			b.Errorf("settle a delivery of a closed subscription: %v, want ErrStale", err)
 		}
 	}
-	// Had one of them been sent, it would have settled a delivery of the new subscription.
-	b.settle(b.wantNext(again, "1", true), parley.Ack)
+	// A stale settlement that reached the broker would have settled a delivery of the new subscription.
+	b.settle(b.wantNext(again, "1", true), parley.SettleAck)
 	b.close(again)
 	b.wantIDs(q, "one was acknowledged", "0")
 }
@@ -196,7 +196,7 @@ func nextLosesNothing(b *brokerTest) {
 		d, err := s.Next(ctx)
 		cancel()
 		if err == nil {
-			b.settle(d, parley.Ack)
+			b.settle(d, parley.SettleAck)
 			got = append(got, d.ID)
 		} else if !errors.Is(err, context.DeadlineExceeded) {
 			b.Fatalf("next: %v, want the context's error", err)
@@ -207,11 +207,11 @@ func nextLosesNothing(b *brokerTest) {
 	}
 	for i, id := range got {
 		if id != fmt.Sprint(i) {
-			b.Fatalf("contexts ended all the time: delivery %d is message %s", i, id)
+			b.Fatalf("with contexts that end between deliveries: delivery %d is message %s", i, id)
 		}
 	}
 	if len(got) != n {
-		b.Errorf("contexts ended all the time: got %d of %d messages", len(got), n)
+		b.Errorf("with contexts that end between deliveries: got %d of %d messages", len(got), n)
 	}
 }
 
@@ -220,7 +220,7 @@ func nextAfterCloseFails(b *brokerTest) {
 	b.next(s)
 	b.close(s)
 	if d, err := s.Next(b.ctx); err == nil {
-		b.Errorf("a closed subscription gives message %q", d.ID)
+		b.Errorf("a closed subscription returned message %q", d.ID)
 	} else if b.ctx.Err() != nil {
 		b.Errorf("Next on a closed subscription waits")
 	}

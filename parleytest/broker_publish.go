@@ -53,7 +53,7 @@ func nothingToPublishIsFine(b *brokerTest) {
 }
 
 func unroutableIsReported(b *brokerTest) {
-	ex := b.exchange(parley.Topic)
+	ex := b.exchange(parley.ExchangeTopic)
 	q := b.bound(ex, "good")
 	var batch []parley.Message
 	want := make([]error, 200)
@@ -69,11 +69,11 @@ func unroutableIsReported(b *brokerTest) {
 	}
 	outcomes := b.broker.Publish(b.ctx, batch)
 	b.wantOutcomes(outcomes, want...)
-	b.wantIDs(q, "the routable ones", good...)
+	b.wantIDs(q, "the routable messages", good...)
 	if e, ok := errors.AsType[*parley.UnroutableError](outcomes[3]); !ok || e.Exchange != ex || e.RoutingKey != "bad" {
-		b.Errorf("the outcome is %#v, want where the message was published to", outcomes[3])
+		b.Errorf("the outcome is %#v, want the exchange and routing key of the message", outcomes[3])
 	}
-	// The same without an id and with one that repeats.
+	// The same with messages without an id and with repeated ids.
 	outcomes = b.broker.Publish(b.ctx, []parley.Message{
 		message(ex, "bad", ""), message(ex, "good", ""), message(ex, "good", "x"), message(ex, "bad", "x"), message(ex, "good", "x"),
 	})
@@ -81,7 +81,7 @@ func unroutableIsReported(b *brokerTest) {
 }
 
 func missingExchangeIsReported(b *brokerTest) {
-	ex := b.exchange(parley.Topic)
+	ex := b.exchange(parley.ExchangeTopic)
 	q := b.bound(ex, "#")
 	nowhere := unique("nowhere")
 	b.forget(nowhere, deleter.DeleteExchange) // drivers may declare it
@@ -99,7 +99,7 @@ func missingExchangeIsReported(b *brokerTest) {
 }
 
 func refusedDoesNotStopOthers(b *brokerTest) {
-	ex := b.exchange(parley.Topic)
+	ex := b.exchange(parley.ExchangeTopic)
 	q := b.bound(ex, "#")
 	long := strings.Repeat("ü", 128) // 256 bytes
 	with := func(change func(m *parley.Message)) parley.Message {
@@ -125,7 +125,7 @@ func refusedDoesNotStopOthers(b *brokerTest) {
 
 func publishKeepsOrder(b *brokerTest) {
 	const n = 2000
-	ex := b.exchange(parley.Topic)
+	ex := b.exchange(parley.ExchangeTopic)
 	q := b.bound(ex, "#")
 	var want []string
 	batch := messages(ex, "a.b", n)
@@ -142,7 +142,7 @@ func publishKeepsOrder(b *brokerTest) {
 
 func concurrentPublishersLoseNothing(b *brokerTest) {
 	const publishers, each = 16, 40
-	ex := b.exchange(parley.Topic)
+	ex := b.exchange(parley.ExchangeTopic)
 	q := b.bound(ex, "good.#")
 	var wg sync.WaitGroup
 	for p := range publishers {
@@ -162,7 +162,7 @@ func concurrentPublishersLoseNothing(b *brokerTest) {
 	for _, d := range all {
 		publisher, n, _ := strings.Cut(d.ID, "-")
 		if n <= last[publisher] && last[publisher] != "" {
-			b.Errorf("message %s of publisher %s has come after %s", n, publisher, last[publisher])
+			b.Errorf("message %s of publisher %s arrived after %s", n, publisher, last[publisher])
 		}
 		last[publisher] = n
 	}
@@ -172,7 +172,7 @@ func concurrentPublishersLoseNothing(b *brokerTest) {
 }
 
 func messagePropertiesSurvive(b *brokerTest) {
-	ex := b.exchange(parley.Topic)
+	ex := b.exchange(parley.ExchangeTopic)
 	q := b.bound(ex, "#")
 	sent := parley.Message{
 		Exchange: ex, RoutingKey: "größe.ü", ID: unique("message"), Kind: parley.KindEvent, AppID: "shop",
@@ -185,13 +185,13 @@ func messagePropertiesSurvive(b *brokerTest) {
 	got := b.collect(q)[0]
 	sameProperties(b.T, &got.Message, &sent)
 	if string(got.Body) != string(sent.Body) {
-		b.Errorf("the body %s has come back as %s", sent.Body, got.Body)
+		b.Errorf("the body %s arrived as %s", sent.Body, got.Body)
 	}
 	if !maps.Equal(got.Headers, sent.Headers) {
-		b.Errorf("the headers %v have come back as %v", sent.Headers, got.Headers)
+		b.Errorf("the headers %v arrived as %v", sent.Headers, got.Headers)
 	}
 	if !got.Timestamp.Equal(sent.Timestamp) {
-		b.Errorf("the Timestamp %v has come back as %v", sent.Timestamp, got.Timestamp)
+		b.Errorf("the Timestamp %v arrived as %v", sent.Timestamp, got.Timestamp)
 	}
 	if got.Queue != q || got.Redelivered || got.Attempt != 1 {
 		b.Errorf("delivered from queue %q, redelivered %t, attempt %d, want %q, false and 1", got.Queue, got.Redelivered, got.Attempt, q)
@@ -206,7 +206,7 @@ func messageWithoutPropertiesSurvives(b *brokerTest) {
 	sent.ContentType = parley.ContentType // the default on the wire
 	sameProperties(b.T, &got.Message, &sent)
 	if len(got.Headers) != 0 || !got.Timestamp.IsZero() {
-		b.Errorf("a message without headers and time has come back with %v and %v", got.Headers, got.Timestamp)
+		b.Errorf("a message without headers and time arrived with %v and %v", got.Headers, got.Timestamp)
 	}
 }
 
@@ -222,15 +222,15 @@ func headerTypesSurvive(b *brokerTest) {
 	b.publish(sent)
 	got := b.collect(q)[0].Headers
 	if t, ok := got["time"].(time.Time); !ok || !t.Equal(at) {
-		b.Errorf("the time %v has come back as %v", at, got["time"])
+		b.Errorf("the time %v arrived as %v", at, got["time"])
 	}
 	for name, want := range sent.Headers {
 		if name != "time" && !reflect.DeepEqual(got[name], want) {
-			b.Errorf("header %q %#v has come back as %#v", name, want, got[name])
+			b.Errorf("header %q %#v arrived as %#v", name, want, got[name])
 		}
 	}
 	if len(got) != len(sent.Headers) {
-		b.Errorf("%d headers have come back as %d: %v", len(sent.Headers), len(got), got)
+		b.Errorf("%d headers arrived as %d: %v", len(sent.Headers), len(got), got)
 	}
 }
 
@@ -250,13 +250,13 @@ func bodiesOfAllSizesSurvive(b *brokerTest) {
 	}
 	for i := range batch {
 		if !bytes.Equal(got[i].Body, batch[i].Body) {
-			b.Errorf("a body of %d bytes has come back with %d bytes, or others", sizes[i], len(got[i].Body))
+			b.Errorf("a body of %d bytes arrived with %d bytes, or with other content", sizes[i], len(got[i].Body))
 		}
 	}
 }
 
 func publishedMessageIsACopy(b *brokerTest) {
-	ex := b.exchange(parley.Fanout)
+	ex := b.exchange(parley.ExchangeFanout)
 	queues := []string{b.bound(ex, ""), b.bound(ex, "")}
 	sent := message(ex, "", "1")
 	sent.Headers = map[string]any{"h": "before"}
@@ -267,7 +267,7 @@ func publishedMessageIsACopy(b *brokerTest) {
 	for _, q := range queues {
 		got := b.collect(q)[0]
 		if !bytes.Equal(got.Body, body) || got.Header("h") != "before" {
-			b.Errorf("a change after the publication, or by another receiver, has reached the queue: %s %v", got.Body, got.Headers)
+			b.Errorf("a change by the publisher after Publish, or by another receiver, reached the queue: %s %v", got.Body, got.Headers)
 		}
 		got.Body[0] = 'Y'
 		got.SetHeader("h", "changed by its receiver")

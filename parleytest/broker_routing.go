@@ -15,10 +15,11 @@ var routingPromises = []brokerPromise{
 	{"EmptyRoutingKeyWorks", emptyRoutingKeyWorks},
 	{"QueueGetsOneCopyOfAMessage", queueGetsOneCopy},
 	{"DefaultExchangeReachesTheQueue", defaultExchangeReachesTheQueue},
+	{"TheAlternateExchangeGetsWhatNoQueueTakes", alternateExchange},
 }
 
 func topicBindingsMatchWords(b *brokerTest) {
-	ex := b.exchange(parley.Topic)
+	ex := b.exchange(parley.ExchangeTopic)
 	keys := []string{"a", "b", "a.b", "a.b.c", "a.c", "b.a", "a.b.b.c", "a..c", ".", "A"}
 	bindings := map[string][]string{
 		"#":       {"a", "b", "a.b", "a.b.c", "a.c", "b.a", "a.b.b.c", "a..c", ".", "A"},
@@ -46,7 +47,7 @@ func topicBindingsMatchWords(b *brokerTest) {
 }
 
 func directBindingsMatchExactly(b *brokerTest) {
-	ex := b.exchange(parley.Direct)
+	ex := b.exchange(parley.ExchangeDirect)
 	plain, star, hash := b.bound(ex, "a.b"), b.bound(ex, "a.*"), b.bound(ex, "#")
 	b.publish(message(ex, "a.b", "1"), message(ex, "a.*", "2"), message(ex, "#", "3"))
 	b.wantIDs(plain, "bound with a.b", "1")
@@ -55,7 +56,7 @@ func directBindingsMatchExactly(b *brokerTest) {
 }
 
 func fanoutReachesEveryQueue(b *brokerTest) {
-	ex := b.exchange(parley.Fanout)
+	ex := b.exchange(parley.ExchangeFanout)
 	queues := []string{b.bound(ex, ""), b.bound(ex, "x"), b.bound(ex, "y.*")}
 	b.publish(message(ex, "whatever", "1"), message(ex, "", "2"))
 	for _, q := range queues {
@@ -64,7 +65,7 @@ func fanoutReachesEveryQueue(b *brokerTest) {
 }
 
 func headersBindingsMatchAllOrAny(b *brokerTest) {
-	ex := b.exchange(parley.Headers)
+	ex := b.exchange(parley.ExchangeHeaders)
 	bind := func(arguments map[string]any) string {
 		q := b.queue(parley.Queue{})
 		b.declare(parley.Topology{Bindings: []parley.Binding{{Queue: q, Exchange: ex, Arguments: arguments}}})
@@ -98,18 +99,18 @@ func bindingsDefaultToEverything(b *brokerTest) {
 }
 
 func emptyRoutingKeyWorks(b *brokerTest) {
-	ex := b.exchange(parley.Topic)
+	ex := b.exchange(parley.ExchangeTopic)
 	hash, star := b.bound(ex, "#"), b.bound(ex, "*")
 	b.publish(message(ex, "", "1"))
 	got := b.collect(hash)
 	if len(got) != 1 || got[0].RoutingKey != "" || got[0].Exchange != ex {
-		b.Errorf("the empty routing key has brought %v", got)
+		b.Errorf("a binding with the empty routing key delivered %v", got)
 	}
 	b.wantIDs(star, "* asks for one word")
 }
 
 func queueGetsOneCopy(b *brokerTest) {
-	ex := b.exchange(parley.Topic)
+	ex := b.exchange(parley.ExchangeTopic)
 	q := b.bound(ex, "a.#")
 	bindings := []parley.Binding{{Queue: q, Exchange: ex, RoutingKey: "#.b"}, {Queue: q, Exchange: ex, RoutingKey: "a.#"}}
 	b.declare(parley.Topology{Bindings: bindings})
@@ -122,9 +123,26 @@ func defaultExchangeReachesTheQueue(b *brokerTest) {
 	b.publish(message("", q, "1"))
 	got := b.collect(q)
 	if len(got) != 1 || got[0].Exchange != "" || got[0].RoutingKey != q || got[0].Queue != q {
-		b.Errorf("the default exchange has brought %v", got)
+		b.Errorf("the default exchange delivered %v", got)
 	}
 	b.wantIDs(other, "of another name")
 	outcomes := b.broker.Publish(b.ctx, []parley.Message{message("", unique("nowhere"), "2")})
 	b.wantOutcomes(outcomes, parley.ErrUnroutable)
+}
+
+func alternateExchange(b *brokerTest) {
+	lost := b.exchange(parley.ExchangeFanout)
+	ex := parley.Exchange{Name: unique("exchange"), Arguments: map[string]any{"alternate-exchange": lost}}
+	b.forget(ex.Name, deleter.DeleteExchange)
+	taken, rest := b.queue(parley.Queue{}), b.queue(parley.Queue{})
+	t := parley.Topology{Exchanges: []parley.Exchange{ex}, Bindings: []parley.Binding{
+		{Queue: taken, Exchange: ex.Name, RoutingKey: "a"}, {Queue: rest, Exchange: lost},
+	}}
+	b.declare(t)
+	b.declare(t) // the same arguments
+	b.publish(message(ex.Name, "a", "1"), message(ex.Name, "b", "2"))
+	b.wantIDs(taken, "bound by its routing key", "1")
+	b.wantIDs(rest, "bound to the alternate exchange", "2")
+	ex.Arguments = nil
+	b.wantCode(b.broker.Declare(b.ctx, parley.Topology{Exchanges: []parley.Exchange{ex}}), 406, "an exchange declared again without its arguments")
 }

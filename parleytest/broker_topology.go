@@ -21,7 +21,7 @@ var topologyPromises = []brokerPromise{
 	{"ExpiredWhileInHandStay", expiredWhileInHandStay},
 }
 
-// wantCode wants a declaration to fail with an AMQP reply code.
+// wantCode fails the test unless err is a declaration error with an AMQP reply code.
 func (b *brokerTest) wantCode(err error, code int, what string) {
 	b.Helper()
 	e, ok := errors.AsType[*parley.TopologyError](err)
@@ -41,7 +41,7 @@ func declareTwiceIsFine(b *brokerTest) {
 	}
 	b.declare(t)
 	b.publish(message(ex, "a.b", "1"))
-	t.Exchanges[0].Type = parley.Topic // the default, spelled out
+	t.Exchanges[0].Type = parley.ExchangeTopic // the default, spelled out
 	b.declare(t)
 	t.Mode = parley.TopologyVerify
 	b.declare(t)
@@ -49,8 +49,8 @@ func declareTwiceIsFine(b *brokerTest) {
 }
 
 func declareConflictIs406(b *brokerTest) {
-	ex, q := b.exchange(parley.Topic), b.queue(parley.Queue{})
-	err := b.broker.Declare(b.ctx, parley.Topology{Exchanges: []parley.Exchange{{Name: ex, Type: parley.Fanout}}})
+	ex, q := b.exchange(parley.ExchangeTopic), b.queue(parley.Queue{})
+	err := b.broker.Declare(b.ctx, parley.Topology{Exchanges: []parley.Exchange{{Name: ex, Type: parley.ExchangeFanout}}})
 	b.wantCode(err, 406, "a topic exchange declared as fanout")
 	err = b.broker.Declare(b.ctx, parley.Topology{Queues: []parley.Queue{{Name: q, TTL: time.Minute}}})
 	b.wantCode(err, 406, "a queue declared again with a TTL")
@@ -67,13 +67,13 @@ func verifyMissingIs404(b *brokerTest) {
 	ex, q := unique("nowhere"), unique("nowhere")
 	b.wantCode(verify(parley.Topology{Exchanges: []parley.Exchange{{Name: ex}}}), 404, "verify a missing exchange")
 	b.wantCode(verify(parley.Topology{Queues: []parley.Queue{{Name: q}}}), 404, "verify a missing queue")
-	b.wantCode(verify(parley.Topology{Queues: []parley.Queue{{Name: q}}}), 404, "verify it again: it was not declared")
-	b.must(verify(parley.Topology{Exchanges: []parley.Exchange{{Name: b.exchange(parley.Direct)}}}), "verify an exchange")
+	b.wantCode(verify(parley.Topology{Queues: []parley.Queue{{Name: q}}}), 404, "verify the queue again: verifying does not declare")
+	b.must(verify(parley.Topology{Exchanges: []parley.Exchange{{Name: b.exchange(parley.ExchangeDirect)}}}), "verify an exchange")
 	b.must(verify(parley.Topology{Queues: []parley.Queue{{Name: b.queue(parley.Queue{})}}}), "verify a queue")
 }
 
 func verifyBindsNothing(b *brokerTest) {
-	ex, q := b.exchange(parley.Topic), b.queue(parley.Queue{})
+	ex, q := b.exchange(parley.ExchangeTopic), b.queue(parley.Queue{})
 	b.declare(parley.Topology{
 		Mode: parley.TopologyVerify, Queues: []parley.Queue{{Name: q}}, Exchanges: []parley.Exchange{{Name: ex}},
 		Bindings: []parley.Binding{{Queue: q, Exchange: ex}},
@@ -92,7 +92,7 @@ func noneDoesNothing(b *brokerTest) {
 }
 
 func bindingToNothingIs404(b *brokerTest) {
-	ex, q, nowhere := b.exchange(parley.Topic), b.queue(parley.Queue{}), unique("nowhere")
+	ex, q, nowhere := b.exchange(parley.ExchangeTopic), b.queue(parley.Queue{}), unique("nowhere")
 	err := b.broker.Declare(b.ctx, parley.Topology{Bindings: []parley.Binding{{Queue: nowhere, Exchange: ex}}})
 	b.wantCode(err, 404, "bind a missing queue")
 	err = b.broker.Declare(b.ctx, parley.Topology{Bindings: []parley.Binding{{Queue: q, Exchange: nowhere}}})
@@ -105,7 +105,7 @@ func everyProblemIsReported(b *brokerTest) {
 		Mode: parley.TopologyVerify, Exchanges: []parley.Exchange{{Name: ex}}, Queues: []parley.Queue{{Name: good}, {Name: q}},
 	})
 	if err == nil || !strings.Contains(err.Error(), ex) || !strings.Contains(err.Error(), q) || strings.Contains(err.Error(), good) {
-		b.Errorf("verify %s, %s and %s: %v, want both missing ones named", ex, good, q, err)
+		b.Errorf("verify %s, %s and %s: %v, want an error that names both missing ones", ex, good, q, err)
 	}
 }
 
@@ -127,16 +127,16 @@ func expiredGoToTheDeadLetterQueue(b *brokerTest) {
 	}
 	s := b.subscribe(dead, 10)
 	b.publish(batch...)
-	b.none(s, "they have not expired yet")
+	b.none(s, "before the messages expire")
 	for i := range batch {
 		d := b.next(s)
 		want := batch[i]
 		want.RoutingKey, want.ContentType = dead, parley.ContentType
 		sameProperties(b.T, &d.Message, &want)
 		if string(d.Body) != string(want.Body) || d.Header("h") != "ü" || !d.Timestamp.Equal(want.Timestamp) || d.Redelivered {
-			b.Errorf("message %d has expired and come back as %+v", i, d.Message)
+			b.Errorf("message %d expired and arrived as %+v", i, d.Message)
 		}
-		b.settle(d, parley.Ack)
+		b.settle(d, parley.SettleAck)
 	}
 	b.wantIDs(q, "all have expired")
 }
@@ -148,11 +148,11 @@ func expiredWhileInHandStay(b *brokerTest) {
 	b.publish(messages("", q, 2)...)
 	acked, returned := b.next(s), b.next(s)
 	watch := b.subscribe(dead, 1)
-	b.none(watch, "a message in hand does not expire")
+	b.none(watch, "an unacked message does not expire")
 	b.close(watch)
-	b.settle(acked, parley.Ack)
+	b.settle(acked, parley.SettleAck)
 	b.close(s)
-	eventually(b.T, "the message that was given back has expired", func() bool {
+	eventually(b.T, "the requeued message has expired", func() bool {
 		got := b.collect(dead)
 		return len(got) == 1 && got[0].ID == returned.ID
 	})

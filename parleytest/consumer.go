@@ -14,14 +14,14 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// TestConsumer runs every promise about consuming that needs a real broker: retries through
-// delay queues, parking, replay, order and stops. open is as in [TestBroker].
+// TestConsumer runs each promise about consuming that needs a real broker as a subtest: retries through
+// retry queues, parking, replay, order and shutdown. open is as in [TestBroker].
 func TestConsumer(t *testing.T, open func(t *testing.T) parley.Broker) {
-	for _, p := range consumerPromises {
+	for _, p := range append(consumerPromises, parkedQueuePromises...) {
 		t.Run(p.name, func(t *testing.T) {
 			b := &brokerTest{T: t, broker: open(t), ctx: deadline(t)}
 			c := &consumerTest{brokerTest: b, router: parley.NewRouter()}
-			c.ex = b.exchange(parley.Topic)
+			c.ex = b.exchange(parley.ExchangeTopic)
 			c.q = b.bound(c.ex, "#")
 			b.forget(parley.ParkedQueue(c.q), deleter.DeleteQueue)
 			b.forget(c.q+".retry.1s", deleter.DeleteQueue)
@@ -30,10 +30,12 @@ func TestConsumer(t *testing.T, open func(t *testing.T) parley.Broker) {
 	}
 }
 
-var consumerPromises = []struct {
+type consumerPromise struct {
 	name string
 	run  func(c *consumerTest)
-}{
+}
+
+var consumerPromises = []consumerPromise{
 	{"HandledDeliveriesAreGone", handledDeliveriesAreGone},
 	{"RetriedDeliveryKeepsItsAddressAndProperties", retriedDeliveryKeepsItsAddress},
 	{"ExhaustedDeliveryIsParkedWithItsHistory", exhaustedDeliveryIsParked},
@@ -57,8 +59,8 @@ type consumerTest struct {
 	seen []string
 }
 
-// shortRetry is a plan that a test can wait for.
-var shortRetry = parley.RetryPolicy{Quick: []time.Duration{}, Delays: []time.Duration{time.Second}}
+// shortRetry is a retry plan that is short enough for a test.
+var shortRetry = parley.RetryPolicy{Immediate: []time.Duration{}, Delays: []time.Duration{time.Second}}
 
 // start runs a consumer until the returned function is called.
 func (c *consumerTest) start(change ...func(cfg *parley.ConsumerConfig)) (stop func()) {
@@ -86,7 +88,7 @@ func (c *consumerTest) start(change ...func(cfg *parley.ConsumerConfig)) (stop f
 	return stop
 }
 
-// note remembers what was handled.
+// note records a handled message.
 func (c *consumerTest) note(s string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,7 +142,7 @@ func handledDeliveriesAreGone(c *consumerTest) {
 	ctx, cancel := context.WithTimeout(c.ctx, glance)
 	defer cancel()
 	if d, err := sub.Next(ctx); err == nil {
-		c.Errorf("%s is in the queue still", d.Body)
+		c.Errorf("%s is still in the queue", d.Body)
 	}
 }
 
@@ -158,7 +160,7 @@ func retriedDeliveryKeepsItsAddress(c *consumerTest) {
 	c.publish(m)
 	c.eventuallyHandled(2)
 	if got := c.notes(); got[0] != got[1] || got[0] != `true a.b id c kept {"a": 1}` {
-		c.Errorf("tries saw %q", got)
+		c.Errorf("the attempts saw %q", got)
 	}
 }
 
@@ -205,13 +207,13 @@ func replayedDeliveryIsHandled(c *consumerTest) {
 		c.Errorf("after the replay: %q", got)
 	}
 	if n := len(c.parked()); n != 0 {
-		c.Errorf("%d are parked still", n)
+		c.Errorf("%d messages are still parked", n)
 	}
 }
 
 func keptAndDroppedParkedMessages(c *consumerTest) {
 	c.router.HandleFunc(c.ex, "", func(context.Context, *parley.Delivery) error { return parley.Park(errors.New("no")) })
-	c.start(func(cfg *parley.ConsumerConfig) { cfg.Lanes = 1 })
+	c.start(func(cfg *parley.ConsumerConfig) { cfg.Concurrency = 1 })
 	for i := range 5 {
 		c.send("k", fmt.Sprint(i), "")
 	}
@@ -228,7 +230,7 @@ func keptAndDroppedParkedMessages(c *consumerTest) {
 		left = append(left, string(m.Body))
 	}
 	if strings.Join(left, "") != "0134" {
-		c.Errorf("left %v, want the others in their order", left)
+		c.Errorf("%v remain, want the others in their order", left)
 	}
 }
 
@@ -265,7 +267,7 @@ func retryReachesNoOtherQueue(c *consumerTest) {
 	ctx, cancel := context.WithTimeout(c.ctx, glance)
 	defer cancel()
 	if _, err := sub.Next(ctx); err == nil {
-		c.Errorf("the retry reached another queue of the exchange")
+		c.Errorf("the retry copy reached another queue of the exchange")
 	}
 }
 
@@ -287,7 +289,7 @@ func poisonDoesNotStopTheOthers(c *consumerTest) {
 		c.send("k", body, "")
 	}
 	c.eventuallyHandled(89)
-	eventually(c.T, "exactly the bad ones are parked", func() bool { return len(c.parked()) == 11 })
+	eventually(c.T, "exactly the malformed messages are parked", func() bool { return len(c.parked()) == 11 })
 	if n := len(c.notes()); n != 89 {
 		c.Errorf("handled %d, want 89", n)
 	}
@@ -309,7 +311,7 @@ func keysKeepTheirOrder(c *consumerTest) {
 		c.send("k", fmt.Sprintf("%03d", i), fmt.Sprint("key", i%7))
 	}
 	c.start(func(cfg *parley.ConsumerConfig) {
-		cfg.Retry.Quick = []time.Duration{10 * time.Millisecond}
+		cfg.Retry.Immediate = []time.Duration{10 * time.Millisecond}
 	})
 	c.eventuallyHandled(200)
 	last := map[string]string{}
@@ -333,22 +335,22 @@ func stopFinishesWhatRuns(c *consumerTest) {
 	for i := range 20 {
 		c.send("k", fmt.Sprint(i), "")
 	}
-	stop := c.start(func(cfg *parley.ConsumerConfig) { cfg.Lanes = 3 })
+	stop := c.start(func(cfg *parley.ConsumerConfig) { cfg.Concurrency = 3 })
 	for range 3 {
 		receive(c.T, running, "three handlers run")
 	}
 	stopped := make(chan struct{})
 	go func() { stop(); close(stopped) }()
-	silent(c.T, stopped, "the consumer stopped although handlers run")
+	silent(c.T, stopped, "the consumer stopped while handlers were running")
 	close(release)
 	receive(c.T, stopped, "the consumer stops")
 	if n := len(c.notes()); n != 3 {
-		c.Errorf("finished %d, want the 3 that ran", n)
+		c.Errorf("%d handlers finished, want the 3 that were running", n)
 	}
 	c.start()
 	c.eventuallyHandled(20)
 	if got := c.notes(); len(got) != 20 {
-		c.Errorf("handled %d in all, want each once", len(got))
+		c.Errorf("%d messages were handled, want each once", len(got))
 	}
 }
 
@@ -367,10 +369,10 @@ func deletedQueueIsSubscribedAgain(c *consumerTest) {
 		}
 	})
 	c.must(d.DeleteQueue(c.ctx, c.q), "delete the queue")
-	if err := receive(c.T, lost, "the consumer notices"); !errors.Is(err, parley.ErrSubscriptionLost) {
-		c.Errorf("noticed %v, want ErrSubscriptionLost", err)
+	if err := receive(c.T, lost, "the consumer reports the lost subscription"); !errors.Is(err, parley.ErrSubscriptionLost) {
+		c.Errorf("the consumer reported %v, want ErrSubscriptionLost", err)
 	}
-	eventually(c.T, "the queue is back", func() bool {
+	eventually(c.T, "the queue is declared again", func() bool {
 		m := parley.Message{Exchange: c.ex, RoutingKey: "k", Body: []byte("x")}
 		return c.broker.Publish(c.ctx, []parley.Message{m}) == nil
 	})

@@ -8,42 +8,55 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// A Contract makes outbox records of payloads: *parley.EventType and its like do.
-type Contract[T any] interface {
-	Record(payload T, options ...parley.Option) (parley.Record, error)
-}
-
 var lastNumber atomic.Int64
 
-// NewMessage returns the message that publishing payload would send, numbered as a
-// database would have done it: something to [Deliver].
-func NewMessage[T any](t testing.TB, c Contract[T], payload T, options ...parley.Option) parley.Message {
+// NewEventMessage returns the message that publishing an event with this payload would send, for use with
+// [Deliver]. It has an id like one from an outbox.
+func NewEventMessage[T any](t testing.TB, e *parley.EventType[T], payload T, options ...parley.PublishOption) parley.Message {
 	t.Helper()
-	rec, err := c.Record(payload, options...)
-	if err != nil {
-		t.Fatalf("make a message: %v", err)
+	return messageOf(t)(e.Record(payload, options...))
+}
+
+// NewCommandMessage is [NewEventMessage] for a command.
+func NewCommandMessage[T any](t testing.TB, c *parley.CommandType[T], arguments T, options ...parley.SendTxOption) parley.Message {
+	t.Helper()
+	return messageOf(t)(c.Record(arguments, options...))
+}
+
+// NewCallMessage is [NewEventMessage] for a call.
+func NewCallMessage[Req, Resp any](t testing.TB, c *parley.CallType[Req, Resp], request Req, options ...parley.AskOption) parley.Message {
+	t.Helper()
+	return messageOf(t)(c.Record(request, options...))
+}
+
+func messageOf(t testing.TB) func(rec parley.Record, err error) parley.Message {
+	return func(rec parley.Record, err error) parley.Message {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("create the message: %v", err)
+		}
+		rec.Body = parley.FinishBody(rec.Kind, lastNumber.Add(1), rec.Body)
+		return rec.Message
 	}
-	rec.Body = parley.FinishBody(rec.Kind, lastNumber.Add(1), rec.Body)
-	return rec.Message
 }
 
 // Deliver runs one message through a router, as a consumer would, and returns the
-// handler's error: nil if the message would be acknowledged. A panic is a
-// *parley.PanicError; a message that no route takes is an error too.
+// handler's error. It returns nil if the message would be acked. A panic is returned as a
+// *parley.PanicError. A message without a matching route is an error too.
 func Deliver(t testing.TB, r *parley.Router, m parley.Message) error {
 	t.Helper()
 	d, _ := NewDelivery(m)
 	return r.Dispatch(t.Context(), d)
 }
 
-// NewDelivery returns a delivery of m, for tests of handlers and middleware, and
-// what becomes of it.
+// NewDelivery returns a delivery of m, for tests of handlers and middleware, and a
+// record of its settlement.
 func NewDelivery(m parley.Message) (*parley.Delivery, *Settled) {
 	s := &Settled{}
 	return parley.NewDelivery(m, "parleytest", false, s), s
 }
 
-// Settled tells how a delivery of [NewDelivery] was settled. It is safe for concurrent use.
+// Settled records how a delivery of [NewDelivery] was settled. It is safe for concurrent use.
 type Settled struct {
 	mu   sync.Mutex // guards the fields below
 	how  parley.Settlement
@@ -58,7 +71,7 @@ func (s *Settled) Settle(how parley.Settlement) error {
 	return nil
 }
 
-// Settlement returns how the delivery was settled; ok is false if it was not.
+// Settlement returns how the delivery was settled. ok reports whether it was settled.
 func (s *Settled) Settlement() (how parley.Settlement, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

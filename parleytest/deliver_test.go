@@ -42,19 +42,19 @@ func TestDeliverReturnsWhatTheHandlerReturns(t *testing.T) {
 		return nil
 	})
 	deliver := func(name string) error {
-		return parleytest.Deliver(t, r, parleytest.NewMessage(t, renamed, user{7, name}, parley.WithHeader("h", "v")))
+		return parleytest.Deliver(t, r, parleytest.NewEventMessage(t, renamed, user{7, name}, parley.WithHeader("h", "v")))
 	}
 	if err := deliver("Ada"); err != nil {
-		t.Errorf("a good message: %v", err)
+		t.Errorf("a valid message: %v", err)
 	}
 	if err := deliver("refused"); !errors.Is(err, refused) {
-		t.Errorf("a handler's error has come back as %v", err)
+		t.Errorf("a handler's error was returned as %v", err)
 	}
 	if err := deliver("ignored"); err != nil {
 		t.Errorf("a message that its handler ignores: %v", err)
 	}
 	if p, ok := errors.AsType[*parley.PanicError](deliver("panics")); !ok || p.Value != "oh" {
-		t.Errorf("a handler's panic has come back as %v", p)
+		t.Errorf("a handler's panic was returned as %v", p)
 	}
 	if len(got) != 4 {
 		t.Fatalf("the handler ran %d times for 4 messages", len(got))
@@ -65,35 +65,35 @@ func TestDeliverReturnsWhatTheHandlerReturns(t *testing.T) {
 	}
 }
 
-func TestDeliverReportsMessagesThatNobodyTakesOrReads(t *testing.T) {
+func TestDeliverReportsMessagesWithoutARouteOrAReadableBody(t *testing.T) {
 	r := parley.NewRouter()
 	parley.On(r, renamed, func(context.Context, parley.Event[user]) error {
 		t.Error("the handler ran")
 		return nil
 	})
-	err := parleytest.Deliver(t, r, parleytest.NewMessage(t, deleted, user{}))
+	err := parleytest.Deliver(t, r, parleytest.NewEventMessage(t, deleted, user{}))
 	if err == nil || !strings.Contains(err.Error(), `"deleted"`) {
 		t.Errorf("a message without a route: %v, want an error that names it", err)
 	}
-	bad := parleytest.NewMessage(t, renamed, user{})
+	bad := parleytest.NewEventMessage(t, renamed, user{})
 	bad.Body = []byte(`{"eventId": 1,`)
 	if _, ok := errors.AsType[*parley.MalformedError](parleytest.Deliver(t, r, bad)); !ok {
-		t.Errorf("broken JSON has not come back as a MalformedError")
+		t.Errorf("broken JSON was not reported as a MalformedError")
 	}
 }
 
-func TestNewDeliveryTellsHowItWasSettled(t *testing.T) {
+func TestNewDeliveryRecordsItsSettlement(t *testing.T) {
 	d, settled := parleytest.NewDelivery(parley.Message{Exchange: "user", ID: "1"})
 	if how, ok := settled.Settlement(); ok {
-		t.Errorf("nobody has settled it, but it says %v", how)
+		t.Errorf("an unsettled delivery reports the settlement %v", how)
 	}
-	if err := d.Settle(parley.Requeue); err != nil {
+	if err := d.Settle(parley.SettleRequeue); err != nil {
 		t.Fatal(err)
 	}
-	if how, ok := settled.Settlement(); !ok || how != parley.Requeue {
-		t.Errorf("it was requeued, but says %v, %t", how, ok)
+	if how, ok := settled.Settlement(); !ok || how != parley.SettleRequeue {
+		t.Errorf("a requeued delivery reports %v, %t", how, ok)
 	}
-	if err := d.Settle(parley.Ack); !errors.Is(err, parley.ErrSettled) {
+	if err := d.Settle(parley.SettleAck); !errors.Is(err, parley.ErrSettled) {
 		t.Errorf("settle again: %v, want ErrSettled", err)
 	}
 }
@@ -116,7 +116,7 @@ func publish(t *testing.T, store *memory.Store) {
 		t.Fatal(err)
 	}
 	if err := record("Bob", errors.New("rolled back")); err == nil {
-		t.Fatal("the second transaction has not failed")
+		t.Fatal("the second transaction did not fail")
 	}
 }
 

@@ -1,8 +1,10 @@
-// Package parleytest helps to test with parley. For authors of drivers it has
-// [TestStore] and [TestBroker]: the promises that every outbox store and every
-// broker keeps, one subtest each, run alike against the in-memory ones and real
-// servers. For users it runs single messages through a router ([Deliver]) and reads
-// back what was published ([Published]).
+// Package parleytest helps to test code that uses parley.
 //
-// Only tests import it.
+// For users it runs single messages through a router ([Deliver]) and reads what was published ([Published]).
+//
+// For authors of drivers it has conformance suites: [TestStore] for outbox stores, [TestFailures] for tables of
+// failed deliveries, [TestBroker] and [TestConsumer] for brokers. Each promise is one subtest. The in-memory drivers and
+// the real servers run the same suites.
+//
+// Only tests import this package.
 package parleytest

@@ -7,14 +7,14 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// A Log tells what was published: *memory.Store, what transactions have committed and
-// no relay has sent yet; *memory.Broker, what has reached the broker.
+// A Log lists published messages. A *memory.Store lists those that are committed and not yet
+// sent by a relay; a *memory.Broker lists those that reached the broker.
 type Log interface {
 	Published() []parley.Message
 }
 
-// Published returns the events of one type that a log has, in order. It fails the test
-// if one of them cannot be read as its receivers would read it.
+// Published returns the events of one type in a log, in order. It fails the test
+// if one of them cannot be decoded as a consumer would decode it.
 //
 //	got := parleytest.Published(t, store, UserRenamed)
 //	if len(got) != 1 || got[0].Payload.Name != "Ada" {
@@ -38,7 +38,7 @@ func Published[T any](t testing.TB, from Log, e *parley.EventType[T]) []parley.E
 	for i, m := range messages {
 		err := Deliver(t, r, m)
 		if err != nil {
-			t.Fatalf("read published event %q %q with the body %.200s: %v", e.Exchange(), e.RoutingKey(), messages[i].Body, err)
+			t.Fatalf("decode published event %q %q with the body %.200s: %v", e.Exchange(), e.RoutingKey(), messages[i].Body, err)
 		}
 	}
 	return events

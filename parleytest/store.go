@@ -10,7 +10,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// A Store is all that a driver's store can do.
+// A Store combines the interfaces that a driver's store implements.
 type Store[Tx any] interface {
 	parley.OutboxStore[Tx]
 	parley.InboxStore[Tx]
@@ -21,23 +21,23 @@ type Store[Tx any] interface {
 
 // A StoreUnderTest is an empty store and the ways to begin and end its transactions.
 type StoreUnderTest[Tx any] struct {
-	// Store is tested. If it is a parley.RelayWaker too, that is tested as well. Required.
+	// Store is the store under test. If it implements parley.RelayWaker, that is tested too. Required.
 	Store Store[Tx]
 	// Begin, Commit and Rollback are those of the database. Rollback after the end of
-	// the transaction may fail: its error is ignored there. Required.
+	// the transaction may return an error, which is ignored. Required.
 	Begin    func(ctx context.Context) (Tx, error)
 	Commit   func(ctx context.Context, tx Tx) error
 	Rollback func(ctx context.Context, tx Tx) error
-	// SingleWriter says that a second transaction waits for the end of the first one,
-	// as in SQLite. Promises about transactions side by side are left out then.
+	// SingleWriter states that a second transaction waits for the end of the first one,
+	// as in SQLite. Promises about concurrent transactions are then skipped.
 	SingleWriter bool
 }
 
-// TestStore runs every promise of an outbox store as a subtest. open returns a store
+// TestStore runs each promise of an outbox store as a subtest. open returns a store
 // with empty tables, and cleans up through t; it is called once for each subtest.
 func TestStore[Tx any](t *testing.T, open func(t *testing.T) StoreUnderTest[Tx]) {
 	promises := slices.Concat(insertPromises[Tx](), schedulePromises[Tx](), cancelPromises[Tx](),
-		relayPromises[Tx](), aheadPromises[Tx](), parkedPromises[Tx](), inboxPromises[Tx]())
+		relayPromises[Tx](), sentPromises[Tx](), aheadPromises[Tx](), parkedPromises[Tx](), inboxPromises[Tx]())
 	for _, p := range promises {
 		t.Run(p.name, func(t *testing.T) {
 			under := open(t)
@@ -56,7 +56,7 @@ type storePromise[Tx any] struct {
 	sideBySide bool // needs a transaction beside an open one
 }
 
-// A storeTest is one subtest. It fails the test for whatever goes wrong on the way.
+// A storeTest is one subtest. Its helpers fail the test on unexpected errors.
 type storeTest[Tx any] struct {
 	*testing.T
 	StoreUnderTest[Tx]
@@ -122,7 +122,7 @@ func (s *storeTest[Tx]) cancel(sel parley.Selection) int {
 }
 
 // claim claims up to limit records for an ordered relay. The batch is released at the
-// end of the test if it has not been before.
+// end of the test at the latest.
 func (s *storeTest[Tx]) claim(limit int) parley.Batch {
 	s.Helper()
 	return s.claimWith(parley.ClaimOptions{Limit: limit})
@@ -145,12 +145,12 @@ func (s *storeTest[Tx]) release(b parley.Batch) {
 
 func (s *storeTest[Tx]) settle(b parley.Batch, sent []int64, parked ...parley.Parked) int {
 	s.Helper()
-	foreign, err := b.Settle(s.ctx, sent, parked)
+	deletedElsewhere, err := b.Settle(s.ctx, sent, parked)
 	s.must(err, "settle")
-	return foreign
+	return deletedElsewhere
 }
 
-// peek returns what a relay would get now, and gives it back.
+// peek claims and releases a batch, and returns its records.
 func (s *storeTest[Tx]) peek() []parley.Record {
 	s.Helper()
 	b := s.claim(1000)
@@ -159,7 +159,7 @@ func (s *storeTest[Tx]) peek() []parley.Record {
 	return records
 }
 
-// drain settles everything that is due as sent and returns it.
+// drain claims all due records, settles them as sent and returns them.
 func (s *storeTest[Tx]) drain() []parley.Record {
 	s.Helper()
 	b := s.claim(1000)
@@ -168,7 +168,7 @@ func (s *storeTest[Tx]) drain() []parley.Record {
 	return records
 }
 
-// wantDue checks the ids that a relay would get now.
+// wantDue compares the ids of the records that a relay would claim now.
 func (s *storeTest[Tx]) wantDue(what string, want ...int64) {
 	s.Helper()
 	if got := idsOf(s.peek()); !slices.Equal(got, want) {
@@ -184,7 +184,7 @@ func idsOf(records []parley.Record) []int64 {
 	return ids
 }
 
-// command returns a record whose body stays as it is on its way.
+// command returns a record whose body is published unchanged.
 func command(exchange, key, body string) parley.Record {
 	return parley.Record{Message: parley.Message{
 		Exchange: exchange, RoutingKey: key, Kind: parley.KindCommand, ID: unique("message"), Body: []byte(body),
@@ -208,7 +208,7 @@ func scheduled(wait time.Duration, tags map[string]string) parley.Record {
 	return r
 }
 
-// reminders selects what scheduled returns.
+// reminders selects the records that scheduled returns.
 func reminders(tags map[string]string) parley.Selection {
 	return parley.Selection{Exchange: "mail", RoutingKey: "remind", Tags: tags}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// aheadPromises are those of batches with more abilities than they must have.
+// aheadPromises are the promises of batches that implement optional interfaces.
 func aheadPromises[Tx any]() []storePromise[Tx] {
 	return []storePromise[Tx]{
 		{name: "ClaimKeepsToItsBytes", run: claimKeepsToItsBytes[Tx]},
@@ -22,7 +22,7 @@ func aheadPromises[Tx any]() []storePromise[Tx] {
 	}
 }
 
-// ahead claims what is behind b. ok is false if the store cannot.
+// ahead claims the batch after b. ok is false if the store cannot claim ahead.
 func (s *storeTest[Tx]) ahead(b parley.Batch, limit int) (next parley.Batch, lead func(context.Context) error, ok bool) {
 	s.Helper()
 	from, ok := b.(parley.AheadBatch)
@@ -56,7 +56,7 @@ func batchAheadHoldsWhatIsBehind[Tx any](s *storeTest[Tx]) {
 	s.wantDue("after both batches", ids[4])
 }
 
-// An id is taken before the commit: what is committed late may belong before what is next.
+// An id is assigned before the commit, so a record that is committed late may precede the next records.
 func batchAheadTakesWhatWasCommittedLate[Tx any](s *storeTest[Tx]) {
 	late := s.begin()
 	ids := s.insertIn(late, numbered(1)...)
@@ -71,7 +71,7 @@ func batchAheadTakesWhatWasCommittedLate[Tx any](s *storeTest[Tx]) {
 	s.wantRecords("after the late commit", next, ids[0], ids[2])
 }
 
-// Between the end of a batch and the lead of the next one another relay may come.
+// Another relay may take the lead between the end of a batch and the next one.
 func nobodyOvertakesABatchAhead[Tx any](s *storeTest[Tx]) {
 	ids := s.insert(numbered(3)...)
 	b := s.claim(1)
@@ -141,7 +141,7 @@ func settledBatchTellsTheNextDueTime[Tx any](s *storeTest[Tx]) {
 	}
 }
 
-// A backlog of large messages must not use up a relay's memory, nor stop it.
+// A backlog of large messages must neither exhaust a relay's memory nor stop it.
 func claimKeepsToItsBytes[Tx any](s *storeTest[Tx]) {
 	records := numbered(6)
 	for i := range records {
@@ -169,5 +169,5 @@ func claimKeepsToItsBytes[Tx any](s *storeTest[Tx]) {
 	if !slices.Equal(got, ids[:6]) {
 		s.Errorf("claimed %v one batch after another, want %v", got, ids[:6])
 	}
-	s.wantDue("after as many batches as records")
+	s.wantDue("after one batch for each record")
 }

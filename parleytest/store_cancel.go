@@ -62,7 +62,7 @@ func cancelComparesTagsByteForByte[Tx any](s *storeTest[Tx]) {
 	}
 	for _, v := range values {
 		if n := s.cancel(reminders(map[string]string{"tag " + v: v})); n != 1 {
-			s.Errorf("cancelled %d records with the tag value %q, want the one that has exactly it", n, v)
+			s.Errorf("cancelled %d records with the tag value %q, want only the one with exactly this value", n, v)
 		}
 	}
 }
@@ -75,7 +75,7 @@ func cancelledIsNeverClaimed[Tx any](s *storeTest[Tx]) {
 		s.Errorf("cancelled %d records, want 2, the overdue one among them", n)
 	}
 	s.wantDue("all cancelled")
-	// By the time that a later one is due, the cancelled one would have been.
+	// When this later record is due, the cancelled one would have been due too.
 	eventually(s.T, "the record that was not cancelled is due", func() bool { return len(s.peek()) > 0 })
 	s.wantDue("after the due time", kept...)
 }
@@ -122,7 +122,7 @@ func cancelSeesItsOwnTransaction[Tx any](s *storeTest[Tx]) {
 	s.wantDue("inserted and cancelled in one transaction")
 }
 
-// outcome is what a Cancel in another goroutine returned.
+// outcome is the result of a Cancel in another goroutine.
 type outcome struct {
 	n   int
 	err error
@@ -157,13 +157,13 @@ func cancelWaitsForAHeldBatch[Tx any](s *storeTest[Tx]) {
 	s.insert(scheduled(time.Hour, tags))
 	cancelled := s.cancelBeside(reminders(tags))
 	if !s.SingleWriter { // there the relay could not settle while the canceller waited
-		silent(s.T, cancelled, "Cancel has not waited for the relay that holds a record")
+		silent(s.T, cancelled, "Cancel did not wait for the relay that claimed a record")
 	}
 	s.settle(b, sent)
-	got := receive(s.T, cancelled, "Cancel has returned after the relay has settled")
+	got := receive(s.T, cancelled, "Cancel returned after the relay settled its batch")
 	s.must(got.err, "cancel beside a held batch")
 	if got.n != 1 {
-		s.Errorf("cancelled %d records, want 1: the other one was sent", got.n)
+		s.Errorf("cancelled %d records, want 1, because the other one was sent", got.n)
 	}
 }
 

@@ -25,20 +25,20 @@ func inboxPromises[Tx any]() []storePromise[Tx] {
 	}
 }
 
-// once runs an effect that inserts one record.
+// once runs a handler that inserts one record.
 func (s *storeTest[Tx]) once(consumer, id string) error {
 	return s.Store.Once(s.ctx, consumer, id, func(ctx context.Context, tx Tx) error {
 		return s.Store.Insert(ctx, tx, numbered(1))
 	})
 }
 
-// wantOnce runs the effect and wants it to happen.
+// wantOnce runs the handler and fails the test if it has no effect.
 func (s *storeTest[Tx]) wantOnce(consumer, id string) {
 	s.Helper()
 	s.must(s.once(consumer, id), "first delivery of "+id)
 }
 
-// wantDuplicate wants the effect not to happen.
+// wantDuplicate runs the handler and fails the test unless it returns ErrDuplicate.
 func (s *storeTest[Tx]) wantDuplicate(consumer, id string) {
 	s.Helper()
 	if err := s.once(consumer, id); !errors.Is(err, parley.ErrDuplicate) {
@@ -46,11 +46,11 @@ func (s *storeTest[Tx]) wantDuplicate(consumer, id string) {
 	}
 }
 
-// wantEffects checks how often the effect has happened.
+// wantEffects compares the number of effects with want.
 func (s *storeTest[Tx]) wantEffects(want int) {
 	s.Helper()
 	if got := len(s.peek()); got != want {
-		s.Errorf("the effect has happened %d times, want %d", got, want)
+		s.Errorf("%d effects, want %d", got, want)
 	}
 }
 
@@ -106,14 +106,14 @@ func inboxDuplicateRunsAfterAFailure[Tx any](s *storeTest[Tx]) {
 			return errors.New("handler failed")
 		})
 	})
-	receive(s.T, began, "the first handler has begun")
+	receive(s.T, began, "the first handler is running")
 	wg.Go(func() { second <- s.once("billing", "m-1") })
-	silent(s.T, second, "a duplicate has not waited for the first one")
+	silent(s.T, second, "a duplicate did not wait for the first delivery")
 	close(fail)
 	if err := receive(s.T, first, "the first one has failed"); err == nil {
-		s.Errorf("the first one failed but reports success")
+		s.Errorf("the first delivery failed but reported success")
 	}
-	s.must(receive(s.T, second, "the second one has run"), "the duplicate after the failure")
+	s.must(receive(s.T, second, "the duplicate ran"), "the duplicate after the failure")
 	s.wantEffects(1)
 }
 
@@ -123,7 +123,7 @@ func inboxRollsBackWithTheHandler[Tx any](s *storeTest[Tx]) {
 		return errors.Join(s.Store.Insert(ctx, tx, numbered(1)), failed)
 	})
 	if !errors.Is(err, failed) {
-		s.Errorf("a handler's error has come back as %v", err)
+		s.Errorf("a handler's error was returned as %v", err)
 	}
 	s.wantEffects(0)
 	s.wantOnce("billing", "m-1")
@@ -134,7 +134,7 @@ func inboxRollsBackAPanic[Tx any](s *storeTest[Tx]) {
 	func() {
 		defer func() {
 			if v := recover(); v != "handler panicked" {
-				s.Errorf("a handler's panic has come back as %v", v)
+				s.Errorf("a handler's panic was recovered as %v", v)
 			}
 		}()
 		_ = s.Store.Once(s.ctx, "billing", "m-1", func(ctx context.Context, tx Tx) error {
@@ -180,7 +180,7 @@ func inboxSweepForgetsOldOnly[Tx any](s *storeTest[Tx]) {
 	n, err := s.Store.SweepInbox(s.ctx, time.Hour, 100)
 	s.must(err, "sweep")
 	if n != 0 {
-		s.Fatalf("forgot %d identities that are not an hour old", n)
+		s.Fatalf("swept %d identities that are less than an hour old", n)
 	}
 	s.wantDuplicate("billing", "m-1")
 	total := 0

@@ -38,13 +38,13 @@ func committedRecordIsClaimed[Tx any](s *storeTest[Tx]) {
 	}
 	r := records[0]
 	if r.Exchange != "orders" || r.RoutingKey != "placed" || string(r.Body) != `{"n": 1}` || !r.DueAt.IsZero() {
-		s.Errorf("the record has come back as %+v", r)
+		s.Errorf("the record was read as %+v", r)
 	}
 	if age := time.Since(r.CreatedAt); age.Abs() > time.Hour {
-		s.Errorf("CreatedAt %v is %v ago: it must be the time of the insertion", r.CreatedAt, age)
+		s.Errorf("CreatedAt %v is %v ago, want the time of the insertion", r.CreatedAt, age)
 	}
 	if !r.Timestamp.Equal(r.CreatedAt) {
-		s.Errorf("a message without a Timestamp has %v, want that of its insertion, %v", r.Timestamp, r.CreatedAt)
+		s.Errorf("a message without a Timestamp has %v, want the time of its insertion, %v", r.Timestamp, r.CreatedAt)
 	}
 }
 
@@ -73,12 +73,12 @@ func batchInsertIsOneTransaction[Tx any](s *storeTest[Tx]) {
 	ids := s.insert(numbered(500)...)
 	for i := 1; i < len(ids); i++ {
 		if ids[i] <= ids[i-1] {
-			s.Fatalf("ids of one insertion do not increase: %d after %d", ids[i], ids[i-1])
+			s.Fatalf("the ids of one insertion do not increase: %d after %d", ids[i], ids[i-1])
 		}
 	}
 	records := s.peek()
 	if !slices.Equal(idsOf(records), ids) {
-		s.Fatalf("inserted 500 records, a relay gets %d, or in another order", len(records))
+		s.Fatalf("inserted 500 records, a relay gets %d, or a wrong order", len(records))
 	}
 	for i, r := range records {
 		if want := fmt.Sprintf(`{"n": %d}`, i); string(r.Body) != want {
@@ -104,7 +104,7 @@ func idsStrictlyIncreaseAfterDrain[Tx any](s *storeTest[Tx]) {
 	for range 3 {
 		ids := s.insert(numbered(2)...)
 		if ids[0] <= last || ids[1] <= ids[0] {
-			s.Fatalf("got the ids %v after %d: an id is never used twice, not even when the table is empty", ids, last)
+			s.Fatalf("got the ids %v after %d: an id must not be used twice, even after the table was empty", ids, last)
 		}
 		last = ids[1]
 		if n := len(s.drain()); n != 2 {
@@ -127,15 +127,15 @@ func propertiesAndHeadersSurvive[Tx any](s *storeTest[Tx]) {
 	s.insert(sent)
 	got := s.peek()[0]
 	if !got.Timestamp.Equal(sent.Timestamp) {
-		s.Errorf("Timestamp %v has come back as %v", sent.Timestamp, got.Timestamp)
+		s.Errorf("the Timestamp %v was read as %v", sent.Timestamp, got.Timestamp)
 	}
 	if !maps.Equal(got.Headers, sent.Headers) {
-		s.Errorf("the headers %v have come back as %v", sent.Headers, got.Headers)
+		s.Errorf("the headers %v were read as %v", sent.Headers, got.Headers)
 	}
 	sameProperties(s.T, &got.Message, &sent.Message)
 }
 
-// errorer is what comparisons need of a test.
+// errorer is the part of testing.TB that comparisons need.
 type errorer interface {
 	Helper()
 	Errorf(format string, args ...any)
@@ -156,7 +156,7 @@ func sameProperties(t errorer, got, want *parley.Message) {
 		{"ContentEncoding", got.ContentEncoding, want.ContentEncoding},
 	} {
 		if p.got != p.want {
-			t.Errorf("%s %q has come back as %q", p.what, p.want, p.got)
+			t.Errorf("%s %q was read as %q", p.what, p.want, p.got)
 		}
 	}
 }
@@ -167,7 +167,7 @@ func missingPropertiesStayMissing[Tx any](s *storeTest[Tx]) {
 	got := s.peek()[0]
 	sameProperties(s.T, &got.Message, &sent.Message)
 	if len(got.Headers) != 0 || len(got.Tags) != 0 {
-		s.Errorf("a record without headers and tags has come back with %v and %v", got.Headers, got.Tags)
+		s.Errorf("a record without headers and tags was read with %v and %v", got.Headers, got.Tags)
 	}
 }
 
@@ -185,7 +185,7 @@ func bodiesSurviveByteForByte[Tx any](s *storeTest[Tx]) {
 	s.insert(records...)
 	for i, r := range s.peek() {
 		if string(r.Body) != bodies[i] {
-			s.Errorf("the body %.80s has come back as %.80s", bodies[i], r.Body)
+			s.Errorf("the body %.80s was read as %.80s", bodies[i], r.Body)
 		}
 	}
 }
@@ -214,7 +214,7 @@ func eventsAndCallsGetTheirNumber[Tx any](s *storeTest[Tx]) {
 	}
 	for i, r := range s.peek() {
 		if string(r.Body) != want[i] {
-			s.Errorf("record %d goes on the wire as %s, want %s", ids[i], r.Body, want[i])
+			s.Errorf("record %d is published as %s, want %s", ids[i], r.Body, want[i])
 		}
 	}
 }
@@ -241,7 +241,7 @@ func producersInParallelLoseNothing[Tx any](s *storeTest[Tx]) {
 	}
 }
 
-// produce inserts one record without failing the test, for other goroutines than the test's.
+// produce inserts one record and returns its error, for use outside the test's goroutine.
 func (s *storeTest[Tx]) produce(ctx context.Context) error {
 	tx, err := s.Begin(ctx)
 	if err != nil {
@@ -271,7 +271,7 @@ func producersAreNotBlockedByAHeldBatch[Tx any](s *storeTest[Tx]) {
 	}
 }
 
-// Stores may have a way of their own for many records.
+// Stores may insert many records in a special way, such as COPY.
 func manyRecordsGoInAsTheyAre[Tx any](s *storeTest[Tx]) {
 	records := numbered(700)
 	due := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
@@ -293,7 +293,7 @@ func manyRecordsGoInAsTheyAre[Tx any](s *storeTest[Tx]) {
 	want := slices.Clone(records)
 	ids := s.insert(records...)
 	if !slices.IsSorted(ids) || ids[0] == 0 {
-		s.Errorf("the ids of many records are not in their order: %v", ids)
+		s.Errorf("the ids of many records are not in the order of the records: %v", ids)
 	}
 	got := map[int64]parley.Record{}
 	for _, r := range s.drain() {
@@ -304,7 +304,7 @@ func manyRecordsGoInAsTheyAre[Tx any](s *storeTest[Tx]) {
 		if g.Exchange != w.Exchange || g.RoutingKey != w.RoutingKey || g.Kind != w.Kind || g.Message.ID != w.Message.ID ||
 			string(g.Body) != string(parley.FinishBody(w.Kind, id, w.Body)) || !maps.Equal(g.Tags, w.Tags) || !g.DueAt.Equal(w.DueAt) ||
 			g.Header("h") != w.Header("h") || g.CorrelationID != w.CorrelationID || !w.Timestamp.IsZero() && !g.Timestamp.Equal(w.Timestamp) {
-			s.Fatalf("record %d of many came back as %.300v, was %.300v", i, g, *w)
+			s.Fatalf("record %d of many was read as %.300v, want %.300v", i, g, *w)
 		}
 	}
 }

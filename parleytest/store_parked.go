@@ -1,6 +1,7 @@
 package parleytest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,7 +56,7 @@ func parkedCanBeListed[Tx any](s *storeTest[Tx]) {
 	s.park(numbered(5)...)
 	all := parkedIDs(s.listParked(0, 10))
 	if len(all) != 5 || !slices.IsSorted(all) {
-		s.Fatalf("parked 5 records, listed are %v", all)
+		s.Fatalf("parked 5 records, but List returns %v", all)
 	}
 	page := parkedIDs(s.listParked(all[1], 2))
 	if !slices.Equal(page, all[2:4]) {
@@ -126,10 +127,18 @@ func parkedCanBeReplayed[Tx any](s *storeTest[Tx]) {
 func parkedCanBeEdited[Tx any](s *storeTest[Tx]) {
 	held := s.park(parkable())[0]
 	p := s.listParked(0, 10)[0]
-	edited := fmt.Sprintf(`{"eventId": %d, "payload": {"name": "mended \u00fc", "n": 12345678901234567890}}`, held.ID)
+	edited := fmt.Sprintf(`{"eventId": %d, "payload": {"name": "edited \u00fc", "n": 12345678901234567890}}`, held.ID)
 	s.must(s.Store.EditParked(s.ctx, p.ID, []byte(edited)), "edit")
 	if got := s.listParked(0, 10)[0]; string(got.Body) != edited || got.RecordID != held.ID {
 		s.Errorf("after the edit record %d has the body %s, want %s", got.RecordID, got.Body, edited)
+	}
+	for _, body := range []string{"[1]", "\ufeff{}", "", `{"a": 1`} {
+		if err := s.Store.EditParked(s.ctx, p.ID, []byte(body)); !errors.Is(err, parley.ErrInvalid) {
+			s.Errorf("an event was edited to the body %q, which cannot hold its id: %v, want ErrInvalid", body, err)
+		}
+	}
+	if got := s.listParked(0, 10)[0]; string(got.Body) != edited {
+		s.Errorf("after a refused edit the body is %s, want %s", got.Body, edited)
 	}
 	if err := s.Store.EditParked(s.ctx, p.ID+1000, []byte(`{}`)); err == nil {
 		s.Errorf("editing a parked record that does not exist reports success")
@@ -151,7 +160,7 @@ func parkedCanBeDropped[Tx any](s *storeTest[Tx]) {
 		s.Errorf("dropped %d records, want 2", n)
 	}
 	if left := parkedIDs(s.listParked(0, 10)); !slices.Equal(left, ids[1:2]) {
-		s.Errorf("parked are still %v, want %v", left, ids[1:2])
+		s.Errorf("the records %v are still parked, want %v", left, ids[1:2])
 	}
-	s.wantDue("dropped records do not come back")
+	s.wantDue("dropped records are not claimed")
 }

@@ -21,8 +21,7 @@ func relayPromises[Tx any]() []storePromise[Tx] {
 		{name: "SettleAfterReleaseFails", run: settleAfterReleaseFails[Tx]},
 		{name: "BatchOutlivesTheContextOfItsClaim", run: batchOutlivesItsClaim[Tx]},
 		{name: "RecordOfTheFarFutureIsNotDue", run: recordOfTheFarFutureIsNotDue[Tx]},
-		{name: "ForeignDeletesAreCounted", run: foreignDeletesAreCounted[Tx]},
-		{name: "DeleteRemovesAndCounts", run: deleteRemovesAndCounts[Tx]},
+		{name: "RecordsDeletedElsewhereAreCounted", run: recordsDeletedElsewhereAreCounted[Tx]},
 		{name: "StatsTellTheTruth", run: statsTellTheTruth[Tx]},
 		{name: "WakerWakesAtStartAndOnCommit", run: wakerWakesOnCommit[Tx]},
 		{name: "WakerEndsWithItsContext", run: wakerEndsWithItsContext[Tx]},
@@ -37,7 +36,7 @@ func secondOrderedRelayStandsBy[Tx any](s *storeTest[Tx]) {
 		s.Errorf("a second relay gets %v, want ErrStandby", err)
 	}
 	s.release(b)
-	s.wantDue("after the first relay has let go", ids...)
+	s.wantDue("after the first relay has released its batch", ids...)
 }
 
 func parallelRelaysShareNothing[Tx any](s *storeTest[Tx]) {
@@ -46,7 +45,7 @@ func parallelRelaysShareNothing[Tx any](s *storeTest[Tx]) {
 	var all []int64
 	var batches []parley.Batch
 	for range 4 {
-		b := s.claimWith(parley.ClaimOptions{Mode: parley.ModeParallel, Limit: 3})
+		b := s.claimWith(parley.ClaimOptions{Mode: parley.RelayModeParallel, Limit: 3})
 		batches = append(batches, b)
 		all = append(all, idsOf(b.Records())...)
 	}
@@ -56,9 +55,9 @@ func parallelRelaysShareNothing[Tx any](s *storeTest[Tx]) {
 	}
 	s.settle(batches[0], idsOf(batches[0].Records()))
 	s.release(batches[1])
-	b := s.claimWith(parley.ClaimOptions{Mode: parley.ModeParallel, Limit: 10})
+	b := s.claimWith(parley.ClaimOptions{Mode: parley.RelayModeParallel, Limit: 10})
 	if got := len(b.Records()); got != 3 {
-		s.Errorf("after one relay has let go another one gets %d records, want its 3", got)
+		s.Errorf("after one relay has released its batch another one gets %d records, want its 3", got)
 	}
 }
 
@@ -94,15 +93,15 @@ func settleRemovesSentAndParksRefused[Tx any](s *storeTest[Tx]) {
 	ids := s.insert(numbered(4)...)
 	b := s.claim(10)
 	records := b.Records()
-	foreign := s.settle(b, []int64{ids[0], ids[2]}, parley.Parked{Record: records[1], Reason: "too large: ü"})
-	if foreign != 0 {
-		s.Errorf("%d foreign deletes, want none", foreign)
+	deletedElsewhere := s.settle(b, []int64{ids[0], ids[2]}, parley.Parked{Record: records[1], Reason: "too large: ü"})
+	if deletedElsewhere != 0 {
+		s.Errorf("%d records deleted elsewhere, want none", deletedElsewhere)
 	}
 	s.wantDue("two sent, one parked", ids[3])
 	parked, err := s.Store.ListParked(s.ctx, 0, 10)
 	s.must(err, "list parked")
 	if len(parked) != 1 || parked[0].RecordID != ids[1] || parked[0].Reason != "too large: ü" {
-		s.Errorf("parked are %+v, want record %d", parked, ids[1])
+		s.Errorf("parked records are %+v, want record %d", parked, ids[1])
 	}
 }
 
@@ -117,7 +116,7 @@ func releasedRecordsComeBack[Tx any](s *storeTest[Tx]) {
 	after := s.peek()
 	for i := range before {
 		if before[i].Message.ID != after[i].Message.ID || string(before[i].Body) != string(after[i].Body) {
-			s.Errorf("record %d has come back as %+v, was %+v", ids[i], after[i], before[i])
+			s.Errorf("record %d was read as %+v after the release, want %+v", ids[i], after[i], before[i])
 		}
 	}
 }
@@ -135,12 +134,12 @@ func settleAfterReleaseFails[Tx any](s *storeTest[Tx]) {
 	b := s.claim(10)
 	s.release(b)
 	if _, err := b.Settle(s.ctx, ids, nil); err == nil {
-		s.Errorf("a batch that was given back can be settled: another relay may hold it")
+		s.Errorf("a released batch could be settled, although another relay may have claimed its records")
 	}
-	s.wantDue("after a settlement that failed", ids...)
+	s.wantDue("after a failed settlement", ids...)
 }
 
-// A relay that is stopped finishes its batch: the context that it claimed with has ended then.
+// A relay that is stopped settles its batch after the context of the claim has ended.
 func batchOutlivesItsClaim[Tx any](s *storeTest[Tx]) {
 	ids := s.insert(numbered(2)...)
 	ctx, stop := context.WithCancel(s.ctx)
@@ -148,11 +147,11 @@ func batchOutlivesItsClaim[Tx any](s *storeTest[Tx]) {
 	s.must(err, "claim")
 	s.Cleanup(func() { _ = b.Release(context.WithoutCancel(s.ctx)) })
 	stop()
-	// What ends with the context does so in the background: time for it to happen.
+	// Drivers end work of the context in the background, which takes a moment.
 	patient := time.NewTimer(glance)
 	<-patient.C
 	if _, err := s.Store.Claim(s.ctx, parley.ClaimOptions{Limit: 1}); !errors.Is(err, parley.ErrStandby) {
-		s.Errorf("a second relay gets %v, want ErrStandby: the first one still publishes", err)
+		s.Errorf("a second relay gets %v, want ErrStandby, because the first one is still publishing", err)
 	}
 	s.settle(b, ids[:1])
 	s.wantDue("after the batch is settled", ids[1])
@@ -163,43 +162,29 @@ func recordOfTheFarFutureIsNotDue[Tx any](s *storeTest[Tx]) {
 	r.DueAt = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 	s.insert(r)
 	wait, ok, err := s.Store.NextDue(s.ctx)
-	s.must(err, "ask for the next due time")
+	s.must(err, "read the next due time")
 	if !ok || wait < 24*time.Hour {
-		s.Errorf("the next record is due in %v (%v): a relay would look for it without a rest", wait, ok)
+		s.Errorf("the next record is due in %v (%v): a relay would poll for it without a pause", wait, ok)
 	}
 	s.wantDue("before the year 9999")
 }
 
-func foreignDeletesAreCounted[Tx any](s *storeTest[Tx]) {
+func recordsDeletedElsewhereAreCounted[Tx any](s *storeTest[Tx]) {
 	ids := s.insert(numbered(3)...)
 	b := s.claim(1)
 	gone := b.Records()
 	s.settle(b, ids[:1])
 	b = s.claim(10)
-	foreign := s.settle(b, ids[:2], parley.Parked{Record: gone[0], Reason: "refused"})
-	if foreign != 2 {
-		s.Errorf("%d foreign deletes, want 2: one of the sent and the parked one were gone", foreign)
+	deletedElsewhere := s.settle(b, ids[:2], parley.Parked{Record: gone[0], Reason: "refused"})
+	if deletedElsewhere != 2 {
+		s.Errorf("%d records deleted elsewhere, want 2: one sent record and the parked one were deleted before", deletedElsewhere)
 	}
 	s.wantDue("after that", ids[2])
 	parked, err := s.Store.ListParked(s.ctx, 0, 10)
 	s.must(err, "list parked")
 	if len(parked) != 0 {
-		s.Errorf("a record that was gone is parked: %+v", parked)
+		s.Errorf("a record that was deleted before was parked: %+v", parked)
 	}
-}
-
-func deleteRemovesAndCounts[Tx any](s *storeTest[Tx]) {
-	ids := s.insert(append(numbered(3), scheduled(-time.Hour, map[string]string{"a": "b"}))...)
-	n, err := s.Store.Delete(s.ctx, []int64{ids[0], ids[3]})
-	s.must(err, "delete")
-	again, err := s.Store.Delete(s.ctx, []int64{ids[0], ids[1]})
-	s.must(err, "delete again")
-	none, err := s.Store.Delete(s.ctx, nil)
-	s.must(err, "delete nothing")
-	if n != 2 || again != 1 || none != 0 {
-		s.Errorf("deleted %d, %d and %d records, want 2, 1 and 0", n, again, none)
-	}
-	s.wantDue("after the deletes", ids[2])
 }
 
 func statsTellTheTruth[Tx any](s *storeTest[Tx]) {
@@ -224,7 +209,7 @@ func statsTellTheTruth[Tx any](s *storeTest[Tx]) {
 	}
 }
 
-// watch starts the store's waker. stop ends it and returns its error.
+// watch starts the store's Watch. stop ends it and returns its error.
 func (s *storeTest[Tx]) watch(w parley.RelayWaker) (woken <-chan struct{}, stop func() error) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.Cleanup(cancel)

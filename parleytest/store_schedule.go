@@ -101,7 +101,7 @@ func rescheduleMovesTheDueTime[Tx any](s *storeTest[Tx]) {
 	}
 	s.wantDue("moved back into the future")
 	if n := s.reschedule(map[string]string{"user": "9"}, time.Now()); n != 0 {
-		s.Errorf("moved %d records with tags that none has", n)
+		s.Errorf("moved %d records with tags that no record has", n)
 	}
 }
 
@@ -180,11 +180,11 @@ func unlessTagsInsertsOnce[Tx any](s *storeTest[Tx]) {
 	otherKey := unless("7", "photo")
 	otherKey.RoutingKey = "other"
 	if id := s.insert(otherKey)[0]; id <= 0 {
-		s.Errorf("a pending record of another routing key holds this one back")
+		s.Errorf("a pending record of another routing key prevented the insertion")
 	}
 	s.cancel(reminders(map[string]string{"user": "7"}))
 	if id := s.insert(unless("7", "photo"))[0]; id <= 0 {
-		s.Errorf("a cancelled record holds this one back")
+		s.Errorf("a cancelled record prevented the insertion")
 	}
 }
 

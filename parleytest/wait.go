@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	// patience is how long a promise may take to come true, servers included.
+	// patience bounds how long a promise may take to be kept, with the time of servers.
 	patience = 20 * time.Second
-	// glance is how long to watch that something does not happen. It can only make a
-	// test miss a fault, never report one that is not there.
+	// glance is how long a test watches that something does not happen. A short time can make a
+	// test miss a fault, but cannot make it report a false one.
 	glance = 150 * time.Millisecond
-	// pause is the time between two looks.
+	// pause is the time between two polls.
 	pause = 5 * time.Millisecond
 )
 
@@ -25,7 +25,7 @@ func deadline(t *testing.T) context.Context {
 	return ctx
 }
 
-// eventually looks until ok returns true, and fails the test if it never does.
+// eventually polls until ok returns true, and fails the test after patience.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	timeout := time.NewTimer(patience)
@@ -36,12 +36,12 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-timeout.C:
-			t.Fatalf("after %v still not: %s", patience, what)
+			t.Fatalf("timed out after %v: %s", patience, what)
 		}
 	}
 }
 
-// receive returns what comes from c, and fails the test if nothing does.
+// receive returns a value from c, and fails the test if none arrives within patience.
 func receive[T any](t *testing.T, c <-chan T, what string) T {
 	t.Helper()
 	timeout := time.NewTimer(patience)
@@ -50,12 +50,12 @@ func receive[T any](t *testing.T, c <-chan T, what string) T {
 	case v := <-c:
 		return v
 	case <-timeout.C:
-		t.Fatalf("after %v still not: %s", patience, what)
+		t.Fatalf("timed out after %v: %s", patience, what)
 		panic("unreachable")
 	}
 }
 
-// silent watches for a moment that nothing comes from c.
+// silent fails the test if a value arrives from c within glance.
 func silent[T any](t *testing.T, c <-chan T, what string) {
 	t.Helper()
 	timeout := time.NewTimer(glance)
@@ -67,7 +67,7 @@ func silent[T any](t *testing.T, c <-chan T, what string) {
 	}
 }
 
-// unique returns a name that no other run uses: servers may be shared.
+// unique returns a name that no other run uses, because servers may be shared.
 func unique(name string) string {
 	var b [6]byte
 	rand.Read(b[:])

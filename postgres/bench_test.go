@@ -19,7 +19,7 @@ func BenchmarkStore(b *testing.B) {
 				return err
 			}
 			if err := fn(tx); err != nil {
-				// Rolled back is what the benchmarks ask for with their error; another one would be joined.
+				// The benchmarks return an error to roll back; any other error would be joined to it.
 				return errors.Join(err, tx.Rollback())
 			}
 			return tx.Commit()

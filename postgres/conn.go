@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// conn is what the transactions of both kinds of driver can do. Parameters are text, numbers and nil only.
+// conn is the subset of operations that the transactions of both drivers support. Parameters are text, numbers and nil only.
 type conn interface {
 	exec(ctx context.Context, query string, args ...any) (int, error)
 	query(ctx context.Context, query string, scan func(row scanner) error, args ...any) error
@@ -42,7 +42,7 @@ func (c pgxConn) query(ctx context.Context, query string, scan func(scanner) err
 	return rows.Err()
 }
 
-// rowsOf are the rows of either driver.
+// rowsOf is the interface of the rows of both drivers.
 type rowsOf interface {
 	scanner
 	Next() bool
@@ -61,8 +61,8 @@ func (c pgxConn) array(a textArray) any { return []*string(a) }
 
 func (c pgxConn) commit(ctx context.Context) error { return c.tx.Commit(ctx) }
 
-// rollbackTimeout bounds a rollback: a server that has frozen would hold its caller for ever. The
-// connection is closed then, which rolls back as well.
+// rollbackTimeout limits a rollback: a frozen server would block its caller indefinitely. After the timeout the
+// connection is closed, which also rolls back.
 const rollbackTimeout = 5 * time.Second
 
 func (c pgxConn) rollback(ctx context.Context) error {
@@ -113,7 +113,7 @@ type textArray []*string
 
 var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
-// String writes the array in text form, which every driver can send.
+// String returns the array in text form, which every driver can send.
 func (a textArray) String() string {
 	var b strings.Builder
 	for i, text := range a {
@@ -123,14 +123,14 @@ func (a textArray) String() string {
 			continue
 		}
 		b.WriteByte('"')
-		_, _ = arrayEscapes.WriteString(&b, *text) // a builder takes everything
+		_, _ = arrayEscapes.WriteString(&b, *text) // a builder returns no errors
 		b.WriteByte('"')
 	}
 	b.WriteByte('}')
 	return b.String()
 }
 
-// idList writes ids as a PostgreSQL array in text form, which every driver can send.
+// idList returns ids as a PostgreSQL array in text form, which every driver can send.
 func idList(ids []int64) string {
 	b := make([]byte, 0, 8*len(ids)+2)
 	b = append(b, '{')

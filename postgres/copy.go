@@ -14,11 +14,11 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// copyRows is from how many records on COPY is faster than INSERT, which needs a round trip less.
+// copyRows is the number of records from which COPY is faster than INSERT, which needs one round trip less.
 const copyRows = 64
 
-// copyIn writes records by COPY, which returns no ids: so it takes them from the sequence first. ok is false, and
-// nothing is written, where this role may not do that (USAGE on the sequence), or where row security forbids COPY.
+// copyIn writes records by COPY. COPY returns no ids, so copyIn takes them from the sequence first. It returns false, and
+// writes nothing, if this role lacks USAGE on the sequence, or if row security forbids COPY.
 func (e *engine[Tx]) copyIn(ctx context.Context, tx pgx.Tx, records []parley.Record) (ok bool, err error) {
 	in, err := newCopyReader(records)
 	if err != nil {
@@ -32,7 +32,7 @@ func (e *engine[Tx]) copyIn(ctx context.Context, tx pgx.Tx, records []parley.Rec
 	return true, err
 }
 
-// takeIDs gives the records the next ids, in their order.
+// takeIDs assigns the next ids to the records, in their order.
 func (e *engine[Tx]) takeIDs(ctx context.Context, tx pgx.Tx, records []parley.Record) (ok bool, err error) {
 	const q = `WITH s AS MATERIALIZED (SELECT pg_get_serial_sequence($1, 'id')::regclass AS seq)
 SELECT nextval(seq) FROM s, generate_series(1, $2) WHERE has_sequence_privilege(seq, 'USAGE') AND NOT row_security_active($1::regclass)`
@@ -44,17 +44,17 @@ SELECT nextval(seq) FROM s, generate_series(1, $2) WHERE has_sequence_privilege(
 	return n == len(records), err
 }
 
-// A copyReader writes records in the binary format of COPY while they are read: however many
-// there are, only a piece of them is in memory twice.
+// A copyReader encodes records in the binary format of COPY while they are read. So only
+// a small part of them is in memory twice.
 type copyReader struct {
 	records []parley.Record // to be written
 	rows    []copyRow       // of all records
-	rest    []byte          // of what is written
+	rest    []byte          // encoded and not yet read
 	buf     []byte
 	ended   bool
 }
 
-// A copyRow is what is made of a record beforehand: an error in mid-COPY would end the caller's transaction.
+// A copyRow holds the parts of a record that are encoded in advance: an error during COPY would abort the caller's transaction.
 type copyRow struct{ tags, properties []byte }
 
 const (
@@ -67,6 +67,9 @@ func newCopyReader(records []parley.Record) (*copyReader, error) {
 	properties := make([]byte, 0, 160*len(records))
 	for i := range records {
 		start := len(properties)
+		if err := checkDue(records[i].DueAt); err != nil {
+			return nil, err
+		}
 		var err error
 		if properties, err = sqlstore.AppendProperties(properties, &records[i].Message); err != nil {
 			return nil, err
@@ -82,6 +85,15 @@ func newCopyReader(records []parley.Record) (*copyReader, error) {
 	return r, nil
 }
 
+// checkDue refuses years that a reader of the outbox cannot represent. The binary format would store them as other times:
+// far years overflow the microseconds since 2000, and an event for the far future would be sent at once.
+func checkDue(due time.Time) error {
+	if year := due.UTC().Year(); !due.IsZero() && (year < 1 || year > 9999) {
+		return &parley.InvalidError{What: "due time", Value: due.UTC().String(), Problem: "is not between the years 1 and 9999 (check for milliseconds used as seconds)"}
+	}
+	return nil
+}
+
 // Read implements io.Reader.
 func (r *copyReader) Read(p []byte) (int, error) {
 	if len(r.rest) == 0 {
@@ -95,7 +107,7 @@ func (r *copyReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill writes the next rows.
+// fill encodes the next rows.
 func (r *copyReader) fill() {
 	b := r.buf[:0]
 	for len(r.records) > 0 && len(b) < copyPiece/2 {
@@ -133,7 +145,7 @@ func appendCopyInt(b []byte, n int64) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b, 8), uint64(n))
 }
 
-// appendCopyJSON writes a jsonb: a version and the text.
+// appendCopyJSON appends a jsonb: a version and the text.
 func appendCopyJSON(b, text []byte) []byte {
 	if text == nil {
 		return append(b, copyNull...)

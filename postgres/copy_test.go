@@ -13,7 +13,7 @@ import (
 	"github.com/parley-go/parley/postgres"
 )
 
-// A queryLog remembers the statements of a pool.
+// A queryLog records the statements of a pool.
 type queryLog struct {
 	mu      sync.Mutex // guards the field below
 	queries []string
@@ -28,8 +28,8 @@ func (l *queryLog) TraceQueryStart(ctx context.Context, _ *pgx.Conn, d pgx.Trace
 
 func (*queryLog) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// COPY itself is no query: what must not be seen is the statement that it stands in for.
-func TestManyRecordsGoInByCopyAndFewByInsert(t *testing.T) {
+// COPY itself is not traced as a query, so the test checks that the statement it replaces is not traced.
+func TestManyRecordsAreWrittenByCopyAndFewByInsert(t *testing.T) {
 	owner, _ := openPgx(t)
 	log := &queryLog{}
 	cfg := owner.Config()
@@ -50,7 +50,7 @@ func TestManyRecordsGoInByCopyAndFewByInsert(t *testing.T) {
 		}
 		all := strings.Join(log.queries, "\n")
 		if strings.Contains(all, "nextval") != byCopy || strings.Contains(all, "INSERT INTO parley_outbox") == byCopy {
-			t.Errorf("%d records (by COPY: %v) went in by\n%s", n, byCopy, all)
+			t.Errorf("%d records (by COPY: %v) were written by\n%s", n, byCopy, all)
 		}
 	}
 	drained(t, store, many+3)

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -21,28 +22,32 @@ import (
 // DjangoTable is the outbox table of the Python library.
 const DjangoTable = "services_communication_publishedeventqueue"
 
-// DjangoConfig holds the choices for a store on the table of a Django service.
+// DjangoConfig configures a store on the table of a Django service.
 type DjangoConfig struct {
-	// Schema is where the table is. Default: found in the search path.
+	// Schema is the schema of the table. Default: found in the search path.
 	Schema string
-	// AppID is the app_id of what the relay publishes: APP_ID in Django's settings.
+	// AppID is the app_id of messages that the relay publishes: APP_ID in Django's settings.
 	AppID string
-	// PollOnly does without LISTEN.
+	// PollOnly disables LISTEN.
 	PollOnly bool
-	// Logger gets what the operator should know. Default: slog.Default().
+	// RelayPool gives the relay connections of its own; see [Config]. For NewDjango. Default: the pool.
+	RelayPool *pgxpool.Pool
+	// RelayDB is RelayPool for NewDjangoSQL. Default: the db.
+	RelayDB *sql.DB
+	// Logger receives log records. Default: slog.Default().
 	Logger *slog.Logger
 }
 
 // A DjangoStore works on the unmodified table of django-microservices-communication, as its
-// migrations 0001 to 0006 leave it, next to Django code: a relay drains it in place of
-// manage.py runpublisher, and Go code publishes, schedules and cancels in it. It adds
+// migrations 0001 to 0006 create it, together with Django code. A relay drains the table instead of
+// manage.py runpublisher, and Go code publishes, schedules and cancels in it. The store adds
 // no column; the relay needs SELECT, DELETE and UPDATE of any one column.
 //
-// A row that the broker can never accept stays in the table, as there is no place of ours:
-// this process leaves it alone from then on.
+// A row that the broker can never accept stays in the table, because parley has no table to park it in.
+// This process ignores the row from then on.
 type DjangoStore struct {
 	django[pgx.Tx]
-	pool *pgxpool.Pool
+	pool *pgxpool.Pool // the relay's
 }
 
 // NewDjango returns a store on a Django service's table, for pgx.
@@ -51,40 +56,53 @@ func NewDjango(pool *pgxpool.Pool, cfg *DjangoConfig) (*DjangoStore, error) {
 		return nil, errors.New("postgres: pool must not be nil")
 	}
 	s := &DjangoStore{pool: pool}
+	if cfg != nil {
+		s.pool = cmp.Or(cfg.RelayPool, pool)
+	}
 	err := s.init(cfg, engine[pgx.Tx]{
+		pool:  pool,
 		use:   func(tx pgx.Tx) conn { return pgxConn{tx} },
 		begin: beginPooled(pool),
-		own:   ownPooled(pool),
+		own:   ownPooled(s.pool, "BEGIN"),
 	})
 	return s, err
 }
 
 // A DjangoSQLStore is a DjangoStore for database/sql. It polls.
-type DjangoSQLStore struct{ django[Tx] }
+type DjangoSQLStore struct {
+	django[Tx]
+	db *sql.DB // of the relay
+}
 
 // NewDjangoSQL returns a store on a Django service's table, for database/sql.
 func NewDjangoSQL(db *sql.DB, cfg *DjangoConfig) (*DjangoSQLStore, error) {
 	if db == nil {
 		return nil, errors.New("postgres: db must not be nil")
 	}
-	s := &DjangoSQLStore{}
+	s, relay := &DjangoSQLStore{}, db
+	if cfg != nil {
+		relay = cmp.Or(cfg.RelayDB, db)
+	}
+	s.db = relay
 	err := s.init(cfg, engine[Tx]{
+		pool:  db,
 		use:   func(tx Tx) conn { return sqlConn{tx} },
 		begin: beginSQL(db),
-		own:   ownSQL(db),
+		own:   ownSQL(relay, nil),
 	})
 	return s, err
 }
 
-// django is what both kinds of store share.
+// django holds the common code of both kinds of store.
 type django[Tx any] struct {
 	e   engine[Tx]
 	cfg DjangoConfig
 
-	mu      sync.Mutex // guards the fields below
-	has     map[string]bool
-	skip    []int64 // rows that can never be published
-	checked time.Time
+	python pythonWatch
+
+	mu   sync.Mutex // guards the fields below
+	has  map[string]bool
+	skip []int64 // rows that can never be published
 }
 
 func (s *django[Tx]) init(cfg *DjangoConfig, e engine[Tx]) error {
@@ -94,7 +112,7 @@ func (s *django[Tx]) init(cfg *DjangoConfig, e engine[Tx]) error {
 	if s.cfg.Logger == nil {
 		s.cfg.Logger = slog.Default()
 	}
-	names, err := newNames(s.cfg.Schema)
+	names, err := newNames(s.cfg.Schema, "")
 	if err != nil {
 		return err
 	}
@@ -107,7 +125,7 @@ func (s *django[Tx]) init(cfg *DjangoConfig, e engine[Tx]) error {
 	return nil
 }
 
-// columns finds out, once, which columns the table has: they differ by version.
+// columns returns the columns of the table, which differ by version. It reads them once.
 func (s *django[Tx]) columns(ctx context.Context, c conn) (map[string]bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +150,7 @@ func (s *django[Tx]) columns(ctx context.Context, c conn) (map[string]bool, erro
 	return has, nil
 }
 
-// optional is a column, or NULL where this version has none.
+// optional returns a column, or NULL where this version has none.
 func optional(has map[string]bool, name, kind string) string {
 	if !has[name] {
 		return "NULL::" + kind
@@ -143,10 +161,22 @@ func optional(has map[string]bool, name, kind string) string {
 	return name
 }
 
-// dueTime is when a row becomes due, as the Python relay sees it.
-func dueTime(has map[string]bool) string {
-	return "least(" + optional(has, "send_after_time", "timestamptz") + ", " + optional(has, "event_time", "timestamptz") + ")"
+// dueTime returns the expression for the time at which the Python relay considers a row due.
+func dueTime(has map[string]bool) string { return djangoDue(has, "") }
+
+// djangoDue is dueTime with a prefix for the columns.
+func djangoDue(has map[string]bool, alias string) string {
+	column := func(name string) string {
+		if !has[name] {
+			return "NULL::timestamptz"
+		}
+		return alias + name
+	}
+	return "least(" + column("send_after_time") + ", " + column("event_time") + ")"
 }
+
+// errOldTable is the error of what needs the columns of version 2.5. A relay of parley works on the table of 2.4.
+var errOldTable = errors.New("the table is older than version 2.5 of the Python library, and only a relay can use it: run Django's migrations of version 2.5 or later to publish or reschedule from Go")
 
 // Insert implements parley.OutboxStore. A relay of the Python library publishes such rows too.
 func (s *django[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record) error {
@@ -156,7 +186,7 @@ func (s *django[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record)
 		return err
 	}
 	if !has["is_new_style"] {
-		return errors.New("the table is older than version 2.5 of the Python library: migrate it to publish from Go")
+		return errOldTable
 	}
 	for i := range records {
 		if err := s.insert(ctx, c, has, &records[i]); err != nil {
@@ -190,6 +220,9 @@ FROM (SELECT nextval(pg_get_serial_sequence($7::text, 'id')) AS id) n`
 		if err != nil {
 			return err
 		}
+		if err := lockUnless(ctx, c, r, unless); err != nil {
+			return err
+		}
 		args = append(args, unless)
 		q += fmt.Sprintf(" WHERE NOT EXISTS (SELECT 1 FROM %s WHERE exchange = $1::text AND routing_key = $2::text AND tags @> $%d::jsonb)",
 			s.e.names.outbox, len(args))
@@ -211,8 +244,8 @@ func (s *django[Tx]) rowArgs(r *parley.Record) ([]any, error) {
 	return []any{r.Exchange, r.RoutingKey, member, string(r.Body), due, tags, s.e.names.outbox}, err
 }
 
-// djangoProperties holds the correlation id where the Python relay looks for it, and everything
-// else where only parley does.
+// djangoProperties stores the correlation id where the Python relay reads it, and all other
+// properties where only parley reads them.
 func djangoProperties(r *parley.Record) (string, error) {
 	props, err := sqlstore.EncodeProperties(&r.Message)
 	if err != nil {
@@ -226,13 +259,13 @@ func djangoProperties(r *parley.Record) (string, error) {
 	return string(text), err
 }
 
-// djangoWhere is the condition for a selection among the rows with tags.
+// djangoWhere returns the condition for a selection among the rows with tags.
 func djangoWhere(sel parley.Selection, anyKey bool) (string, []any, error) {
 	cond, args, err := where(sel, anyKey)
 	return strings.Replace(cond, "due_at IS NOT NULL", "tags IS NOT NULL", 1), args, err
 }
 
-// Cancel implements parley.OutboxStore, by the rule of version 2.6: same exchange and routing
+// Cancel implements parley.OutboxStore. It matches like version 2.6 of the Python library: the same exchange and routing
 // key, and at least the given tags.
 func (s *django[Tx]) Cancel(ctx context.Context, tx Tx, sel parley.Selection) (int, error) {
 	cond, args, err := djangoWhere(sel, false)
@@ -244,6 +277,13 @@ func (s *django[Tx]) Cancel(ctx context.Context, tx Tx, sel parley.Selection) (i
 
 // Reschedule implements parley.OutboxStore.
 func (s *django[Tx]) Reschedule(ctx context.Context, tx Tx, sel parley.Selection, due time.Time) (int, error) {
+	has, err := s.columns(ctx, s.e.use(tx))
+	if err != nil {
+		return 0, err
+	}
+	if !has["send_after_time"] {
+		return 0, errOldTable
+	}
 	cond, args, err := djangoWhere(sel, false)
 	if err != nil {
 		return 0, err
@@ -253,7 +293,7 @@ func (s *django[Tx]) Reschedule(ctx context.Context, tx Tx, sel parley.Selection
 	return s.e.use(tx).exec(ctx, q, args...)
 }
 
-// Scheduled implements parley.OutboxStore: rows that are due later.
+// Scheduled implements parley.OutboxStore. It returns rows that are due later.
 func (s *django[Tx]) Scheduled(ctx context.Context, tx Tx, sel parley.Selection, limit int) ([]parley.Record, error) {
 	c := s.e.use(tx)
 	has, err := s.columns(ctx, c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"os"
 	"slices"
@@ -29,7 +30,7 @@ var (
 	_ parley.RelaySource              = (*postgres.DjangoSQLStore)(nil)
 )
 
-// openDjango returns a store on the table that a version of the Python library makes.
+// openDjango returns a store on the table of a version of the Python library.
 func openDjango(t *testing.T, version string) (*pgxpool.Pool, *postgres.DjangoStore) {
 	t.Helper()
 	pool, err := pgxpool.New(t.Context(), testenv.Postgres(t))
@@ -85,10 +86,10 @@ func TestDjangoRowsArePublishedAsPythonWould(t *testing.T) {
 		pool, store := openDjango(t, table)
 		for _, v := range rowVectors(t, version) {
 			if version == "2.4.1" && v.Row["is_new_style"] != nil {
-				continue // rows of a table that 2.4 does not have
+				continue // rows with columns that 2.4 does not have
 			}
 			if v.Case == "future_not_enabled" {
-				continue // the 2.4 relay publishes future events at once by default; ours waits
+				continue // the 2.4 relay publishes future events at once by default; parley waits
 			}
 			t.Run(version+"/"+v.Case, func(t *testing.T) { publishRow(t, pool, store, v) })
 		}
@@ -142,7 +143,7 @@ func insertRow(t *testing.T, pool *pgxpool.Pool, v rowVector) {
 	}
 	q := "INSERT INTO " + postgres.DjangoTable + " (" + strings.Join(names, ",") + ") VALUES (" + strings.Join(places, ",") + ")"
 	if _, err := pool.Exec(t.Context(), q, args...); err != nil {
-		t.Fatalf("PostgreSQL does not take the row: %v", err)
+		t.Fatalf("PostgreSQL rejects the row: %v", err)
 	}
 }
 
@@ -193,11 +194,11 @@ func TestGoPublishesSchedulesAndCancelsInTheDjangoTable(t *testing.T) {
 		}
 		at := time.Now().Add(time.Hour)
 		for i := range 3 {
-			if _, err = parley.Publish(ctx, in, remind, user{}, parley.At(at), parley.WithTags(parley.Tags{"user_id": i % 2, "n": i})); err != nil {
+			if _, err = parley.Publish(ctx, in, remind, user{}, parley.WithDueAt(at), parley.WithTags(parley.Tags{"user_id": i % 2, "n": i})); err != nil {
 				return err
 			}
 		}
-		if again, err := parley.Publish(ctx, in, remind, user{}, parley.At(at), parley.Unless(parley.Tags{"n": 1})); err != nil || again != 0 {
+		if again, err := parley.Publish(ctx, in, remind, user{}, parley.WithDueAt(at), parley.WithUnlessTags(parley.Tags{"n": 1})); err != nil || again != 0 {
 			t.Errorf("recorded %d (%v) although one is pending", again, err)
 		}
 		n, err := parley.Cancel(ctx, in, remind, parley.Tags{"user_id": "0"})
@@ -249,7 +250,7 @@ func TestRelayDrainsTheDjangoTableOnNotification(t *testing.T) {
 		select {
 		case <-batches:
 		case <-time.After(20 * time.Second):
-			t.Fatal("the relay was not woken: it polls once an hour")
+			t.Fatal("the relay was not woken: its poll interval is an hour")
 		}
 	}
 	cancel()
@@ -286,5 +287,85 @@ func TestPoisonousDjangoRowStaysAndOthersGoOn(t *testing.T) {
 	left, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil || !slices.Equal(left, []int64{2}) {
 		t.Errorf("left %v (%v), want the one that the broker refuses", left, err)
+	}
+}
+
+func TestGoOnlyRelaysOnTheTableOfVersion24AndSaysSo(t *testing.T) {
+	ctx := t.Context()
+	pool, store := openDjango(t, "2.4")
+	outbox, err := parley.NewOutbox(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	remind := parley.NewEvent[struct{}]("user", "remind")
+	tags := parley.Tags{"user_id": 1}
+	for what, do := range map[string]func(in *parley.TxOutbox) error{
+		"publish": func(in *parley.TxOutbox) error { _, err := parley.Publish(ctx, in, remind, struct{}{}); return err },
+		"reschedule": func(in *parley.TxOutbox) error {
+			_, err := parley.Reschedule(ctx, in, remind, tags, time.Now().Add(time.Hour))
+			return err
+		},
+	} {
+		err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			err := do(outbox.In(tx))
+			if _, usable := tx.Exec(ctx, "SELECT 1"); usable != nil {
+				t.Errorf("%s: the transaction is not usable: %v", what, usable)
+			}
+			return err
+		})
+		if err == nil || !strings.Contains(err.Error(), "older than version 2.5") || !strings.Contains(err.Error(), "run Django's migrations") {
+			t.Errorf("%s: %v, want an error that says what to do", what, err)
+		}
+	}
+	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO "+postgres.DjangoTable+` (create_time, exchange, routing_key, event_time, aggregate, event_type, payload, tags)
+			VALUES (now(), 'user', 'remind', now() + interval '1 hour', 'user', 'remind', '{}', '{"user_id": "1"}')`)
+		if err != nil {
+			return err
+		}
+		n, err := parley.Cancel(ctx, outbox.In(tx), remind, tags)
+		if n != 1 {
+			t.Errorf("cancelled %d, want 1", n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Errorf("cancel: %v", err)
+	}
+}
+
+func TestKeysOfDataAreUnchangedThroughTheDjangoTableAndARelayOfParley(t *testing.T) {
+	ctx := t.Context()
+	pool, store := openDjango(t, "2.6")
+	outbox, err := parley.NewOutbox(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := parley.NewEvent[map[string]int]("user", "counted")
+	want := map[string]int{"EUR": 1, "user_id": 2, "sku12": 3, "a_b_c": 4}
+	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		_, err := parley.Publish(ctx, outbox.In(tx), counted, want)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := store.Claim(ctx, parley.ClaimOptions{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Release(ctx)
+	if len(b.Records()) != 1 {
+		t.Fatalf("%d records, want 1", len(b.Records()))
+	}
+	m := b.Records()[0].Message
+	if !strings.Contains(string(m.Body), `"userId": 2`) { // jsonb has its own order and spaces
+		t.Errorf("a Python relay would publish %s", m.Body)
+	}
+	var got map[string]int
+	r := parley.NewRouter()
+	parley.On(r, counted, func(_ context.Context, e parley.Event[map[string]int]) error { got = e.Payload; return nil })
+	if err := r.Dispatch(ctx, parley.NewDelivery(m, "q", false, nil)); err != nil || !maps.Equal(got, want) {
+		t.Errorf("received %v (%v), want %v", got, err, want)
 	}
 }

@@ -1,10 +1,12 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// selected are the columns of a row, whatever the version of the table.
+// selected returns the columns of a row for any version of the table.
 func (s *django[Tx]) selected(has map[string]bool) string {
 	return strings.Join([]string{
 		"id", "create_time", "exchange", "routing_key", dueTime(has), optional(has, "tags", "text"),
@@ -55,7 +57,8 @@ func (s *django[Tx]) Claim(ctx context.Context, o parley.ClaimOptions) (parley.B
 	}
 	b := &djangoBatch[Tx]{s: s, c: c}
 	if err := b.claim(ctx, o); err != nil {
-		return nil, errors.Join(err, b.Release(context.WithoutCancel(ctx)))
+		err = errors.Join(err, b.Release(context.WithoutCancel(ctx)))
+		return nil, explainLock(ctx, err, s.Blockers)
 	}
 	return b, nil
 }
@@ -79,18 +82,46 @@ func (b *djangoBatch[Tx]) claim(ctx context.Context, o parley.ClaimOptions) erro
 	if err != nil {
 		return err
 	}
+	free, err := b.read(ctx, has, o, string(except), o.Mode == parley.RelayModeParallel, "IS NULL")
+	if err != nil {
+		return err
+	}
+	tagged, err := b.read(ctx, has, o, string(except), true, "IS NOT NULL")
+	if err != nil {
+		return err
+	}
+	b.rows = firstRows(append(free, tagged...), o)
+	return nil
+}
+
+// read locks and reads the first due rows without tags, or those with tags. Only rows with tags can be cancelled or moved:
+// if an open transaction has changed them, they are skipped, so that it does not block all other rows.
+func (b *djangoBatch[Tx]) read(ctx context.Context, has map[string]bool, o parley.ClaimOptions, except string, skip bool, tags string) ([]parley.Record, error) {
 	tail := "FOR UPDATE"
-	if o.Mode == parley.ModeParallel {
+	if skip {
 		tail += " SKIP LOCKED"
 	}
 	q := fmt.Sprintf(`SELECT %s FROM %s WHERE %s <= statement_timestamp() AND id <> ALL($1::text::bigint[])
- AND exchange NOT IN (SELECT jsonb_array_elements_text($2::jsonb)) ORDER BY id LIMIT %d %s`,
-		b.s.selected(has), b.s.e.names.outbox, dueTime(has), o.Limit, tail)
-	b.rows, err = b.s.records(ctx, b.c, o.Room(1), q, idList(b.s.skipped()), string(except))
+ AND exchange NOT IN (SELECT jsonb_array_elements_text($2::jsonb)) AND %s %s ORDER BY id LIMIT %d %s`,
+		b.s.selected(has), b.s.e.names.outbox, dueTime(has), optional(has, "tags", "text"), tags, o.Limit, tail)
+	rows, err := b.s.records(ctx, b.c, o.Room(1), q, idList(b.s.skipped()), except)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", b.s.e.names.outbox, err)
+		return nil, fmt.Errorf("read %s: %w", b.s.e.names.outbox, err)
 	}
-	return nil
+	return rows, nil
+}
+
+// firstRows returns the first rows in the order of their ids, as far as there is room. The others are unlocked at the end of
+// the transaction.
+func firstRows(rows []parley.Record, o parley.ClaimOptions) []parley.Record {
+	slices.SortFunc(rows, func(a, b parley.Record) int { return cmp.Compare(a.ID, b.ID) })
+	room := o.Room(1)
+	for i := range rows {
+		if i == o.Limit || !room(len(rows[i].Body)) {
+			return rows[:i]
+		}
+	}
+	return rows
 }
 
 func (s *django[Tx]) skipped() []int64 {
@@ -102,44 +133,23 @@ func (s *django[Tx]) skipped() []int64 {
 // Records implements parley.Batch.
 func (b *djangoBatch[Tx]) Records() []parley.Record { return b.rows }
 
-// Settle implements parley.Batch. Parked rows stay in the table and are left alone by this process.
+// Settle implements parley.Batch. Parked rows stay in the table; this process ignores them from then on.
 func (b *djangoBatch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (int, error) {
 	if b.done {
 		return 0, errors.New("batch has ended")
 	}
-	others, err := b.s.others(ctx, b.c)
-	if err != nil {
-		return 0, err
-	}
 	n := 0
-	if err := b.c.finish(ctx, b.s.e.remove(sent, &n)); err != nil {
+	var seen pythonSeen
+	if err := b.c.finish(ctx, append(b.s.python.look(&seen), b.s.e.remove(sent, &n))...); err != nil {
 		return 0, fmt.Errorf("delete sent records: %w", err)
 	}
 	b.done = true
 	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
 	for _, p := range parked {
 		b.s.skip = append(b.s.skip, p.Record.ID)
 	}
-	return len(sent) - n + others, nil
-}
-
-// others counts sessions that wait to delete single rows which this batch holds: relays of the Python
-// library do, after they have published what this relay publishes too.
-func (s *django[Tx]) others(ctx context.Context, c conn) (n int, err error) {
-	s.mu.Lock()
-	due := time.Since(s.checked) > 10*time.Second
-	if due {
-		s.checked = time.Now()
-	}
-	s.mu.Unlock()
-	if !due {
-		return 0, nil
-	}
-	err = c.query(ctx, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
- AND pg_backend_pid() = ANY (pg_blocking_pids(pid)) AND query LIKE 'DELETE FROM %publishedeventqueue%"id" IN (%'`,
-		func(row scanner) error { return row.Scan(&n) })
-	return n, err
+	b.s.mu.Unlock()
+	return len(sent) - n + b.s.python.report(ctx, b.s.cfg.Logger, seen, b.rows), nil
 }
 
 // Release implements parley.Batch.
@@ -152,8 +162,29 @@ func (b *djangoBatch[Tx]) Release(ctx context.Context) error {
 }
 
 // Delete implements parley.RelaySource.
-func (s *django[Tx]) Delete(ctx context.Context, ids []int64) (int, error) {
-	return s.e.Delete(ctx, ids)
+func (s *django[Tx]) Delete(ctx context.Context, sent []parley.SentRecord) (deleted int, remaining []parley.SentRecord, err error) {
+	var has map[string]bool
+	err = s.e.inTx(ctx, func(c ownTx) error {
+		has, err = s.columns(ctx, c)
+		return err
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	return s.e.deleteSent(ctx, sentColumns{"o.create_time", djangoDue(has, "o."), "''"}, sent)
+}
+
+// Blockers implements parley.BlockerInspector; see [Store].
+func (s *django[Tx]) Blockers(ctx context.Context) (found []parley.Blocker, err error) {
+	var has map[string]bool
+	err = s.e.inTx(ctx, func(c ownTx) error {
+		has, err = s.columns(ctx, c)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.e.blockers(ctx, "SELECT xmax FROM "+s.e.names.outbox+" WHERE "+dueTime(has)+" <= statement_timestamp() ORDER BY id LIMIT 1000")
 }
 
 // NextDue implements parley.RelaySource.
@@ -176,7 +207,7 @@ func (s *django[Tx]) NextDue(ctx context.Context) (wait time.Duration, ok bool, 
 	return wait, ok, err
 }
 
-// Stats implements parley.OutboxInspector. It sees the rows of both styles.
+// Stats implements parley.OutboxInspector. It counts the rows of both styles.
 func (s *django[Tx]) Stats(ctx context.Context) (st parley.OutboxStats, err error) {
 	err = s.e.inTx(ctx, func(c ownTx) error {
 		has, err := s.columns(ctx, c)
@@ -198,25 +229,28 @@ func (s *django[Tx]) Stats(ctx context.Context) (st parley.OutboxStats, err erro
 }
 
 // Watch implements parley.RelayWaker on the channel of the Python library's trigger, which
-// is named after the schema that the table is really in. Without a trigger it says so, and the relay polls.
+// is named after the actual schema of the table. Without a trigger it logs that, and the relay polls.
 func (s *DjangoStore) Watch(ctx context.Context, wake func()) error {
 	if s.cfg.PollOnly {
 		<-ctx.Done()
 		return nil
 	}
 	trigger := true
-	err := listen(ctx, s.pool, wake, func(c *pgx.Conn) (channel string, err error) {
+	err := listen(ctx, s.pool, func(c *pgx.Conn) (channel string, err error) {
 		err = c.QueryRow(ctx, `SELECT n.nspname || '_eventqueued', EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = r.oid AND NOT t.tgisinternal)
  FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = to_regclass($1)`, s.e.names.outbox).Scan(&channel, &trigger)
 		if err == nil && !trigger {
 			err = errors.New("no trigger")
 		}
 		return channel, err
+	}, func(l *listener) error {
+		wake()
+		return l.run(ctx, func(context.Context) error { wake(); return nil })
 	})
 	if trigger {
 		return err
 	}
-	s.cfg.Logger.Info("postgres: the table has no trigger that notifies, the relay polls", "table", s.e.names.outbox)
+	s.cfg.Logger.Info("postgres: table has no notification trigger, relay polls", "table", s.e.names.outbox)
 	<-ctx.Done()
 	return nil
 }

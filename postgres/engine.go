@@ -11,18 +11,19 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// engine holds the statements; Tx is the caller's type of transaction.
+// engine holds the statements; Tx is the type of the caller's transaction.
 type engine[Tx any] struct {
 	names names
+	pool  any // *pgxpool.Pool or *sql.DB
 	use   func(Tx) conn
 	own   func(context.Context) (ownTx, error)
 	// begin begins a transaction for a handler and runs its first statements.
-	begin func(ctx context.Context, first ...statement) (Tx, error)
+	begin func(ctx context.Context, first ...statement) (handlerTx[Tx], error)
 }
 
 const insertLimit = 5000 // rows in one statement
 
-// Insert implements parley.OutboxStore: one statement for up to 5,000 records.
+// Insert implements parley.OutboxStore. It uses one statement for up to 5,000 records.
 func (e *engine[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record) error {
 	c := e.use(tx)
 	for start := 0; start < len(records); {
@@ -65,7 +66,7 @@ func (e *engine[Tx]) insert(ctx context.Context, c conn, records []parley.Record
 			return err
 		}
 	}
-	// Arrays keep the statement the same for any number of records, so that it stays prepared.
+	// With arrays the statement is the same for any number of records, so that it stays prepared.
 	rows := make([]rowTexts, len(records))
 	pointers := make([]*string, rowColumns*len(records))
 	args := make([]any, rowColumns)
@@ -85,14 +86,17 @@ func (e *engine[Tx]) insert(ctx context.Context, c conn, records []parley.Record
  ORDER BY n RETURNING id`, scan, args...)
 }
 
-// rowColumns is how many columns a record is written to.
+// rowColumns is the number of columns of a record.
 const rowColumns = 7
 
-// rowTexts are the columns of one record as texts; an empty due or tags is NULL.
+// rowTexts holds the columns of one record as texts; an empty due or tags is NULL.
 type rowTexts struct{ exchange, routingKey, kind, body, due, tags, properties string }
 
 func (t *rowTexts) fill(r *parley.Record) (err error) {
 	t.exchange, t.routingKey, t.kind, t.body = r.Exchange, r.RoutingKey, string(r.Kind), string(r.Body)
+	if err := checkDue(r.DueAt); err != nil {
+		return err
+	}
 	if !r.DueAt.IsZero() {
 		t.due = r.DueAt.UTC().Format(time.RFC3339Nano)
 	}
@@ -104,7 +108,7 @@ func (t *rowTexts) fill(r *parley.Record) (err error) {
 	return err
 }
 
-// columns points at the texts, which costs no allocation for each of them.
+// columns returns pointers to the texts, which saves an allocation for each of them.
 func (t *rowTexts) columns() [rowColumns]*string {
 	return [...]*string{&t.exchange, &t.routingKey, &t.kind, &t.body, unlessEmpty(&t.due), unlessEmpty(&t.tags), &t.properties}
 }
@@ -130,8 +134,7 @@ func rowArgs(r *parley.Record) ([]any, error) {
 	return args, nil
 }
 
-// insertUnless inserts unless a matching record is pending. A lock on the address and tags,
-// held to the end of the transaction, keeps two callers from inserting at once.
+// insertUnless inserts r unless a matching record is pending.
 func (e *engine[Tx]) insertUnless(ctx context.Context, c conn, r *parley.Record) error {
 	unless, err := sqlstore.EncodeTags(r.UnlessTags)
 	if err != nil {
@@ -141,8 +144,7 @@ func (e *engine[Tx]) insertUnless(ctx context.Context, c conn, r *parley.Record)
 	if err != nil {
 		return err
 	}
-	key := fmt.Sprintf("%s\x1f%s\x1f%s", r.Exchange, r.RoutingKey, unless)
-	if _, err := c.exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key); err != nil {
+	if err := lockUnless(ctx, c, r, unless); err != nil {
 		return err
 	}
 	q := "INSERT INTO " + e.names.outbox + ` (exchange, routing_key, kind, body, due_at, tags, properties)
@@ -151,8 +153,8 @@ SELECT $1::text, $2::text, $3::text, $4::text, $5::timestamptz, $6::jsonb, $7::j
 	return c.query(ctx, q, func(row scanner) error { return row.Scan(&r.ID) }, append(args, unless)...)
 }
 
-// where returns the condition for a selection; its parameters start at $1. With anyKey an
-// empty routing key stands for all.
+// where returns the condition for a selection; its parameters start at $1. If anyKey is true, an
+// empty routing key matches all.
 func where(s parley.Selection, anyKey bool) (string, []any, error) {
 	var args []any
 	cond := "due_at IS NOT NULL"
@@ -188,7 +190,7 @@ func (e *engine[Tx]) Cancel(ctx context.Context, tx Tx, s parley.Selection) (int
 // Reschedule implements parley.OutboxStore.
 func (e *engine[Tx]) Reschedule(ctx context.Context, tx Tx, s parley.Selection, due time.Time) (int, error) {
 	cond, args, err := where(s, false)
-	if err != nil {
+	if err = errors.Join(err, checkDue(due)); err != nil {
 		return 0, err
 	}
 	args = append(args, due.UTC().Format(time.RFC3339Nano))
@@ -221,36 +223,18 @@ func (e *engine[Tx]) Once(ctx context.Context, consumer, identity string, fn fun
 		q := "INSERT INTO " + e.names.inbox + " (consumer, identity) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 		first = []statement{{query: q, args: []any{consumer, identity}, count: &recorded}}
 	}
-	tx, err := e.begin(ctx, first...)
-	if err != nil {
-		return fmt.Errorf("record in inbox: %w", err)
-	}
-	c := e.use(tx)
-	defer c.rollback(context.WithoutCancel(ctx))
-	if recorded == 0 {
-		return parley.ErrDuplicate
-	}
-	if err := failpoint.Hit("inbox.recorded"); err != nil {
-		return err
-	}
-	if err := fn(ctx, tx); err != nil {
-		return err
-	}
-	if err := failpoint.Hit("inbox.committing"); err != nil {
-		return err
-	}
-	if err := c.commit(ctx); err != nil {
-		return err
-	}
-	return failpoint.Hit("inbox.committed")
-}
-
-// SweepInbox implements parley.InboxStore.
-func (e *engine[Tx]) SweepInbox(ctx context.Context, age time.Duration, limit int) (n int, err error) {
-	q := "DELETE FROM " + e.names.inbox + " WHERE (consumer, identity) IN (SELECT consumer, identity FROM " + e.names.inbox +
-		" WHERE seen_at < statement_timestamp() - make_interval(secs => $1) ORDER BY seen_at LIMIT $2)"
-	err = e.run(ctx, statement{query: q, args: []any{age.Seconds(), limit}, count: &n})
-	return n, err
+	return e.handle(ctx, first, func(ctx context.Context, tx Tx) error {
+		if recorded == 0 {
+			return parley.ErrDuplicate
+		}
+		if err := failpoint.Hit("inbox.recorded"); err != nil {
+			return err
+		}
+		if err := fn(ctx, tx); err != nil {
+			return err
+		}
+		return failpoint.Hit("inbox.committing")
+	})
 }
 
 var errNoRow = errors.New("no such row")

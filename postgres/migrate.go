@@ -6,8 +6,11 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"path"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,36 +21,122 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrationPatience is how long one process waits for the migrations of another.
+// migrationPatience is how long a process waits for the migrations of another one.
 const migrationPatience = time.Minute
 
-// A Migration is one step of the tables' history.
+// A Migration is one step in the history of the tables.
 type Migration struct {
 	Version int64
 	Name    string
 	Applied bool
 }
 
-// provider keeps replicas that start at once from making the same table twice: by a lock of the session, or by pooled if
-// it is not nil.
-func provider(db *sql.DB, pooled *pooledLock) (*goose.Provider, error) {
+// migrationTable records the applied migrations.
+const migrationTable = "parley_migrations"
+
+// A migrator brings the tables up to date. It holds a lock, so that replicas that start at once do not create the same table twice:
+// a session lock, or pooled if that is not nil.
+type migrator struct {
+	db     *sql.DB
+	pooled *pooledLock
+	failed string // Config.FailedTable
+	// pollOnly makes no trigger for notifications.
+	pollOnly bool
+}
+
+// A migrationStep is a list of migrations with its own table of applied migrations.
+type migrationStep struct {
+	provider *goose.Provider
+	table    string // the table of failed deliveries that it creates; empty for all tables under their default names
+}
+
+// steps returns the migrations. A table of failed deliveries with another name has its own list, made of
+// the same statements: the setting may change after the first list was applied.
+func (m *migrator) steps() ([]migrationStep, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err
 	}
-	locking := goose.WithLocker(pooled)
-	if pooled == nil {
+	all, err := m.provider(files, migrationTable)
+	if err != nil {
+		return nil, err
+	}
+	steps := []migrationStep{{provider: all}}
+	if m.failed == "" || m.failed == FailedTable {
+		return steps, nil
+	}
+	list, err := failedMigrations(m.failed)
+	if err != nil {
+		return nil, err
+	}
+	own, err := m.provider(nil, failedMigrationTable(m.failed), goose.WithGoMigrations(list...))
+	return append(steps, migrationStep{own, m.failed}), err
+}
+
+func (m *migrator) provider(files fs.FS, table string, more ...goose.ProviderOption) (*goose.Provider, error) {
+	locking := goose.WithLocker(m.pooled)
+	if m.pooled == nil {
 		session, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, uint64(migrationPatience/time.Second)))
 		if err != nil {
 			return nil, err
 		}
 		locking = goose.WithSessionLocker(session)
 	}
-	return goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("parley_migrations"), locking)
+	more = append(more, goose.WithTableName(table), locking)
+	return goose.NewProvider(goose.DialectPostgres, m.db, files, more...)
 }
 
-// A pooledLock is the same lock, held by a transaction on a connection of its own: that of a session would stay behind in a
-// transaction pooler, where the unlocking comes to another session.
+// failedMigrationTable returns the table that records the migrations of a table of failed deliveries. goose writes the name without
+// quotes, so PostgreSQL converts capital letters to small ones: a hash keeps such names apart.
+func failedMigrationTable(table string) string {
+	lower := strings.ToLower(table)
+	if lower != table {
+		h := fnv.New32a()
+		h.Write([]byte(table))
+		lower += fmt.Sprintf("_%08x", h.Sum32())
+	}
+	return lower + "_migrations"
+}
+
+// failedName matches the table of failed deliveries, or one of its indexes, in a migration.
+var failedName = regexp.MustCompile(`\b` + FailedTable + `(_\w+)?\b`)
+
+// failedMigrations returns the migrations of the table of failed deliveries, with another name.
+func failedMigrations(table string) ([]*goose.Migration, error) {
+	names, err := fs.Glob(migrations, "migrations/*_failed*.sql")
+	if err != nil {
+		return nil, err
+	}
+	var out []*goose.Migration
+	for _, name := range names {
+		text, err := upSection(name)
+		if err != nil {
+			return nil, err
+		}
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return nil, err
+		}
+		text = failedName.ReplaceAllStringFunc(text, func(found string) string {
+			return pgx.Identifier{table + strings.TrimPrefix(found, FailedTable)}.Sanitize()
+		})
+		out = append(out, goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, text)
+			return err
+		}}, nil))
+	}
+	return out, nil
+}
+
+// upSection returns the statements of a migration without its down section.
+func upSection(name string) (string, error) {
+	text, err := migrations.ReadFile(name)
+	up, _, _ := strings.Cut(string(text), "-- +goose Down")
+	return strings.TrimSpace(up) + "\n", err
+}
+
+// A pooledLock is the same lock, held by a transaction on a connection of its own. In a transaction pooler a session lock would
+// never be released, because the unlock statement runs in another session.
 type pooledLock struct {
 	cfg  *pgx.ConnConfig
 	conn *pgx.Conn
@@ -72,10 +161,13 @@ func (l *pooledLock) Lock(ctx context.Context, _ *sql.DB) (err error) {
 // Unlock implements lock.Locker.
 func (l *pooledLock) Unlock(ctx context.Context, _ *sql.DB) error { return l.conn.Close(ctx) }
 
-func migrate(ctx context.Context, db *sql.DB, pooled *pooledLock) error {
-	p, err := provider(db, pooled)
+func (m *migrator) up(ctx context.Context) error {
+	steps, err := m.steps()
+	for i := 0; err == nil && i < len(steps); i++ {
+		_, err = steps[i].provider.Up(ctx)
+	}
 	if err == nil {
-		_, err = p.Up(ctx)
+		err = m.ensureTrigger(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("postgres: migrate: %w", err)
@@ -83,24 +175,41 @@ func migrate(ctx context.Context, db *sql.DB, pooled *pooledLock) error {
 	return nil
 }
 
-func migrationStatus(ctx context.Context, db *sql.DB) ([]Migration, error) {
-	p, err := provider(db, nil)
+func (m *migrator) status(ctx context.Context) ([]Migration, error) {
+	steps, err := m.steps()
 	if err != nil {
 		return nil, fmt.Errorf("postgres: migration status: %w", err)
 	}
-	states, err := p.Status(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("postgres: migration status: %w", err)
-	}
-	out := make([]Migration, len(states))
-	for i, s := range states {
-		out[i] = Migration{s.Source.Version, path.Base(s.Source.Path), s.State == goose.StateApplied}
+	var out []Migration
+	for _, step := range steps {
+		states, err := step.provider.Status(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("postgres: migration status: %w", err)
+		}
+		for _, s := range states {
+			name := path.Base(s.Source.Path)
+			if step.table != "" {
+				name = "table " + step.table
+			}
+			out = append(out, Migration{s.Source.Version, name, s.State == goose.StateApplied})
+		}
 	}
 	return out, nil
 }
 
-// MigrationSQL returns the statements of all migrations, for teams that run their own.
+// MigrationSQL returns the statements of all migrations without the down sections, for teams that apply migrations themselves.
 func MigrationSQL() (string, error) {
-	text, err := migrations.ReadFile("migrations/00001_outbox.sql")
-	return string(text), err
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return "", err
+	}
+	var all []string
+	for _, name := range names {
+		text, err := upSection(name)
+		if err != nil {
+			return "", err
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, "\n"), nil
 }

@@ -91,7 +91,7 @@ func TestMigratingIntoAnotherSchemaThanTheSearchPathIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := store.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "search_path=messages") {
-		t.Errorf("got %v, want an error that names the mend", err)
+		t.Errorf("got %v, want an error that names the fix", err)
 	}
 }
 

@@ -52,7 +52,19 @@ func (e *engine[Tx]) DropParked(ctx context.Context, ids []int64) (int, error) {
 
 // EditParked implements parley.ParkedStore.
 func (e *engine[Tx]) EditParked(ctx context.Context, id int64, body []byte) error {
-	n, err := e.change(ctx, "UPDATE "+e.names.parked+" SET body = $2 WHERE id = $1", id, string(body))
+	var kind string
+	missing := errNoRow
+	err := e.run(ctx, statement{query: "SELECT kind FROM " + e.names.parked + " WHERE id = $1", args: []any{id}, scan: func(row scanner) error {
+		missing = nil
+		return row.Scan(&kind)
+	}})
+	if err = errors.Join(err, missing); err == nil {
+		err = parley.CheckBody(parley.Kind(kind), body)
+	}
+	n := 0
+	if err == nil {
+		n, err = e.change(ctx, "UPDATE "+e.names.parked+" SET body = $2 WHERE id = $1", id, string(body))
+	}
 	if err == nil && n == 0 {
 		err = errNoRow
 	}

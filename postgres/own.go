@@ -12,16 +12,16 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// ownTx is a transaction of the store's own. rollback is a no-op after its end, and must be called.
+// ownTx is a transaction of the store itself. rollback does nothing after its end, and must be called.
 type ownTx interface {
 	conn
-	// all runs several statements, in one round trip where the driver can.
+	// all runs several statements, in one round trip if the driver supports that.
 	all(ctx context.Context, statements ...statement) error
-	// finish is all and commit, in one round trip where the driver can.
+	// finish runs statements like all and commits, in one round trip if the driver supports that.
 	finish(ctx context.Context, statements ...statement) error
 }
 
-// A statement is a query with what becomes of its rows.
+// A statement is a query and where its rows go.
 type statement struct {
 	query string
 	args  []any
@@ -29,7 +29,7 @@ type statement struct {
 	count *int                    // gets the number of rows that it changed, if not nil
 }
 
-// inTx runs fn in a transaction of the store's own.
+// inTx runs fn in a transaction of the store itself.
 func (e *engine[Tx]) inTx(ctx context.Context, fn func(c ownTx) error) error {
 	c, err := e.own(ctx)
 	if err != nil {
@@ -42,7 +42,7 @@ func (e *engine[Tx]) inTx(ctx context.Context, fn func(c ownTx) error) error {
 	return c.commit(ctx)
 }
 
-// run runs statements in a transaction of their own.
+// run runs statements in a transaction of the store itself.
 func (e *engine[Tx]) run(ctx context.Context, statements ...statement) error {
 	c, err := e.own(ctx)
 	if err != nil {
@@ -53,20 +53,24 @@ func (e *engine[Tx]) run(ctx context.Context, statements ...statement) error {
 }
 
 // A pooledTx is an ownTx over pgx. It begins in the round trip of its first statements and commits
-// in that of its last: an event at rest costs a relay two round trips in place of five.
+// in that of its last. So a relay needs two round trips instead of five for a single event.
 type pooledTx struct {
 	c     *pgxpool.Conn
+	begin string // the statement
 	begun bool
 	done  bool
 }
 
-func ownPooled(pool *pgxpool.Pool) func(context.Context) (ownTx, error) {
+// beginReadCommitted begins a transaction in which each statement sees what other transactions have committed.
+const beginReadCommitted = "BEGIN ISOLATION LEVEL READ COMMITTED"
+
+func ownPooled(pool *pgxpool.Pool, begin string) func(context.Context) (ownTx, error) {
 	return func(ctx context.Context) (ownTx, error) {
 		c, err := pool.Acquire(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("begin transaction: %w", err)
 		}
-		return &pooledTx{c: c}, nil
+		return &pooledTx{c: c, begin: begin}, nil
 	}
 }
 
@@ -88,7 +92,7 @@ func (t *pooledTx) send(ctx context.Context, statements []statement, commit bool
 	}
 	var b pgx.Batch
 	if !t.begun {
-		b.Queue("BEGIN")
+		b.Queue(t.begin)
 		t.begun = true
 	}
 	queue(&b, statements)
@@ -102,8 +106,8 @@ func (t *pooledTx) send(ctx context.Context, statements []statement, commit bool
 	return err
 }
 
-// isReadOnly tells that a session may not write. It may stay so for ever although the database is writable again, so it
-// has to be given up: the next one asks afresh.
+// isReadOnly reports whether a session cannot write. It may stay read-only indefinitely although the database is writable
+// again, so it must be closed and replaced by a new one.
 func isReadOnly(err error) bool {
 	var e interface{ SQLState() string } // of every driver
 	return errors.As(err, &e) && e.SQLState() == "25006"
@@ -125,25 +129,7 @@ func queue(b *pgx.Batch, statements []statement) {
 	}
 }
 
-// beginPooled begins a handler's transaction in the round trip of its first statements.
-func beginPooled(pool *pgxpool.Pool) func(context.Context, ...statement) (pgx.Tx, error) {
-	return func(ctx context.Context, first ...statement) (pgx.Tx, error) {
-		if len(first) == 0 {
-			return pool.Begin(ctx)
-		}
-		var b pgx.Batch
-		b.BeginTx(pgx.TxOptions{})
-		queue(&b, first)
-		results := pool.SendBatch(ctx, &b)
-		tx := results.Tx()
-		if err := results.Close(); err != nil {
-			return nil, errors.Join(err, pgxConn{tx}.rollback(context.WithoutCancel(ctx)))
-		}
-		return tx, nil
-	}
-}
-
-// committed refuses the server's polite answer to the commit of a transaction that has failed.
+// committed returns an error if the server answers the commit of a failed transaction with ROLLBACK.
 func committed(tag pgconn.CommandTag) error {
 	if tag.String() == "ROLLBACK" {
 		return pgx.ErrTxCommitRollback
@@ -177,26 +163,26 @@ func (t *pooledTx) rollback(ctx context.Context) error {
 	return err
 }
 
-// release gives the connection back. The pool throws away one that is broken or still in a transaction.
+// release returns the connection to the pool, which discards it if it is broken or still in a transaction.
 func (t *pooledTx) release() {
 	t.done = true
 	t.c.Release()
 }
 
-// A heldTx is an ownTx over database/sql, which would roll a transaction back when its context
-// ends, under a relay that still waits for the broker: so it has a context of its own.
+// A heldTx is an ownTx over database/sql. database/sql rolls a transaction back when its context
+// ends, even if a relay still waits for the broker. So a heldTx has a context of its own.
 type heldTx struct {
 	sqlConn
 	session *sql.Conn
 	end     context.CancelFunc
-	stale   bool // the session is of no use any more
+	stale   bool // the session cannot be used any more
 }
 
-func ownSQL(db *sql.DB) func(context.Context) (ownTx, error) {
+func ownSQL(db *sql.DB, o *sql.TxOptions) func(context.Context) (ownTx, error) {
 	return func(ctx context.Context) (ownTx, error) {
 		held, end := context.WithCancel(context.WithoutCancel(ctx))
 		stop := context.AfterFunc(ctx, end)
-		session, tx, err := beginSession(ctx, held, db)
+		session, tx, err := beginSession(ctx, held, db, o)
 		if !stop() && err == nil {
 			err = errors.Join(ctx.Err(), sqlConn{tx}.rollback(ctx), session.Close())
 		}
@@ -208,15 +194,15 @@ func ownSQL(db *sql.DB) func(context.Context) (ownTx, error) {
 	}
 }
 
-// beginSession begins a transaction for the time of held. It tries again while the pool has broken connections, as
-// sql.DB does by itself.
-func beginSession(ctx, held context.Context, db *sql.DB) (*sql.Conn, *sql.Tx, error) {
+// beginSession begins a transaction whose context is held. It retries while the pool has broken connections, as
+// sql.DB does.
+func beginSession(ctx, held context.Context, db *sql.DB, o *sql.TxOptions) (*sql.Conn, *sql.Tx, error) {
 	for tries := db.Stats().OpenConnections; ; tries-- {
 		session, err := db.Conn(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		tx, err := session.BeginTx(held, nil)
+		tx, err := session.BeginTx(held, o)
 		if err == nil {
 			return session, tx, nil
 		}
@@ -251,20 +237,6 @@ func runAll(ctx context.Context, c conn, statements []statement) (err error) {
 	return nil
 }
 
-// beginSQL begins a handler's transaction and runs its first statements.
-func beginSQL(db *sql.DB) func(context.Context, ...statement) (Tx, error) {
-	return func(ctx context.Context, first ...statement) (Tx, error) {
-		tx, err := db.BeginTx(ctx, nil)
-		if err != nil {
-			return nil, err
-		}
-		if err := runAll(ctx, sqlConn{tx}, first); err != nil {
-			return nil, errors.Join(err, sqlConn{tx}.rollback(ctx))
-		}
-		return tx, nil
-	}
-}
-
 func (t *heldTx) finish(ctx context.Context, statements ...statement) error {
 	if err := t.all(ctx, statements...); err != nil {
 		return err
@@ -282,11 +254,11 @@ func (t *heldTx) rollback(ctx context.Context) error {
 	return t.sqlConn.rollback(ctx)
 }
 
-// release gives the session back, or throws it away. It may be called again.
+// release returns the session to the pool, or discards it. It may be called again.
 func (t *heldTx) release() {
 	t.end()
 	if t.stale {
-		_ = t.session.Raw(func(any) error { return driver.ErrBadConn }) // has the pool close it
+		discard(t.session)
 	}
-	_ = t.session.Close() // of no interest any more
+	_ = t.session.Close() // the transaction has ended
 }

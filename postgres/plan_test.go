@@ -16,7 +16,7 @@ import (
 	"github.com/parley-go/parley/postgres"
 )
 
-// The planner is not told anything: with this many rows it has to choose the indexes by itself.
+// The test passes no hints to the planner: with this many rows it must choose the indexes itself.
 func TestPollAndCancelUseIndexes(t *testing.T) {
 	ctx := t.Context()
 	db, s := openSQL(t)
@@ -33,7 +33,7 @@ func TestPollAndCancelUseIndexes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback() // nothing of it is to stay
+	defer tx.Rollback() // the changes are not kept
 	rec := &sqlstoretest.Recorder{Tx: tx}
 	sel := parley.Selection{Exchange: "mail", RoutingKey: "remind", Tags: map[string]string{"n": "77", "kind": "photo"}}
 	if n, err := s.Reschedule(ctx, rec, sel, time.Now().Add(2*time.Hour)); err != nil || n != 1 {
@@ -74,7 +74,7 @@ func plan(t *testing.T, tx *sql.Tx, st sqlstoretest.Statement) string {
 	return b.String()
 }
 
-// A tracer collects what a pool runs.
+// A tracer records the statements of a pool.
 type tracer struct{ statements []sqlstoretest.Statement }
 
 func (tr *tracer) note(query string, args []any) {
@@ -100,7 +100,7 @@ func (tr *tracer) TraceBatchQuery(_ context.Context, _ *pgx.Conn, d pgx.TraceBat
 
 func (*tracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
-// relayStatements returns what a relay asks when it looks for work.
+// relayStatements returns the statements of a relay that looks for due records.
 func relayStatements(t *testing.T, db *sql.DB) []sqlstoretest.Statement {
 	t.Helper()
 	var name string
@@ -130,7 +130,7 @@ func relayStatements(t *testing.T, db *sql.DB) []sqlstoretest.Statement {
 		_, _, err = s.NextDue(t.Context())
 	}
 	if err != nil || len(tr.statements) < 3 {
-		t.Fatalf("a relay has asked %d questions (%v): %v", len(tr.statements), err, tr.statements)
+		t.Fatalf("a relay has run %d statements (%v): %v", len(tr.statements), err, tr.statements)
 	}
 	return tr.statements
 }

@@ -90,10 +90,10 @@ func TestAPoolIsNoTransaction(t *testing.T) {
 		reflect.TypeFor[postgres.Tx](): reflect.TypeFor[*sql.DB](),
 	} {
 		if outside.Implements(transaction) {
-			t.Errorf("outbox.In takes a %v where it needs a %v", outside, transaction)
+			t.Errorf("outbox.In accepts a %v where it needs a %v", outside, transaction)
 		}
 	}
 	if tx := reflect.TypeFor[*sql.Tx](); !tx.Implements(reflect.TypeFor[postgres.Tx]()) {
-		t.Errorf("outbox.In does not take a %v", tx)
+		t.Errorf("outbox.In does not accept a %v", tx)
 	}
 }

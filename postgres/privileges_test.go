@@ -17,8 +17,8 @@ import (
 	"github.com/parley-go/parley/postgres"
 )
 
-// as returns a pool on the owner's database whose sessions are a new role with these
-// privileges, and no others.
+// as returns a pool on the owner's database whose sessions use a new role with exactly these
+// privileges.
 func as(t *testing.T, owner *pgxpool.Pool, grants ...string) *pgxpool.Pool {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -65,7 +65,7 @@ func produce(ctx context.Context, pool *pgxpool.Pool, store parley.OutboxStore[p
 		if _, err := parley.Publish(ctx, outbox.In(tx), photo, map[string]int{}); err != nil || tags == nil {
 			return err
 		}
-		_, err := parley.Publish(ctx, outbox.In(tx), photo, map[string]int{}, parley.At(time.Now().Add(time.Hour)), parley.WithTags(tags))
+		_, err := parley.Publish(ctx, outbox.In(tx), photo, map[string]int{}, parley.WithDueAt(time.Now().Add(time.Hour)), parley.WithTags(tags))
 		if err == nil {
 			_, err = parley.Cancel(ctx, outbox.In(tx), photo, tags)
 		}
@@ -73,7 +73,7 @@ func produce(ctx context.Context, pool *pgxpool.Pool, store parley.OutboxStore[p
 	})
 }
 
-// many is more than what goes in by a statement for each.
+// many is more than the number of records that are written by single statements.
 const many = 100
 
 // produceMany publishes n events in one transaction.
@@ -129,8 +129,8 @@ func TestLeastPrivilegesAreEnough(t *testing.T) {
 	drained(t, store, 3*(1+many))
 }
 
-// What a relay cannot delete it would publish again after each restart, in every mode and on either table.
-func TestARelayThatMayNotDeletePublishesNothingAndSaysSo(t *testing.T) {
+// A relay would publish records that it cannot delete again after each restart, in every mode and on either table.
+func TestARelayThatMayNotDeletePublishesNothingAndReportsIt(t *testing.T) {
 	owner, ownersStore := openPgx(t)
 	djangoOwner, ownersDjango := openDjango(t, "2.6")
 	if err := errors.Join(produce(t.Context(), owner, ownersStore, nil), produce(t.Context(), djangoOwner, ownersDjango, nil)); err != nil {
@@ -147,9 +147,9 @@ func TestARelayThatMayNotDeletePublishesNothingAndSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, source := range map[string]parley.RelaySource{"own table": store, "Django's table": django} {
-		for _, mode := range []parley.RelayMode{parley.ModeOrdered, parley.ModeParallel} {
+		for _, mode := range []parley.RelayMode{parley.RelayModeOrdered, parley.RelayModeParallel} {
 			if err := drainsNothing(t, source, mode); err == nil || !strings.Contains(err.Error(), "GRANT DELETE") {
-				t.Errorf("%s, mode %d: the relay says %v, want a hint at the missing right", name, mode, err)
+				t.Errorf("%s, mode %d: the relay returns %v, want a hint to the missing privilege", name, mode, err)
 			}
 		}
 	}
@@ -170,7 +170,7 @@ func drainsNothing(t *testing.T, source parley.RelaySource, mode parley.RelayMod
 	return err
 }
 
-// Row security forbids COPY, and lets INSERT through its policies.
+// Row security forbids COPY, and allows INSERT through its policies.
 func TestManyRecordsPassRowSecurity(t *testing.T) {
 	ctx := t.Context()
 	owner, store := openPgx(t)
@@ -203,7 +203,7 @@ func TestLeastPrivilegesAreEnoughForTheDjangoTable(t *testing.T) {
 	drained(t, limited, 1)
 }
 
-// openSchema makes Django's table in a schema and returns a pool with that search path.
+// openSchema creates Django's table in a schema and returns a pool with that search path.
 func openSchema(t *testing.T, schema, path string) *pgxpool.Pool {
 	t.Helper()
 	cfg, err := pgxpool.ParseConfig(testenv.Postgres(t))
@@ -260,7 +260,7 @@ func TestDjangoTableIsFoundInAnySchemaAndSearchPath(t *testing.T) {
 			}
 			done := make(chan error, 1)
 			go func() { done <- relay.Run(ctx) }()
-			for range 2 { // the second one arrives by notification only
+			for range 2 { // the second one is found by a notification only
 				if err := produce(ctx, pool, store, parley.Tags{"n": 1}); err != nil {
 					t.Error(err)
 					break
@@ -268,7 +268,7 @@ func TestDjangoTableIsFoundInAnySchemaAndSearchPath(t *testing.T) {
 				select {
 				case <-sent:
 				case <-time.After(20 * time.Second):
-					t.Error("the relay has not published: it polls once an hour")
+					t.Error("the relay has not published: its poll interval is an hour")
 				}
 			}
 			stop()

@@ -14,13 +14,13 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// Claim implements parley.RelaySource. Exclusion, row locks and fencing are one
-// transaction: a relay that freezes in it loses all three together when the server ends
-// the idle transaction after 15 seconds, so no successor can overtake its rows.
+// Claim implements parley.RelaySource. The relay lock, the row locks and the fencing are one
+// transaction. If a relay freezes in it, the server ends the idle transaction after 15 seconds. The relay
+// then loses all three together, so no successor can overtake its rows.
 func (e *engine[Tx]) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
 	b, err := e.claim(ctx, o, nil)
 	if err != nil {
-		return nil, err
+		return nil, explainLock(ctx, err, e.Blockers)
 	}
 	return b, nil
 }
@@ -47,30 +47,30 @@ type batch[Tx any] struct {
 	c       ownTx
 	mode    parley.RelayMode
 	records []parley.Record
-	part    bool // nothing else was due
+	part    bool // no other record was due
 	done    bool
 
-	asked   time.Time // when the next due time was, if it was
+	asked   time.Time // when the next due time was read, or zero
 	wait    time.Duration
 	waiting bool
 }
 
-// claim locks and reads in one round trip: the lock is asked for first, and again by each
-// statement that would otherwise wait for the rows of the active relay. Behind another batch of
-// this relay, which has the lock, its rows are left out instead.
+// claim locks and reads in one round trip. Its first statement takes the relay lock. Each statement that could
+// wait for rows of the active relay checks the lock again. A claim ahead of this relay, which has the lock,
+// excludes the rows of its current batch instead.
 func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []parley.Record) error {
 	q, err := newClaimQuery(b.e, o, behind)
 	if err != nil {
 		return err
 	}
-	reserve := o.Limit / 10 // a flood of events must not hold up what is scheduled
+	reserve := o.Limit / 10 // many events must not delay scheduled ones
 	var records, due []parley.Record
 	active := false
 	mayDelete := false
 	first := b.e.lockStatement(q.lock, &active, &mayDelete)
-	atOnce := readStatement(&records, o.Room(1), q.text("due_at IS NULL", "id", o.Limit), q.args...)
+	atOnce := readStatement(&records, o.Room(1), q.atOnce(o.Limit), q.args...)
 	scheduled := func(limit int) statement {
-		return readStatement(&due, o.Room(10), q.text("due_at <= statement_timestamp()", "due_at, id", limit), q.args...)
+		return readStatement(&due, o.Room(10), q.scheduled(limit), q.args...)
 	}
 	if err = b.c.all(ctx, first, atOnce, scheduled(reserve)); err != nil {
 		return fmt.Errorf("read outbox: %w", err)
@@ -89,19 +89,17 @@ func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []p
 	return nil
 }
 
-// A claimQuery selects and locks due rows. The time is that of the statement: clock_timestamp() may
-// change between rows, so that no index would be used for it.
+// A claimQuery selects and locks due rows. It uses the time of the statement: clock_timestamp() may
+// change between rows, so PostgreSQL could use no index for it.
 type claimQuery struct {
-	table, lock, tail string
-	where             string
-	args              []any
+	table, lock string
+	skip        bool // skip locked rows also among those without a due time
+	where       string
+	args        []any
 }
 
 func newClaimQuery[Tx any](e *engine[Tx], o parley.ClaimOptions, behind []parley.Record) (*claimQuery, error) {
-	q := &claimQuery{table: e.names.outbox, lock: e.tryLock(o.Mode)}
-	if o.Mode == parley.ModeParallel {
-		q.tail = " SKIP LOCKED"
-	}
+	q := &claimQuery{table: e.names.outbox, lock: e.tryLock(o.Mode), skip: o.Mode == parley.RelayModeParallel}
 	if len(behind) > 0 {
 		q.lock = "true"
 		ids := make([]int64, len(behind))
@@ -125,9 +123,23 @@ func (q *claimQuery) add(condition string, arg any) {
 	q.where += fmt.Sprintf(condition, len(q.args))
 }
 
-func (q *claimQuery) text(due, order string, limit int) string {
+func (q *claimQuery) atOnce(limit int) string {
+	return q.text("due_at IS NULL", "id", limit, q.skip)
+}
+
+// scheduled skips rows that open transactions have cancelled or moved. Its order is by time, so one such transaction
+// must not block all others. It never waits, so that no transaction becomes the victim of a deadlock.
+func (q *claimQuery) scheduled(limit int) string {
+	return q.text("due_at <= statement_timestamp()", "due_at, id", limit, true)
+}
+
+func (q *claimQuery) text(due, order string, limit int, skip bool) string {
+	tail := ""
+	if skip {
+		tail = " SKIP LOCKED"
+	}
 	return fmt.Sprintf("SELECT %s FROM %s WHERE %s AND (SELECT %s)%s ORDER BY %s LIMIT %d FOR UPDATE%s",
-		columns, q.table, due, q.lock, q.where, order, limit, q.tail)
+		columns, q.table, due, q.lock, q.where, order, limit, tail)
 }
 
 // lock makes this transaction the only relay in ordered mode.
@@ -139,26 +151,31 @@ func (e *engine[Tx]) lock(ctx context.Context, c ownTx, mode parley.RelayMode) e
 	return e.mayWork(active, mayDelete)
 }
 
-// lockStatement asks for the lock and for the right to delete, and has the server end the transaction if this
+// lockStatement takes the lock, checks the DELETE privilege, and makes the server end the transaction if this
 // process freezes.
 func (e *engine[Tx]) lockStatement(lock string, active, mayDelete *bool) statement {
 	q := "SELECT " + lock + ", coalesce(has_table_privilege(" + e.outboxID() + ", 'DELETE'), true)" +
-		", set_config('idle_in_transaction_session_timeout', '15000', true), " + byIndex
+		", set_config('idle_in_transaction_session_timeout', '15000', true), " + byIndex + ", " + lockPatience
 	return statement{query: q, scan: func(row scanner) error {
-		var timeout, scans string
-		return row.Scan(active, mayDelete, &timeout, &scans)
+		var timeout, scans, patience string
+		return row.Scan(active, mayDelete, &timeout, &scans, &patience)
 	}}
 }
 
-// byIndex keeps this transaction from reading whole tables. A plan that was made while the outbox was empty is kept for as
-// long as the session: it would read every row of a backlog, for each batch again.
+// lockPatience limits how long a claim waits for a row or a table that another transaction has locked; it waits to keep the order
+// of records without a due time. It ends before deadlock detection starts: the relay gives up, not the other transaction.
+const lockPatience = "set_config('lock_timeout', least(500, greatest(10," +
+	" floor(500 * extract(epoch FROM current_setting('deadlock_timeout')::interval))))::int::text, true)"
+
+// byIndex prevents this transaction from scanning whole tables. A plan that was made while the outbox was empty is kept for as
+// long as the session: it would read every row of a backlog for each batch.
 const byIndex = "set_config('enable_seqscan', 'off', true)"
 
-// mayWork returns nil if this transaction may publish. What it cannot delete afterwards it must not publish: each
-// restart would publish it again.
+// mayWork returns nil if this transaction may publish. Records that it cannot delete afterwards must not be published: each
+// restart would publish them again.
 func (e *engine[Tx]) mayWork(active, mayDelete bool) error {
 	if !mayDelete {
-		return fmt.Errorf("this role may not delete from %s, so nothing is published (GRANT DELETE to it)", e.names.outbox)
+		return fmt.Errorf("this role may not delete from %s, so the relay does not publish (GRANT DELETE to it)", e.names.outbox)
 	}
 	if !active {
 		return parley.ErrStandby
@@ -166,21 +183,21 @@ func (e *engine[Tx]) mayWork(active, mayDelete bool) error {
 	return nil
 }
 
-// outboxID is an expression for the table's oid; NULL if there is no such table.
+// outboxID returns an expression for the table's oid; it is NULL if there is no such table.
 func (e *engine[Tx]) outboxID() string {
 	return "to_regclass('" + strings.ReplaceAll(e.names.outbox, "'", "''") + "')"
 }
 
-// tryLock is an expression that is true while this transaction may work as a relay.
+// tryLock returns an expression that is true while this transaction may work as a relay.
 func (e *engine[Tx]) tryLock(mode parley.RelayMode) string {
-	if mode != parley.ModeOrdered {
+	if mode != parley.RelayModeOrdered {
 		return "true"
 	}
 	return fmt.Sprintf("pg_try_advisory_xact_lock(hashtextextended(current_database() || %d::text || coalesce(%s::oid, 0)::text, 0))",
 		lockSpace(), e.outboxID())
 }
 
-// lockSpace keeps our advisory locks apart from those of others.
+// lockSpace keeps parley's advisory locks apart from those of other programs.
 func lockSpace() uint32 {
 	h := fnv.New32a()
 	h.Write([]byte("parley relay"))
@@ -190,8 +207,8 @@ func lockSpace() uint32 {
 // Records implements parley.Batch.
 func (b *batch[Tx]) Records() []parley.Record { return b.records }
 
-// ClaimAhead implements parley.AheadBatch, in a transaction of its own. It locks rows in their order as
-// Claim does, so that whoever takes the lead meanwhile waits for them and overtakes nothing.
+// ClaimAhead implements parley.AheadBatch, in a transaction of its own. Like Claim it locks rows in their
+// order, so a relay that takes the lead meanwhile waits for them and overtakes no record.
 func (b *batch[Tx]) ClaimAhead(ctx context.Context, o parley.ClaimOptions) (parley.Batch, func(context.Context) error, error) {
 	next, err := b.e.claim(ctx, o, b.records)
 	if err != nil {
@@ -201,7 +218,7 @@ func (b *batch[Tx]) ClaimAhead(ctx context.Context, o parley.ClaimOptions) (parl
 }
 
 // Settle implements parley.Batch.
-func (b *batch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (foreign int, err error) {
+func (b *batch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (elsewhere int, err error) {
 	if b.done {
 		return 0, errors.New("batch has ended")
 	}
@@ -231,14 +248,14 @@ func (b *batch[Tx]) Settle(ctx context.Context, sent []int64, parked []parley.Pa
 	if b.part {
 		b.asked = time.Now()
 	}
-	foreign = len(sent) - deleted + len(parked)
+	elsewhere = len(sent) - deleted + len(parked)
 	for _, n := range kept {
-		foreign -= n
+		elsewhere -= n
 	}
-	return foreign, failpoint.Hit("store.committed")
+	return elsewhere, failpoint.Hit("store.committed")
 }
 
-// park moves a record aside, if nobody has deleted it meanwhile; moved gets how many that were.
+// park moves a record to the parked table, unless it was deleted meanwhile; moved gets the number of moved records.
 func (b *batch[Tx]) park(p *parley.Parked, moved *int) (statement, error) {
 	props, err := sqlstore.EncodeProperties(&p.Record.Message)
 	q := "WITH gone AS (DELETE FROM " + b.e.names.outbox + " WHERE id = $1 RETURNING id) INSERT INTO " + b.e.names.parked +
@@ -265,18 +282,6 @@ func (e *engine[Tx]) remove(ids []int64, removed *int) statement {
 	return statement{query: "DELETE FROM " + e.names.outbox + " WHERE id = ANY($1::text::bigint[])", args: []any{idList(ids)}, count: removed}
 }
 
-// Delete implements parley.RelaySource.
-func (e *engine[Tx]) Delete(ctx context.Context, ids []int64) (n int, err error) {
-	if len(ids) == 0 {
-		return 0, nil
-	}
-	first := statement{query: "SELECT " + byIndex, scan: func(row scanner) error { return row.Scan(new(string)) }}
-	if err := e.run(ctx, first, e.remove(ids, &n)); err != nil {
-		return 0, fmt.Errorf("delete sent records: %w", err)
-	}
-	return n, nil
-}
-
 // NextDue implements parley.RelaySource.
 func (e *engine[Tx]) NextDue(ctx context.Context) (wait time.Duration, ok bool, err error) {
 	err = e.run(ctx, e.nextDue(&wait, &ok))
@@ -294,7 +299,7 @@ func (e *engine[Tx]) nextDue(wait *time.Duration, ok *bool) statement {
 	}}
 }
 
-// toDuration keeps within 31 years: further away a time.Duration overflows, and what is
+// toDuration limits the result to 31 years. A time.Duration overflows for larger values, and an event
 // scheduled for the year 9999 would be due.
 func toDuration(seconds float64) time.Duration {
 	return time.Duration(max(-1e9, min(seconds, 1e9)) * float64(time.Second))

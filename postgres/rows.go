@@ -12,9 +12,9 @@ import (
 
 const columns = "id, created_at, exchange, routing_key, kind, body, due_at, tags::text, properties::text"
 
-// readStatement reads rows with these columns into out, as far as there is room for the bodies.
+// readStatement reads rows with these columns into out, while room accepts their bodies.
 func readStatement(out *[]parley.Record, room func(body int) bool, q string, args ...any) statement {
-	var row rowValues // one for all rows
+	var row rowValues // reused for all rows
 	full := false
 	return statement{query: q, args: args, scan: func(s scanner) error {
 		if full {
@@ -30,8 +30,8 @@ func readStatement(out *[]parley.Record, room func(body int) bool, q string, arg
 	}}
 }
 
-// rowValues are the columns of a row that need work before they are part of a record. What neighbours
-// have in common they share.
+// rowValues holds the columns of a row that are converted before they become part of a record. Consecutive rows
+// share equal texts.
 type rowValues struct {
 	exchange, routingKey, kind, body, tags, properties rawText
 	due                                                *time.Time
@@ -54,7 +54,7 @@ func (v *rowValues) read(row scanner, r *parley.Record) error {
 		r.DueAt = *v.due
 	}
 	if r.Body = parley.FinishBody(r.Kind, r.ID, v.body); len(r.Body) == len(v.body) {
-		r.Body = bytes.Clone(v.body) // it may be the driver's memory
+		r.Body = bytes.Clone(v.body) // it may belong to the driver
 	}
 	if err := sqlstore.DecodeProperties(v.properties, &r.Message); err != nil {
 		return fmt.Errorf("record %d: %w", r.ID, err)
@@ -65,7 +65,7 @@ func (v *rowValues) read(row scanner, r *parley.Record) error {
 	return nil
 }
 
-// A rawText is a column in the driver's memory: it is valid until the next row is read. Nil is NULL.
+// A rawText is a column in memory of the driver: it is valid until the next row is read. Nil is NULL.
 type rawText []byte
 
 // ScanBytes implements pgtype.BytesScanner.
@@ -81,12 +81,12 @@ func (t *rawText) Scan(v any) error {
 	case string:
 		*t = []byte(v)
 	default:
-		return fmt.Errorf("a column of text came as %T", v)
+		return fmt.Errorf("a text column has the Go type %T", v)
 	}
 	return nil
 }
 
-// share returns the text, and last if that is the same.
+// share returns the text, or last if it is equal.
 func (t rawText) share(last string) string {
 	if string(t) == last {
 		return last

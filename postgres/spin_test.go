@@ -43,7 +43,7 @@ func TestARelayDoesNotSpinWhileADueRecordIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := &counting{RelaySource: s}
-	relay, err := parley.NewRelay(src, memory.NewBroker(nil), &parley.RelayConfig{Mode: parley.ModeParallel})
+	relay, err := parley.NewRelay(src, memory.NewBroker(nil), &parley.RelayConfig{Mode: parley.RelayModeParallel})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -12,16 +13,24 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// Config holds the choices for a store.
+// Config configures a store.
 type Config struct {
-	// Schema is where the tables are. Default: the first schema of the search path.
+	// Schema is the schema of the tables. Default: the first schema of the search path.
 	Schema string
-	// PollOnly does without LISTEN and locks of sessions, for connections through a transaction pooler. The pool has to do
-	// without prepared statements then: set its DefaultQueryExecMode to pgx.QueryExecModeExec.
+	// FailedTable is the table of failed deliveries; see Store.Failures. Default: parley_failed.
+	FailedTable string
+	// PollOnly disables LISTEN and session locks, for connections through a transaction pooler. Migrate then makes no trigger
+	// for notifications, and removes an existing one. The pool must not use
+	// prepared statements then: set its DefaultQueryExecMode to pgx.QueryExecModeExec.
 	PollOnly bool
+	// RelayPool gives the relay and the store's own work connections of their own, so that handlers that
+	// use up the pool do not stop the relay. Six are enough. For New. Default: the pool.
+	RelayPool *pgxpool.Pool
+	// RelayDB is RelayPool for NewSQL. Default: the db.
+	RelayDB *sql.DB
 }
 
-// Tx is a transaction of database/sql: *sql.Tx and what embeds it. A *sql.DB does not fit.
+// Tx is a transaction of database/sql: *sql.Tx and types that embed it. A *sql.DB does not fit.
 type Tx interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -33,8 +42,9 @@ type Tx interface {
 // Store is the store for pgx.
 type Store struct {
 	engine[pgx.Tx]
-	pool *pgxpool.Pool
-	cfg  Config
+	pool  *pgxpool.Pool
+	relay *pgxpool.Pool
+	cfg   Config
 }
 
 // New returns a store that opens its own transactions on pool.
@@ -46,12 +56,14 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Store, error) {
 	if cfg != nil {
 		s.cfg = *cfg
 	}
-	names, err := newNames(s.cfg.Schema)
+	s.relay = cmp.Or(s.cfg.RelayPool, pool)
+	names, err := newNames(s.cfg.Schema, s.cfg.FailedTable)
 	s.engine = engine[pgx.Tx]{
 		names: names,
+		pool:  pool,
 		use:   func(tx pgx.Tx) conn { return pgxConn{tx} },
 		begin: beginPooled(pool),
-		own:   ownPooled(pool),
+		own:   ownPooled(s.relay, "BEGIN"),
 	}
 	return s, err
 }
@@ -66,7 +78,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 			return fmt.Errorf("postgres: migrate: create schema: %w", err)
 		}
 	}
-	return migrate(ctx, db, s.pooledLock())
+	return (&migrator{db, s.pooledLock(), s.cfg.FailedTable, s.cfg.PollOnly}).up(ctx)
 }
 
 func (s *Store) pooledLock() *pooledLock {
@@ -80,10 +92,10 @@ func (s *Store) pooledLock() *pooledLock {
 func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	db := s.migrationDB()
 	defer db.Close()
-	return migrationStatus(ctx, db)
+	return (&migrator{db, nil, s.cfg.FailedTable, s.cfg.PollOnly}).status(ctx)
 }
 
-// migrationDB connects as the pool does, with the schema as the search path.
+// migrationDB connects like the pool, with the schema as the search path.
 func (s *Store) migrationDB() *sql.DB {
 	if s.cfg.Schema == "" {
 		return stdlib.OpenDBFromPool(s.pool)
@@ -109,12 +121,13 @@ func NewSQL(db *sql.DB, cfg *Config) (*SQLStore, error) {
 	if cfg != nil {
 		s.cfg = *cfg
 	}
-	names, err := newNames(s.cfg.Schema)
+	names, err := newNames(s.cfg.Schema, s.cfg.FailedTable)
 	s.engine = engine[Tx]{
 		names: names,
+		pool:  db,
 		use:   func(tx Tx) conn { return sqlConn{tx} },
 		begin: beginSQL(db),
-		own:   ownSQL(db),
+		own:   ownSQL(cmp.Or(s.cfg.RelayDB, db), nil),
 	}
 	return s, err
 }
@@ -125,7 +138,7 @@ func (s *SQLStore) Migrate(ctx context.Context) error {
 	if err := s.checkSearchPath(ctx); err != nil {
 		return err
 	}
-	return migrate(ctx, s.db, nil)
+	return (&migrator{s.db, nil, s.cfg.FailedTable, s.cfg.PollOnly}).up(ctx)
 }
 
 // MigrationStatus lists the migrations and which of them are applied.
@@ -133,10 +146,10 @@ func (s *SQLStore) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	if err := s.checkSearchPath(ctx); err != nil {
 		return nil, err
 	}
-	return migrationStatus(ctx, s.db)
+	return (&migrator{s.db, nil, s.cfg.FailedTable, s.cfg.PollOnly}).status(ctx)
 }
 
-// checkSearchPath keeps tables from being made in another schema than they are looked for.
+// checkSearchPath returns an error if new tables would be created in another schema than Config.Schema.
 func (s *SQLStore) checkSearchPath(ctx context.Context) error {
 	if s.cfg.Schema == "" {
 		return nil
@@ -146,19 +159,41 @@ func (s *SQLStore) checkSearchPath(ctx context.Context) error {
 		return fmt.Errorf("postgres: migrate: %w", err)
 	}
 	if current.String != s.cfg.Schema {
-		return fmt.Errorf("postgres: migrate: Config.Schema is %q, but connections make tables in %q: set search_path=%s in the connection URL", s.cfg.Schema, current.String, s.cfg.Schema)
+		return fmt.Errorf("postgres: migrate: Config.Schema is %q, but connections create tables in %q (set search_path=%s in the connection URL)", s.cfg.Schema, current.String, s.cfg.Schema)
 	}
 	return nil
 }
 
-// names are the tables as they stand in statements.
-type names struct{ outbox, parked, inbox, schema string }
+// names holds the tables as written in statements. failedTable is the table of failed deliveries without schema and quotes.
+type names struct{ outbox, parked, inbox, failed, failedTable, schema string }
 
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_$]{0,62}$`)
+// FailedTable is the default name of the table of failed deliveries.
+const FailedTable = "parley_failed"
 
-func newNames(schema string) (names, error) {
+var (
+	identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_$]{0,62}$`)
+	// tableName leaves room for the names of the indexes: PostgreSQL truncates names after 63 bytes.
+	tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_$]{0,39}$`)
+)
+
+func newNames(schema, failedTable string) (names, error) {
+	var errs []error
 	if schema != "" && !identifier.MatchString(schema) {
-		return names{}, fmt.Errorf("postgres: Config.Schema %q is not a plain name (letters, digits, _ and $, at most 63)", schema)
+		errs = append(errs, fmt.Errorf("postgres: Config.Schema %q is not a plain name (letters, digits, _ and $, at most 63)", schema))
+	}
+	if failedTable == "" {
+		failedTable = FailedTable
+	}
+	if !tableName.MatchString(failedTable) {
+		errs = append(errs, fmt.Errorf("postgres: Config.FailedTable %q is not a plain name (letters, digits, _ and $, at most 40)", failedTable))
+	}
+	for _, taken := range []string{"parley_outbox", "parley_parked", "parley_inbox", migrationTable} {
+		if failedTable == taken {
+			errs = append(errs, fmt.Errorf("postgres: Config.FailedTable %q is another table of parley (leave it empty to use %s)", failedTable, FailedTable))
+		}
+	}
+	if len(errs) > 0 {
+		return names{}, errors.Join(errs...)
 	}
 	at := func(table string) string {
 		if schema == "" {
@@ -166,5 +201,9 @@ func newNames(schema string) (names, error) {
 		}
 		return pgx.Identifier{schema, table}.Sanitize()
 	}
-	return names{at("parley_outbox"), at("parley_parked"), at("parley_inbox"), schema}, nil
+	failed := pgx.Identifier{failedTable}.Sanitize()
+	if schema != "" {
+		failed = at(failedTable)
+	}
+	return names{at("parley_outbox"), at("parley_parked"), at("parley_inbox"), failed, failedTable, schema}, nil
 }

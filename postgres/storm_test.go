@@ -102,7 +102,7 @@ func untilEmpty(ctx context.Context, t *testing.T, s parley.OutboxInspector) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("the relay has not sent everything: %+v", st)
+			t.Fatalf("the relay has not sent all events: %+v", st)
 		}
 	}
 }

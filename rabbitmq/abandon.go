@@ -11,34 +11,34 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// fail ends the channel's messages with what the broker or the library says about its end.
+// fail settles the channel's messages with the reason that the broker or the library gives for the channel's end.
 func (p *pipeline) fail() {
 	cause := errors.New("connection closed")
 	select {
 	case e := <-p.closed:
 		if e != nil {
-			cause = plain(e)
+			cause = stripReplyCode(e)
 		}
-	case <-time.After(time.Second): // the library tells before it answers the confirms
+	case <-time.After(time.Second): // the library reports the reason before it answers the confirms
 	}
 	p.abandon(cause)
 }
 
-// abandon settles all messages in flight after their channel has ended: confirmed ones
-// are safe, those that the broker blames are refused, and the outcome of the others is unknown.
+// abandon settles all messages in flight after their channel has ended. Confirmed messages
+// are safe, those that closed the channel are refused, and the outcome of the others is unknown.
 func (p *pipeline) abandon(cause error) {
 	p.matchReturns()
-	blamed := p.blame(cause)
+	culprits := p.attributeClose(cause)
 	for ; !p.empty(); p.head++ {
 		s := p.at(p.head)
 		err := unknown(cause)
-		refusal, isBlamed := blamed[p.head]
+		refusal, isCulprit := culprits[p.head]
 		switch {
 		case s.confirm.Acked() && s.returned:
 			err = &parley.UnroutableError{Exchange: s.exchange, RoutingKey: s.key}
 		case s.confirm.Acked():
 			err = nil
-		case isBlamed:
+		case isCulprit:
 			err = refusal
 		}
 		if errors.Is(err, parley.ErrUnknown) && s.r.lost == nil {
@@ -47,19 +47,19 @@ func (p *pipeline) abandon(cause error) {
 		s.r.settle(s.i, err, true)
 		*s = slot{}
 	}
-	p.s.wire.uncork() // its connection may live on
+	p.s.wire.uncork() // its connection may still be open
 	p.ch, p.s = nil, nil
 }
 
-// blame finds the messages that ended the channel. Where the broker's text does not
-// tell, the same number of messages is sent one at a time: the guilty one is then alone, and
-// one poisonous message cannot hold up the others for ever.
-func (p *pipeline) blame(err error) map[uint64]error {
+// attributeClose returns the messages that closed the channel. If the broker's text names no message, the same number
+// of messages is sent one at a time: the one that closes the channel is then alone in flight. So a poison message
+// cannot block the others indefinitely.
+func (p *pipeline) attributeClose(err error) map[uint64]error {
 	cause, ok := errors.AsType[*amqp.Error](err)
 	if !ok || !cause.Server || p.empty() {
 		return nil
 	}
-	blamed := map[uint64]error{}
+	culprits := map[uint64]error{}
 	suspects, last := 0, p.head
 	for n := p.head; n < p.next; n++ {
 		s := p.at(n)
@@ -67,28 +67,28 @@ func (p *pipeline) blame(err error) map[uint64]error {
 			continue
 		}
 		suspects, last = suspects+1, n
-		if s.guilty(cause) {
-			blamed[n] = s.refusal(cause.Reason)
+		if s.causedClose(cause) {
+			culprits[n] = s.refusal(cause.Reason)
 			p.remember(s, cause)
 		}
 	}
 	switch {
-	case len(blamed) > 0:
+	case len(culprits) > 0:
 	case cause.Code == amqp.NotFound:
-		// An exchange was deleted. Earlier messages to it may have arrived, so none is refused: when
-		// they are sent again, the exchange is looked for first.
+		// An exchange was deleted. Earlier messages to it may have arrived, so none is refused. The exchange is
+		// checked before the messages are sent again.
 		clear(p.s.exchanges)
 	case !protocolFault(cause.Code):
 	case suspects == 1:
-		blamed[last] = p.at(last).refusal(cause.Reason)
+		culprits[last] = p.at(last).refusal(cause.Reason)
 	default:
-		p.careful = suspects
+		p.oneAtATime = suspects
 	}
-	return blamed
+	return culprits
 }
 
-// protocolFault tells whether a reply code means that the broker disliked what it was
-// sent, and not an outage or an operator.
+// protocolFault reports whether a reply code means that the broker rejected the content it was
+// sent. Outages and operators cause other codes.
 func protocolFault(code int) bool {
 	switch code {
 	case amqp.ContentTooLarge, amqp.AccessRefused, amqp.PreconditionFailed, amqp.FrameError, amqp.SyntaxError,
@@ -98,15 +98,15 @@ func protocolFault(code int) bool {
 	return false
 }
 
-// guilty tells whether the broker's words mean this message: they name its exchange or
-// its topic, or a size that it exceeds.
-func (s *slot) guilty(cause *amqp.Error) bool {
+// causedClose reports whether the broker's text refers to this message: it names the message's exchange or
+// topic, or a size limit that the message exceeds.
+func (s *slot) causedClose(cause *amqp.Error) bool {
 	switch cause.Code {
 	case amqp.AccessRefused:
 		if strings.Contains(cause.Reason, "access to topic '") && !strings.Contains(cause.Reason, "topic '"+s.key+"'") {
 			return false
 		}
-		return strings.Contains(cause.Reason, "exchange '"+s.exchange+"'")
+		return strings.Contains(cause.Reason, "exchange '"+s.exchangeName()+"'")
 	case amqp.PreconditionFailed:
 		limit, err := sizeLimit(cause.Reason)
 		return err == nil && s.size > limit
@@ -114,7 +114,15 @@ func (s *slot) guilty(cause *amqp.Error) bool {
 	return false
 }
 
-// remember spares the next messages to an exchange without permission the same end.
+// exchangeName returns the exchange as the broker's texts name it.
+func (s *slot) exchangeName() string {
+	if s.exchange == "" {
+		return "amq.default"
+	}
+	return s.exchange
+}
+
+// remember stores a refusal for lack of permission, so that the next messages to the exchange do not close the channel too.
 func (p *pipeline) remember(s *slot, cause *amqp.Error) {
 	if cause.Code == amqp.AccessRefused && !strings.Contains(cause.Reason, "access to topic '") {
 		p.s.exchanges[s.exchange] = knowledge{refusal: cause.Reason, until: time.Now().Add(refusalMemory)}
@@ -122,5 +130,5 @@ func (p *pipeline) remember(s *slot, cause *amqp.Error) {
 }
 
 func (s *slot) refusal(reason string) error {
-	return &parley.RefusedError{Exchange: s.exchange, RoutingKey: s.key, Reason: fmt.Sprint("the broker says: ", reason)}
+	return &parley.RefusedError{Exchange: s.exchange, RoutingKey: s.key, Reason: fmt.Sprint("broker: ", reason)}
 }

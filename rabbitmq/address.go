@@ -12,7 +12,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// An address is one node of the broker and how to log in there.
+// An address is one node of the broker with its credentials.
 type address struct {
 	scheme   string // amqp or amqps
 	host     string
@@ -20,10 +20,10 @@ type address struct {
 	vhost    string
 	user     string
 	password string
-	secrets  []string // texts that no error may show
+	secrets  []string // strings that must not appear in errors
 }
 
-// String is the address without credentials.
+// String returns the address without credentials.
 func (a address) String() string { return net.JoinHostPort(a.host, strconv.Itoa(a.port)) }
 
 func hosts(addresses []address) string {
@@ -34,7 +34,7 @@ func hosts(addresses []address) string {
 	return strings.Join(names, ", ")
 }
 
-// redact keeps secrets out of texts that libraries make.
+// redact returns the text of a library's error without secrets.
 func (a address) redact(err error) string {
 	text := err.Error()
 	for _, s := range a.secrets {
@@ -45,7 +45,7 @@ func (a address) redact(err error) string {
 	return text
 }
 
-// addresses returns the nodes in the order in which they are tried, and all mistakes.
+// addresses returns the nodes in the order in which they are tried. Its error contains all mistakes.
 func (c *Config) addresses() ([]address, error) {
 	parameters := c.Host != "" || c.Port != 0 || c.VirtualHost != "" || c.Username != "" || c.Password != "" || len(c.Hosts) > 0
 	urls := c.URLs
@@ -54,13 +54,13 @@ func (c *Config) addresses() ([]address, error) {
 	}
 	switch {
 	case c.URL != "" && len(c.URLs) > 0:
-		return nil, errors.New("rabbitmq: Config.URL excludes URLs")
+		return nil, errors.New("rabbitmq: Config.URL and Config.URLs exclude each other (set one of them)")
 	case len(urls) > 0 && parameters:
-		return nil, errors.New("rabbitmq: Config.URL and URLs exclude Host, Hosts, Port, VirtualHost, Username and Password")
+		return nil, errors.New("rabbitmq: Config.URL and URLs exclude Host, Hosts, Port, VirtualHost, Username and Password (set the URL or the parameters)")
 	case len(urls) > 0:
 		return collect(urls, "URLs", parseURL)
 	case c.Host != "" && len(c.Hosts) > 0:
-		return nil, errors.New("rabbitmq: Config.Host excludes Hosts")
+		return nil, errors.New("rabbitmq: Config.Host and Config.Hosts exclude each other (set one of them)")
 	case c.Port < 0 || c.Port > 65535:
 		return nil, fmt.Errorf("rabbitmq: Config.Port %d is not 1 to 65535", c.Port)
 	}
@@ -86,7 +86,7 @@ func collect(texts []string, field string, parse func(text string) (address, err
 	return addresses, errors.Join(errs...)
 }
 
-// parseURL never quotes the URL: wherever a mistake is, the password may be part of it.
+// parseURL never quotes the URL in an error: the password may be part of any malformed piece.
 func parseURL(text string) (address, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -96,7 +96,7 @@ func parseURL(text string) (address, error) {
 		return address{}, errors.New("the scheme must be amqp or amqps")
 	}
 	if u.RawQuery != "" || u.Fragment != "" {
-		return address{}, errors.New("parameters are not understood: set Heartbeat, DialTimeout and TLS instead" +
+		return address{}, errors.New("parameters are not supported: set Heartbeat, DialTimeout and TLS instead" +
 			" (or percent-encode ? and # in the password)")
 	}
 	a := address{scheme: u.Scheme}
@@ -116,7 +116,7 @@ func parseURL(text string) (address, error) {
 	return a, nil
 }
 
-// node reads "host", "host:port" or a bare IPv6 address.
+// node parses "host", "host:port" or a bare IPv6 address.
 func (c *Config) node(text string) (address, error) {
 	a := address{
 		scheme: "amqp", host: text, port: cmp.Or(c.Port, 5672), vhost: cmp.Or(c.VirtualHost, "/"),
@@ -126,7 +126,7 @@ func (c *Config) node(text string) (address, error) {
 		a.scheme, a.port = "amqps", cmp.Or(c.Port, 5671)
 	}
 	if strings.ContainsAny(text, "@/ ") || text == "" {
-		return address{}, errors.New("a host is a name or an address, with or without a port (credentials belong into Username and Password)")
+		return address{}, errors.New("a host must be a name or an address, with or without a port (set credentials in Username and Password)")
 	}
 	if host, port, err := net.SplitHostPort(text); err == nil {
 		n, err := strconv.Atoi(port)

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
-	"github.com/parley-go/parley/internal/faultproxy"
 	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/internal/testenv/faultproxy"
 	"github.com/parley-go/parley/rabbitmq"
 )
 
@@ -42,8 +42,8 @@ func TestMistakesInTheConfigurationAreNamed(t *testing.T) {
 	}{
 		{rabbitmq.Config{URL: "http://localhost"}, "amqp or amqps"},
 		{rabbitmq.Config{URL: "amqp://h", Host: "h"}, "exclude"},
-		{rabbitmq.Config{URL: "amqp://h", URLs: []string{"amqp://h"}}, "excludes URLs"},
-		{rabbitmq.Config{Host: "h", Hosts: []string{"h"}}, "excludes Hosts"},
+		{rabbitmq.Config{URL: "amqp://h", URLs: []string{"amqp://h"}}, "URL and Config.URLs exclude each other"},
+		{rabbitmq.Config{Host: "h", Hosts: []string{"h"}}, "Config.Host and Config.Hosts exclude each other"},
 		{rabbitmq.Config{URLs: []string{"amqp://h", "amqp://h:99999"}}, "URLs[1]"},
 		{rabbitmq.Config{Hosts: []string{"h:0"}}, "port"},
 		{rabbitmq.Config{Host: "user:secret@h"}, "credentials"},
@@ -53,24 +53,24 @@ func TestMistakesInTheConfigurationAreNamed(t *testing.T) {
 		{rabbitmq.Config{Heartbeat: time.Second, Window: -1}, "Window"},
 	} {
 		if _, err := rabbitmq.New(&c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%v: error %v, want one about %q", c.cfg, err, c.want)
+			t.Errorf("%v: error %v, want it to contain %q", c.cfg, err, c.want)
 		}
 	}
 }
 
-// a log keeps what is logged.
-type log struct {
+// A logText collects log records.
+type logText struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (l *log) Write(p []byte) (int, error) {
+func (l *logText) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-func (l *log) String() string {
+func (l *logText) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
@@ -94,7 +94,7 @@ func TestPasswordsNeverReachAnErrorOrALog(t *testing.T) {
 		{Host: server.Hostname(), Username: "user", Password: canary},
 		{Hosts: []string{"user:" + canary + "@h"}},
 	} {
-		var out log
+		var out logText
 		cfg.Logger = slog.New(slog.NewTextHandler(&out, nil))
 		b, err := rabbitmq.New(&cfg)
 		if err == nil {
@@ -106,12 +106,12 @@ func TestPasswordsNeverReachAnErrorOrALog(t *testing.T) {
 		}
 		fmt.Fprintf(&out, "%v %+v %#v %v %+v", cfg, cfg, cfg, &cfg, err)
 		if text := out.String(); err == nil || strings.Contains(text, "s3cr3t") || strings.Contains(text, "canary") {
-			t.Errorf("the password shows, or there is no error (%v): %s", err, text)
+			t.Errorf("the text contains the password, or the error is nil (%v): %s", err, text)
 		}
 	}
 }
 
-func TestHostsAreTriedInTurnAndEveryFailureIsTold(t *testing.T) {
+func TestHostsAreTriedInOrderAndEveryFailureIsReported(t *testing.T) {
 	good, err := url.Parse(testenv.RabbitMQ(t))
 	if err != nil {
 		t.Fatal(err)
@@ -137,11 +137,11 @@ func TestHostsAreTriedInTurnAndEveryFailureIsTold(t *testing.T) {
 	defer cancel()
 	err = b.Ready(ctx)
 	if err == nil || !strings.Contains(err.Error(), first.Addr()) || !strings.Contains(err.Error(), second.Addr()) {
-		t.Errorf("both hosts refuse: %v, want both failures", err)
+		t.Errorf("with both hosts down: %v, want both failures", err)
 	}
 	second.Heal()
 	if err := b.Ready(t.Context()); err != nil || second.Count(faultproxy.Connected) == 0 {
-		t.Errorf("the second host is back: %v", err)
+		t.Errorf("with the second host up again: %v", err)
 	}
 	<-connected
 	first.Heal()
@@ -149,17 +149,34 @@ func TestHostsAreTriedInTurnAndEveryFailureIsTold(t *testing.T) {
 	second.Cut()
 	<-connectedAgain(t, b, connected)
 	if first.Count(faultproxy.Connected) == 0 {
-		t.Error("the first host is back, but was not used")
+		t.Error("the first host is up again, but was not used")
 	}
 }
 
-// connectedAgain publishes until the broker has connected once more.
+func TestTheFirstNodeIsChosenAtRandom(t *testing.T) {
+	seen := map[int]int{}
+	for range 200 {
+		b, err := rabbitmq.New(&rabbitmq.Config{URLs: []string{"amqp://a", "amqp://b", "amqp://c"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[rabbitmq.FirstNode(b)]++
+		if err := b.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(seen) != 3 {
+		t.Errorf("200 clients of 3 nodes begin with %v, want each node", seen)
+	}
+}
+
+// connectedAgain publishes until the broker has reconnected.
 func connectedAgain(t *testing.T, b *rabbitmq.Broker, connected chan struct{}) chan struct{} {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	for len(connected) == 0 && ctx.Err() == nil {
-		out := b.Publish(ctx, []parley.Message{{RoutingKey: "nobody", Body: []byte("{}")}})
+		out := b.Publish(ctx, []parley.Message{{RoutingKey: "no.queue", Body: []byte("{}")}})
 		if len(out) != 1 || !errors.Is(out[0], parley.ErrUnroutable) && !errors.Is(out[0], parley.ErrUnknown) {
 			t.Fatalf("outcomes %v", out)
 		}

@@ -31,7 +31,7 @@ func TestABlockedBrokerIsWaitedFor(t *testing.T) {
 		t.Fatal(outcomes)
 	}
 	if p.Block("low on memory") != 1 {
-		t.Fatal("nobody was told")
+		t.Fatal("no connection received connection.blocked")
 	}
 	if reason := <-told; reason != "low on memory" || b.State().Blocked != reason {
 		t.Errorf("blocked because of %q, state %+v", reason, b.State())
@@ -43,30 +43,30 @@ func TestABlockedBrokerIsWaitedFor(t *testing.T) {
 	}
 	outcomes := b.Publish(t.Context(), messages(exchange, 2))
 	if len(outcomes) != 2 || !errors.Is(outcomes[0], parley.ErrUnknown) || !errors.Is(outcomes[1], parley.ErrUnknown) {
-		t.Errorf("published while blocked: %v, want ErrUnknown at once", outcomes)
+		t.Errorf("publish while blocked: %v, want ErrUnknown at once", outcomes)
 	}
-	s := subscribe(t, b, queue, 1) // consuming goes on
-	if err := next(t, s).Settle(parley.Ack); err != nil {
+	s := subscribe(t, b, queue, 1) // consuming is not blocked
+	if err := next(t, s).Settle(parley.SettleAck); err != nil {
 		t.Error(err)
 	}
 	ready := make(chan error, 1)
 	go func() { ready <- b.Ready(t.Context()) }()
 	p.Unblock()
 	if err := <-ready; err != nil || <-told != "" {
-		t.Errorf("unblocked: %v", err)
+		t.Errorf("after unblocking: %v", err)
 	}
 	if outcomes := b.Publish(t.Context(), messages(exchange, 1)); outcomes != nil {
-		t.Errorf("unblocked: %v", outcomes)
+		t.Errorf("outcomes after unblocking: %v", outcomes)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	if n, _, _ := b.QueueLen(t.Context(), queue); n != 1 {
-		t.Errorf("%d messages in the queue, want 1: nothing was sent while blocked", n)
+		t.Errorf("%d messages in the queue, want 1: messages were sent while blocked", n)
 	}
 }
 
-func TestABrokerThatIsBlockedCloses(t *testing.T) {
+func TestABlockedBrokerCloses(t *testing.T) {
 	blocked := make(chan string, 1)
 	p, b, exchange, _ := through(t, rabbitmq.Config{Hooks: rabbitmq.Hooks{Blocked: func(r string) { blocked <- r }}})
 	if outcomes := b.Publish(t.Context(), messages(exchange, 1)); outcomes != nil {
@@ -84,7 +84,7 @@ func TestABrokerThatIsBlockedCloses(t *testing.T) {
 	}
 }
 
-// secure returns an address where TLS is spoken in front of the real server, and who vouches for it.
+// secure returns the address of a TLS proxy in front of the real server, and the authority of its certificate.
 func secure(t *testing.T, target string) (addr string, roots *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

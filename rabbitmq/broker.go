@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,21 +23,27 @@ type Broker struct {
 	wg      sync.WaitGroup
 	publish *link
 	consume *link
-	more    chan struct{} // has an item when requests have come while the leader works
-	silent  atomic.Bool   // the broker has not answered the end of the last subscription
-	// progress is when the broker last confirmed something or began to owe a confirm: a Duration since born.
+	more    chan struct{} // has an item when requests have arrived while the leader works
+	// unchecked is for tests. They need a message that only the broker rejects, among valid ones.
+	unchecked bool
+	// consumers counts the consumer tags that were generated.
+	consumers atomic.Int64
+	silent    atomic.Bool // the broker has not answered when the last subscription was closed
+	// progress is when the broker last confirmed a message or began to have one to confirm: a Duration since born.
 	progress atomic.Int64
 	born     time.Time
 
-	mu     sync.Mutex // guards the fields below
-	closed bool
-	queue  []*request
-	led    chan struct{} // closed when the leader has ended; nil when there is none
+	mu      sync.Mutex // guards the fields below
+	closed  bool
+	streams map[string]bool // queues that were seen to be streams
+	noted   map[string]bool // warnings about queues that were logged
+	queue   []*request
+	led     chan struct{} // closed when the leader has ended; nil without a leader
 
 	pipe *pipeline // belongs to the leader
 }
 
-// New returns a broker connection. It dials nothing until it is used.
+// New returns a broker. It connects on first use.
 func New(cfg *Config) (*Broker, error) {
 	b := &Broker{more: make(chan struct{}, 1), born: time.Now()}
 	if cfg != nil {
@@ -47,27 +54,29 @@ func New(cfg *Config) (*Broker, error) {
 		return nil, err
 	}
 	b.life, b.end = context.WithCancel(context.Background())
-	b.publish = &link{b: b, role: "publish"}
-	b.consume = &link{b: b, role: "consume"}
+	// With a fixed first node, all clients of a cluster would connect to it, and all queues would have their leaders there.
+	first := rand.N(len(b.addresses))
+	b.publish = &link{b: b, role: "publish", next: first}
+	b.consume = &link{b: b, role: "consume", next: first}
 	b.pipe = &pipeline{b: b}
 	return b, nil
 }
 
-// String names the brokers without credentials.
+// String returns the hosts without credentials.
 func (b *Broker) String() string { return "rabbitmq.Broker(" + hosts(b.addresses) + ")" }
 
-// GoString is String: a password must not reach a log by %#v either.
+// GoString returns String: %#v must not print a password either.
 func (b *Broker) GoString() string { return b.String() }
 
 // closeTimeout is how long Close may take when its context has no deadline.
 const closeTimeout = 5 * time.Second
 
-// Close refuses new messages, waits for the outcomes of those in flight, ends all
-// connections and joins all goroutines; open subscriptions are lost. Close subscriptions
-// first, so that their settlements arrive. It gives up waiting when ctx ends, after 5s at
-// the latest if ctx has no deadline; the outcomes of the rest are unknown. It gives up earlier if the
-// broker was silent when the last subscription was closed, or has confirmed nothing for 5s: one wait for a broker
-// that hangs is enough.
+// Close rejects new messages, waits for the outcomes of those in flight, closes all
+// connections and joins all goroutines. Open subscriptions are lost: close them first,
+// so that their settlements arrive. Close stops waiting when ctx ends, or after 5s
+// if ctx has no deadline; the outcomes of the remaining messages are then unknown. It stops waiting earlier if the
+// broker did not answer when the last subscription was closed, or has confirmed nothing for 5s. So an unresponsive
+// broker delays a shutdown only once.
 func (b *Broker) Close(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true
@@ -92,8 +101,8 @@ func (b *Broker) Close(ctx context.Context) error {
 	return err
 }
 
-// awaitOutcomes waits for the end of the leader. It returns false if ctx ends first, or the broker has confirmed nothing
-// for a while: whoever is being stopped may have waited for it already.
+// awaitOutcomes waits for the end of the leader. It returns false if ctx ends first, or if the broker has confirmed nothing
+// for closeTimeout: the shutdown may have waited for this broker already.
 func (b *Broker) awaitOutcomes(ctx context.Context, led <-chan struct{}) bool {
 	for {
 		left := time.Until(b.born.Add(time.Duration(b.progress.Load()) + closeTimeout))
@@ -113,7 +122,7 @@ func (b *Broker) awaitOutcomes(ctx context.Context, led <-chan struct{}) bool {
 	}
 }
 
-// spawn runs f in a goroutine that Close joins. It does not after Close has begun.
+// spawn runs f in a goroutine that Close joins. After Close has begun it returns false and does not run f.
 func (b *Broker) spawn(f func()) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -124,10 +133,10 @@ func (b *Broker) spawn(f func()) bool {
 	return true
 }
 
-// within runs f, which asks the broker something, until ctx ends. The library's calls
-// know no context: one that hangs ends with its connection, which heartbeats watch.
-// What f returns too late is discarded.
-func within[T any](ctx context.Context, b *Broker, f func() (T, error), discard func(T)) (T, error) {
+// callWithContext runs f, which calls the broker, until ctx ends. The library's calls
+// take no context: a call that hangs ends with its connection, which heartbeats watch.
+// A result that f returns after ctx has ended is discarded.
+func callWithContext[T any](ctx context.Context, b *Broker, f func() (T, error), discard func(T)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -156,15 +165,15 @@ func within[T any](ctx context.Context, b *Broker, f func() (T, error), discard 
 	}
 }
 
-// State tells how the connections are, for health checks.
+// State is the state of the connections, for health checks.
 type State struct {
-	// Publishing and Consuming tell whether each connection is open.
+	// Publishing and Consuming report whether each connection is open.
 	Publishing, Consuming bool
 	// Blocked is the broker's reason for refusing publications, or "".
 	Blocked string
 }
 
-// State returns the present state.
+// State returns the current state.
 func (b *Broker) State() State {
 	p, c := b.publish.current(), b.consume.current()
 	s := State{Publishing: p != nil, Consuming: c != nil}
@@ -174,8 +183,8 @@ func (b *Broker) State() State {
 	return s
 }
 
-// Ready implements parley.Publisher. When ctx ends first, the error tells why there is no
-// connection as well.
+// Ready implements parley.Publisher. If ctx ends first, the error also says why there is no
+// connection.
 func (b *Broker) Ready(ctx context.Context) error {
 	for {
 		s, err := b.publish.session(ctx)
@@ -188,7 +197,7 @@ func (b *Broker) Ready(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("rabbitmq: wait for the broker, which blocks publications (%s): %w", reason, ctx.Err())
+			return fmt.Errorf("rabbitmq: wait for the broker: publications blocked (%s): %w", reason, ctx.Err())
 		case <-b.life.Done():
 			return parley.ErrClosed
 		case <-unblocked:

@@ -10,13 +10,13 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// Config holds the choices for a broker connection. Its text form shows no password.
+// Config configures a broker connection. Its text form shows no password.
 type Config struct {
 	// URL is an AMQP URI: amqp[s]://user:password@host:port/vhost, without parameters.
 	// An empty path is the virtual host "/". Default: amqp://guest:guest@localhost:5672/.
 	URL string
-	// URLs are the nodes of a cluster, in place of URL. They are tried in turn; after a
-	// connection was lost, the next one is tried first.
+	// URLs are the nodes of a cluster, instead of URL. They are tried in order, beginning with a random one, so that the
+	// clients of a cluster spread over its nodes; after a lost connection, the next node is tried first.
 	URLs []string
 	// Host, Port, VirtualHost, Username and Password address the broker without a URL.
 	// Defaults: localhost, 5672 (5671 with TLS), "/", guest, guest.
@@ -25,52 +25,55 @@ type Config struct {
 	VirtualHost string
 	Username    string
 	Password    string
-	// Hosts are the nodes of a cluster as "host" or "host:port", in place of Host. They are
-	// tried like URLs.
+	// Hosts are the nodes of a cluster as "host" or "host:port", instead of Host. They are
+	// tried in the same way as URLs.
 	Hosts []string
-	// TLS is used for amqps URLs, and for parameters if it is set. TLS 1.2 is the least.
+	// TLS is used for amqps URLs, and for the parameters if it is set. The minimum version is TLS 1.2.
 	TLS *tls.Config
-	// Name tells operators whose connection it is. Default: "parley".
+	// Name is the connection name that RabbitMQ's management shows. Default: "parley".
 	Name string
-	// AppID is the app_id of messages that have none, such as commands that are sent at
-	// once. Default: none.
+	// AppID is the app_id of messages without one, such as commands that are sent without an
+	// outbox. Default: none.
 	AppID string
-	// Heartbeat is how often both sides prove to be alive, 5s to 60s, in whole seconds. A dead
-	// link is noticed within two of them. Default: 10s.
+	// Heartbeat is the AMQP heartbeat interval: 5s to 60s, in whole seconds. A dead peer
+	// is detected within two intervals. Default: 10s.
 	Heartbeat time.Duration
 	// DialTimeout bounds one attempt to connect to one host. Default: 10s.
 	DialTimeout time.Duration
 	// ConfirmTimeout is how long the broker may be silent while confirms are
-	// outstanding; then their outcome is unknown and the connection is given up. Default: 30s.
+	// outstanding. Then their outcome is unknown and the connection is closed. Default: 30s.
 	ConfirmTimeout time.Duration
 	// Window is how many messages may be unconfirmed at once. Default: 1000.
 	Window int
-	// MaxBody is the largest body that is published, in bytes. Default: parley.MaxBody.
+	// MaxBody is the largest body that can be published, in bytes. Default: parley.MaxBody.
 	MaxBody int
-	// Topology says what happens on publishing to an exchange that does not exist: with
-	// TopologyDeclare, the default, it is declared; otherwise the message is refused.
+	// Topology says what happens when a message is published to an exchange that does not exist. With
+	// TopologyDeclare, the default, the exchange is declared; otherwise the message is refused. The caller chooses the
+	// exchange of a reply, so for replies only exchanges in ExchangeTypes are declared; other replies are unroutable.
 	Topology parley.TopologyMode
-	// ExchangeTypes are the types of exchanges that are declared so. Default: topic.
+	// ExchangeTypes are the types of the exchanges to be declared. Default: topic.
 	ExchangeTypes map[string]parley.ExchangeType
+	// ExchangeArguments are the arguments of the exchanges to be declared. Default: none.
+	ExchangeArguments map[string]map[string]any
 	// Hooks observe the connections.
 	Hooks Hooks
-	// Logger gets what the operator should know. Default: slog.Default().
+	// Logger receives log records. Default: slog.Default().
 	Logger *slog.Logger
 }
 
-// Hooks are called as things happen; they must not block. Nil fields are skipped.
+// Hooks are called when events happen; they must not block. Nil fields are skipped.
 type Hooks struct {
-	// Connected and Disconnected tell of the connections "publish" and "consume".
+	// Connected and Disconnected report the state of the connections "publish" and "consume".
 	Connected    func(connection string)
 	Disconnected func(connection string, cause error)
-	// Blocked and Unblocked tell of a memory or disk alarm of the broker.
+	// Blocked and Unblocked report a memory or disk alarm of the broker.
 	Blocked   func(reason string)
 	Unblocked func()
-	// StaleAck counts settlements that came after their session had ended.
+	// StaleAck counts settlements that were made after their session had ended.
 	StaleAck func()
 }
 
-// String names the brokers without credentials.
+// String returns the hosts without credentials.
 func (c Config) String() string {
 	addresses, err := c.addresses()
 	if err != nil {
@@ -79,10 +82,10 @@ func (c Config) String() string {
 	return "rabbitmq.Config(" + hosts(addresses) + ")"
 }
 
-// GoString is String: a password must not reach a log by %#v either.
+// GoString returns String: %#v must not print a password either.
 func (c Config) GoString() string { return c.String() }
 
-// complete fills in defaults and returns where to dial.
+// complete sets defaults and returns the addresses to dial.
 func (c *Config) complete() ([]address, error) {
 	addresses, err := c.addresses()
 	errs := []error{err}

@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,7 +13,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// A connectError tells why no host could be reached: every host's failure, in the
+// A connectError says why no host could be reached: the failure of each host, in the
 // order in which they were tried.
 type connectError []error
 
@@ -24,7 +25,7 @@ func (e connectError) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// dialAny tries the hosts in turn, beginning with number first. It returns the number
+// dialAny tries the hosts in order, beginning with number first. It returns the number
 // of the host that answered.
 func (b *Broker) dialAny(role string, first int) (*session, int, error) {
 	var failures connectError
@@ -56,30 +57,30 @@ func (b *Broker) dial(role string, a address) (*session, error) {
 	if err == nil {
 		return newSession(conn, w), nil
 	}
-	_ = w.Close() // the error is err
+	_ = w.Close() // err already holds the error
 	if r := a.refused(err); r != nil {
 		return nil, r
 	}
 	if errors.Is(err, amqp.ErrCredentials) || errors.Is(err, amqp.ErrVhost) {
-		err = errors.New("the connection ended in mid-login (a broker that does not say why may do so to a wrong user, password or virtual host)")
+		err = errors.New("connection closed during the AMQP handshake (possibly wrong credentials or virtual host)")
 	} else if cause, ok := errors.AsType[*amqp.Error](err); ok {
-		err = plain(cause)
+		err = stripReplyCode(cause)
 	}
 	return nil, fmt.Errorf("connect to %s: %s", a, a.redact(err))
 }
 
-// open does the handshakes of TLS and AMQP on a connection that has a deadline; the
-// library lifts it when it is done.
+// open does the TLS and AMQP handshakes on a connection that has a deadline; the
+// library removes the deadline after the handshake.
 func (b *Broker) open(w *wire, a address, properties amqp.Table) (*amqp.Connection, error) {
-	var conn net.Conn = w
+	in := newFrames(w, w.r)
 	if a.scheme == "amqps" {
 		secured := tls.Client(w, b.tlsConfig(a))
 		if err := secured.HandshakeContext(b.life); err != nil {
 			return nil, fmt.Errorf("TLS handshake: %w", err)
 		}
-		conn = secured
+		in = newFrames(secured, bufio.NewReaderSize(secured, readBuffer))
 	}
-	return amqp.Open(conn, amqp.Config{
+	conn, err := amqp.Open(in, amqp.Config{
 		SASL:       []amqp.Authentication{&login{amqp.PlainAuth{Username: a.user, Password: a.password}, properties}},
 		Vhost:      a.vhost,
 		Heartbeat:  b.cfg.Heartbeat,
@@ -87,6 +88,11 @@ func (b *Broker) open(w *wire, a address, properties amqp.Table) (*amqp.Connecti
 		Locale:     "en_US",
 		Properties: properties,
 	})
+	if err != nil {
+		return nil, err
+	}
+	in.allow(conn.Config.FrameSize)
+	return conn, nil
 }
 
 // frameMax is what RabbitMQ offers by default.

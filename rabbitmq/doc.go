@@ -3,8 +3,8 @@
 //	broker, err := rabbitmq.New(&rabbitmq.Config{URL: "amqp://guest:guest@localhost:5672/"})
 //	defer broker.Close(ctx)
 //
-// A [Broker] keeps one connection for publishing and one for consuming, opens them when
-// they are first needed and again, for ever, after they are lost. It never uses the
-// client library's own recovery: a delivery belongs to the session it came on, and is
+// A [Broker] keeps one connection for publishing and one for consuming. It opens them on
+// first use and reconnects indefinitely after they are lost. It never uses the
+// client library's own recovery: a delivery belongs to the session that received it, and is
 // settled there or not at all.
 package rabbitmq

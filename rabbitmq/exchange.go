@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -10,56 +11,71 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// exchanges are what a session knows about exchanges.
+// exchanges is what a session knows about exchanges.
 type exchanges map[string]knowledge
 
-// knowledge is that an exchange exists, or why messages to it are refused, for a while.
+// knowledge is that an exchange exists, or why messages to it are refused and until when.
 type knowledge struct {
 	refusal string
-	until   time.Time // of a refusal
+	until   time.Time // when a refusal expires
 }
 
-// refusalMemory is how long a refused exchange is not asked for again: each
-// attempt to publish to an exchange without the right to do so ends the channel with
+// refusalMemory is how long a refused exchange is not checked again: each
+// attempt to publish to an exchange without permission closes the channel with
 // everything in flight.
 const refusalMemory = time.Minute
 
-// know makes sure, once in a session and on a channel of its own, that an exchange
-// exists: publishing to a missing one would end the confirm channel with everything in
-// flight. It returns a *parley.RefusedError, or why it could not ask.
-func (s *session) know(b *Broker, m *parley.Message) error {
-	if m.Exchange == "" {
-		return nil
-	}
+// ensureExchange checks, once per session and on a channel of its own, that an exchange
+// exists: publishing to a missing one would close the confirm channel with everything in
+// flight. It returns a *parley.RefusedError or *parley.UnroutableError, or why the check failed.
+func (s *session) ensureExchange(b *Broker, m *parley.Message) error {
 	known, ok := s.exchanges[m.Exchange]
-	if ok && (known.refusal == "" || time.Now().Before(known.until)) {
-		if known.refusal != "" {
-			return refuse(m, known.refusal)
-		}
+	if ok && known.refusal != "" && time.Now().Before(known.until) {
+		return refuse(m, known.refusal)
+	}
+	if ok && known.refusal == "" || m.Exchange == "" {
 		return nil
 	}
-	s.wire.uncork() // the broker is asked, and must not wait for what we hold back
-	err := s.provide(b, m.Exchange)
+	s.wire.uncork() // the check must not wait behind writes that are held back
+	err := s.declareIfMissing(b, m)
 	if t, refused := errors.AsType[*parley.TopologyError](err); refused {
 		return refuse(m, t.Error())
 	}
+	if errors.Is(err, parley.ErrUnroutable) {
+		return err
+	}
 	if err != nil {
-		return fmt.Errorf("look for exchange %q: %w", m.Exchange, err)
+		return fmt.Errorf("check exchange %q: %w", m.Exchange, err)
 	}
 	s.exchanges[m.Exchange] = knowledge{}
 	return nil
 }
 
-// provide checks an exchange passively, which needs no permission, and declares it only
-// where it is missing: another service may have declared it with another type.
-func (s *session) provide(b *Broker, name string) error {
+// declareIfMissing checks the message's exchange passively, which needs no permission, and declares it only
+// if it is missing: another service may have declared it with another type.
+func (s *session) declareIfMissing(b *Broker, m *parley.Message) error {
+	name := m.Exchange
 	err := s.onChannel(func(ch *amqp.Channel) error {
 		return declareExchange(ch, parley.Exchange{Name: name}, parley.TopologyVerify)
 	})
 	t, ok := errors.AsType[*parley.TopologyError](err)
-	if !ok || t.Code != amqp.NotFound || b.cfg.Topology != parley.TopologyDeclare {
+	if !ok || t.Code != amqp.NotFound {
 		return err
 	}
-	e := parley.Exchange{Name: name, Type: b.cfg.ExchangeTypes[name]}
+	kind, configured := b.cfg.ExchangeTypes[name]
+	if isReply(m) && !configured {
+		return &parley.UnroutableError{Exchange: name, RoutingKey: m.RoutingKey}
+	}
+	if b.cfg.Topology != parley.TopologyDeclare {
+		return err
+	}
+	e := parley.Exchange{Name: name, Type: kind, Arguments: b.cfg.ExchangeArguments[name]}
 	return s.onChannel(func(ch *amqp.Channel) error { return declareExchange(ch, e, parley.TopologyDeclare) })
+}
+
+// isReply reports whether m answers a call. The exchange for a reply comes from the call, so from the network. It is
+// never declared, or an attacker could have any number of durable exchanges declared. The service that awaits the replies declares
+// it. Replies of the Python library have no kind.
+func isReply(m *parley.Message) bool {
+	return m.Kind == parley.KindReply || m.Kind == "" && strings.HasPrefix(m.RoutingKey, "call-response.")
 }

@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
-	"github.com/parley-go/parley/internal/faultproxy"
 	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/internal/testenv/faultproxy"
 	"github.com/parley-go/parley/rabbitmq"
 )
 
-// through returns a proxy to the real server and a broker behind it, with an exchange and a queue
-// that were declared past the proxy.
+// through returns a proxy to the real server, a broker that connects through it, and an exchange and a queue
+// that were declared directly.
 func through(t *testing.T, cfg rabbitmq.Config) (p *faultproxy.Proxy, b *rabbitmq.Broker, exchange, queue string) {
 	t.Helper()
 	p, _, exchange, queue = behindProxy(t, &cfg)
@@ -34,7 +34,7 @@ func through(t *testing.T, cfg rabbitmq.Config) (p *faultproxy.Proxy, b *rabbitm
 	return p, b, exchange, queue
 }
 
-// behindProxy points cfg at a proxy; direct is a broker that knows nothing of it.
+// behindProxy points cfg at a proxy; direct is a broker that does not use the proxy.
 func behindProxy(t *testing.T, cfg *rabbitmq.Config) (p *faultproxy.Proxy, direct *rabbitmq.Broker, exchange, queue string) {
 	t.Helper()
 	direct, exchange, queue = open(t, rabbitmq.Config{})
@@ -79,7 +79,7 @@ func publishBatches(t *testing.T, b *rabbitmq.Broker, exchange string, batches, 
 	return sure, unsure
 }
 
-// drain takes everything out of a queue and returns how often each id was there.
+// drain consumes all messages of a queue and returns how often each id was in it.
 func drain(t *testing.T, b *rabbitmq.Broker, queue string) map[string]int {
 	t.Helper()
 	end := testenv.Unique(t, "end")
@@ -90,7 +90,7 @@ func drain(t *testing.T, b *rabbitmq.Broker, queue string) map[string]int {
 	got := map[string]int{}
 	for {
 		d := next(t, s)
-		if err := d.Settle(parley.Ack); err != nil {
+		if err := d.Settle(parley.SettleAck); err != nil {
 			t.Fatal(err)
 		}
 		if d.ID == end {
@@ -131,7 +131,7 @@ func TestACutInTheMiddleOfAWindowLosesNoConfirmedMessage(t *testing.T) {
 		}
 	}
 	if p.Count(faultproxy.Cuts) < rounds || len(unsure) == 0 {
-		t.Errorf("%d cuts and %d unknown outcomes: the fault was not felt", p.Count(faultproxy.Cuts), len(unsure))
+		t.Errorf("%d cuts and %d unknown outcomes: the fault had no effect", p.Count(faultproxy.Cuts), len(unsure))
 	}
 	p.Heal()
 	if outcomes := b.Publish(t.Context(), messages(exchange, 10)); outcomes != nil {
@@ -139,14 +139,14 @@ func TestACutInTheMiddleOfAWindowLosesNoConfirmedMessage(t *testing.T) {
 	}
 }
 
-func TestWhatFollowsALostMessageIsNotSent(t *testing.T) {
+func TestMessagesBehindALostOneAreNotSent(t *testing.T) {
 	p, b, exchange, queue := through(t, rabbitmq.Config{Window: 50})
 	direct, _, _ := open(t, rabbitmq.Config{})
 	p.CutAfter(20_000)
 	out := messages(exchange, 500)
 	outcomes := b.Publish(t.Context(), out)
 	if outcomes == nil {
-		t.Fatal("the cut was not felt")
+		t.Fatal("the cut had no effect")
 	}
 	lost := 0
 	for lost < len(outcomes) && outcomes[lost] == nil {
@@ -165,7 +165,7 @@ func TestWhatFollowsALostMessageIsNotSent(t *testing.T) {
 		}
 	}
 	if len(got) != highest+1 {
-		t.Errorf("%d messages arrived, the last one is number %d: there is a hole", len(got), highest)
+		t.Errorf("%d messages arrived, the last one is number %d: messages before it are missing", len(got), highest)
 	}
 }
 
@@ -193,10 +193,10 @@ func TestASwallowedConfirmIsUnknownAfterTheTimeout(t *testing.T) {
 	start := time.Now()
 	outcomes := b.Publish(t.Context(), messages(exchange, 1))
 	if len(outcomes) != 1 || !errors.Is(outcomes[0], parley.ErrUnknown) || !strings.Contains(outcomes[0].Error(), "no confirm for 300ms") {
-		t.Errorf("the confirm was swallowed: %v, want ErrUnknown and why", outcomes)
+		t.Errorf("the confirm was swallowed: %v, want ErrUnknown with the reason", outcomes)
 	}
 	if took := time.Since(start); took < 300*time.Millisecond {
-		t.Errorf("given up after %v, want 300ms", took)
+		t.Errorf("unknown after %v, want 300ms", took)
 	}
 	if p.Count(faultproxy.Swallowed) != 1 {
 		t.Errorf("%d confirms swallowed, want 1", p.Count(faultproxy.Swallowed))
@@ -214,7 +214,7 @@ func TestConfirmsBehindASwallowedOneAreNotLost(t *testing.T) {
 		t.Errorf("%d confirmed and %d unknown, want 2 and 1", len(sure), len(unsure))
 	}
 	if got := drain(t, b, queue); len(got) != 3 {
-		t.Errorf("%d messages arrived, want 3: the unknown one, too", len(got))
+		t.Errorf("%d messages arrived, want 3, including the unknown one", len(got))
 	}
 }
 
@@ -222,7 +222,7 @@ func TestADelayedReturnIsMatched(t *testing.T) {
 	p, b, exchange, _ := through(t, rabbitmq.Config{})
 	p.DelayReturn(50 * time.Millisecond)
 	out := messages(exchange, 100)
-	out[3].RoutingKey, out[77].RoutingKey = "nobody", "nobody"
+	out[3].RoutingKey, out[77].RoutingKey = "no.queue", "no.queue"
 	outcomes := b.Publish(t.Context(), out)
 	for i := range out {
 		if want := i == 3 || i == 77; len(outcomes) != 100 || errors.Is(outcomes[i], parley.ErrUnroutable) != want {
@@ -253,7 +253,7 @@ func TestReadyWaitsWhileTheBrokerCannotBeReached(t *testing.T) {
 		t.Errorf("after the black hole: %v", err)
 	}
 	if p.Count(faultproxy.Held) == 0 {
-		t.Error("the black hole was not felt")
+		t.Error("the black hole had no effect")
 	}
 }
 
@@ -281,7 +281,7 @@ func TestABlackHoleIsNoticedWithinTwoHeartbeats(t *testing.T) {
 		<-lost
 	}
 	if took := time.Since(start); took > 2*heartbeat {
-		t.Errorf("both connections were given up after %v, want at most %v", took, 2*heartbeat)
+		t.Errorf("both connections were closed after %v, want at most %v", took, 2*heartbeat)
 	}
 }
 
@@ -301,7 +301,7 @@ func TestAStaleAckSendsNothing(t *testing.T) {
 		next(t, again)
 	}
 	for _, d := range held {
-		if err := d.Settle(parley.Ack); !errors.Is(err, parley.ErrStale) {
+		if err := d.Settle(parley.SettleAck); !errors.Is(err, parley.ErrStale) {
 			t.Errorf("settle a delivery of the lost session: %v, want ErrStale", err)
 		}
 	}
@@ -353,7 +353,7 @@ func TestCloseWhilePublishingLeavesNoMessageWithoutOutcome(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n, _, err := look.QueueLen(t.Context(), queue); n != sure || err != nil {
-			t.Errorf("%d messages were confirmed, %d are in the queue (%v): Close waits for what is in flight", sure, n, err)
+			t.Errorf("%d messages were confirmed, %d are in the queue (%v): Close must wait for messages in flight", sure, n, err)
 		}
 		_ = look.Close(t.Context())
 	}

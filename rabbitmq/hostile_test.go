@@ -20,10 +20,10 @@ func TestAMissingExchangeOfTheBrokersOwnNameSpaceIsRefused(t *testing.T) {
 		batch := append([]parley.Message{{Exchange: "amq.missing", RoutingKey: "k", Body: []byte("{}")}}, messages(exchange, 3)...)
 		errs := b.Publish(ctx, batch)
 		if len(errs) == 0 || !errors.Is(errs[0], parley.ErrRefused) {
-			t.Errorf("the message to a missing amq. exchange: %v, want refused: its batch is sent again for ever", errs)
+			t.Errorf("the message to a missing amq. exchange: %v, want refused: its batch is sent again indefinitely", errs)
 		}
 	}
-	if errs := b.Publish(ctx, []parley.Message{{Exchange: "amq.topic", RoutingKey: "nobody", Body: []byte("{}")}}); len(errs) != 1 || !errors.Is(errs[0], parley.ErrUnroutable) {
+	if errs := b.Publish(ctx, []parley.Message{{Exchange: "amq.topic", RoutingKey: "no.queue", Body: []byte("{}")}}); len(errs) != 1 || !errors.Is(errs[0], parley.ErrUnroutable) {
 		t.Errorf("amq.topic: %v", errs)
 	}
 }
@@ -33,7 +33,15 @@ func TestAMessageWithHostileHeadersIsParked(t *testing.T) {
 	for range 20 {
 		deep = amqp.Table{"a": deep}
 	}
-	for name, headers := range map[string]amqp.Table{"deep": deep, "large": {"a": string(make([]byte, 130_950))}} {
+	deeper := deep
+	for range 20 {
+		deeper = amqp.Table{"a": deeper}
+	}
+	list := make([]any, 8193)
+	for name, headers := range map[string]amqp.Table{
+		"deep": deep, "deeper than the library reads": deeper, "a list longer than the library reads": {"list": list},
+		"large": {"a": string(make([]byte, 130_950))},
+	} {
 		t.Run(name, func(t *testing.T) {
 			b, exchange, queue := open(t, rabbitmq.Config{})
 			conn, err := amqp.Dial(rabbitURL(t))

@@ -14,20 +14,20 @@ import (
 )
 
 const (
-	// firstPause is the longest pause after one failure, nearly: a connection that was cut comes back at once.
+	// firstPause is nearly the longest pause after the first failure: a cut connection is usually available again at once.
 	firstPause = 100 * time.Millisecond
-	// secondPause is the one after the second failure, which tells that the broker is away: all its clients ask
-	// for it then, and it has to start up.
+	// secondPause caps the second pause: the broker is down or starting,
+	// and all its clients reconnect at once.
 	secondPause  = 2 * time.Second
 	longestPause = 10 * time.Second
-	// refusedPause is the shortest pause after a refusal: configurations change slowly.
+	// refusedPause is the shortest pause after a refusal: only an operator can change the cause.
 	refusedPause = 5 * time.Second
-	// healthy is how long a session must live to be no part of a series of failures.
+	// healthy is how long a session must last to end a series of failures.
 	healthy = 5 * time.Second
 )
 
-// A link keeps one connection. It dials when somebody needs it, and then until it has
-// succeeded once or failed: callers with short patience share one attempt.
+// A link keeps one connection. It dials when a caller needs the connection. Callers with short deadlines share
+// one attempt, which runs until it has succeeded or failed.
 type link struct {
 	b    *Broker
 	role string
@@ -37,7 +37,7 @@ type link struct {
 	attempt  chan struct{} // closed when the running attempt has ended; nil if none runs
 	failure  error         // of the last attempt
 	failures int           // in a row
-	next     int           // the host to try first
+	next     int           // the host that is tried first
 }
 
 // current returns the open connection, or nil.
@@ -54,7 +54,7 @@ func (l *link) open() *session {
 	return nil
 }
 
-// drop has the next caller dial, before the connection is closed.
+// drop makes the next caller dial, before the connection is closed.
 func (l *link) drop(s *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -80,7 +80,7 @@ func (l *link) session(ctx context.Context) (*session, error) {
 	}
 }
 
-// gaveUp adds to the context's error why there is no connection.
+// gaveUp adds the reason why there is no connection to the context's error.
 func (l *link) gaveUp(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,7 +90,7 @@ func (l *link) gaveUp(err error) error {
 	return err
 }
 
-// get returns the open connection or the attempt to get one.
+// get returns the open connection or the running attempt to open one.
 func (l *link) get() (*session, <-chan struct{}, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -107,7 +107,7 @@ func (l *link) get() (*session, <-chan struct{}, error) {
 	return nil, l.attempt, nil
 }
 
-// pause is how long to wait before the next attempt: full jitter over 100 ms, then over 2, 4, 8 and 10 s.
+// pause returns the delay before the next attempt: full jitter over 100 ms, then over 2, 4, 8 and 10 s.
 func (l *link) pause() time.Duration {
 	if l.failures == 0 {
 		return 0
@@ -144,15 +144,15 @@ func (l *link) connect(first int, pause time.Duration, attempt chan<- struct{}) 
 	}
 }
 
-// logFailure tells of a refusal once, as an error: nothing will change until somebody does something about it.
+// logFailure logs a repeated refusal once, as an error: an operator must resolve it.
 func (l *link) logFailure(err, before error) {
 	kinds, refused := refusals(err)
 	if !refused {
-		l.b.cfg.Logger.Warn("rabbitmq: cannot connect", "connection", l.role, "err", err)
+		l.b.cfg.Logger.Warn("rabbitmq: connecting failed, retrying", "connection", l.role, "err", err)
 		return
 	}
 	if earlier, _ := refusals(before); earlier != kinds {
-		l.b.cfg.Logger.Error("rabbitmq: the broker refuses the connection, which is tried again slowly", "connection", l.role, "err", err)
+		l.b.cfg.Logger.Error("rabbitmq: login rejected by broker (credentials, virtual host or TLS), retrying every 5–10 s", "connection", l.role, "err", err)
 	}
 }
 
@@ -189,7 +189,7 @@ func (l *link) watch(s *session, closed <-chan *amqp.Error, blocking <-chan amqp
 		case cause := <-closed:
 			var err error
 			if cause != nil {
-				err = plain(cause)
+				err = stripReplyCode(cause)
 				l.b.cfg.Logger.Warn("rabbitmq: connection lost", "connection", l.role, "err", err)
 			}
 			l.ended(s)
@@ -202,8 +202,8 @@ func (l *link) watch(s *session, closed <-chan *amqp.Error, blocking <-chan amqp
 	}
 }
 
-// ended decides when and where to connect again. A broker that lets us in and then
-// throws us out must not be dialled in a hot loop.
+// ended decides when and where to reconnect. A broker that accepts a login and then
+// closes the connection must not be dialled in a hot loop.
 func (l *link) ended(s *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -218,7 +218,7 @@ func (l *link) block(s *session, bl amqp.Blocking) {
 	hooks := l.b.cfg.Hooks
 	s.setBlocked(bl)
 	if bl.Active {
-		l.b.cfg.Logger.Warn("rabbitmq: the broker blocks publications", "reason", bl.Reason)
+		l.b.cfg.Logger.Warn("rabbitmq: publications blocked by the broker", "reason", bl.Reason)
 	}
 	if bl.Active && hooks.Blocked != nil {
 		hooks.Blocked(bl.Reason)
@@ -239,7 +239,7 @@ func (l *link) close(deadline time.Time) error {
 	return nil
 }
 
-// ignoreClosed forgives closing what is closed.
+// ignoreClosed returns nil for the error of closing a closed connection.
 func ignoreClosed(err error) error {
 	if errors.Is(err, amqp.ErrClosed) {
 		return nil
@@ -247,8 +247,8 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// plain drops the reply code that the library makes up for what it noticed itself.
-func plain(e *amqp.Error) error {
+// stripReplyCode removes the reply code that the library invents for failures that it noticed itself.
+func stripReplyCode(e *amqp.Error) error {
 	if e.Server {
 		return e
 	}

@@ -9,15 +9,15 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// A login is AMQP's PLAIN, for one dial. It asks the broker to say so when it refuses us: otherwise RabbitMQ just ends
-// the connection after some seconds, and a wrong password looks like a network that was cut in the same moment.
+// A login is AMQP's PLAIN, for one dial. It asks the broker to report a refusal. Otherwise RabbitMQ just closes
+// the connection after some seconds, and a wrong password looks like a cut network.
 type login struct {
 	amqp.PlainAuth
 	properties amqp.Table
 }
 
-// Response forgets the password that it returns. The library fills in the capabilities before it asks for the
-// response, and sends them after it, so this is the place to add one.
+// Response returns the password and clears it. The library fills in the capabilities before it calls
+// Response and sends them afterwards, so Response can add one.
 func (l *login) Response() string {
 	if capabilities, ok := l.properties["capabilities"].(amqp.Table); ok {
 		capabilities["authentication_failure_close"] = true
@@ -27,25 +27,25 @@ func (l *login) Response() string {
 	return response
 }
 
-// A refusal tells that the broker answered but does not let us in, or is not the one that we want: a matter of
-// configuration, not of time.
+// A refusal means that the broker answered but rejected the login, or is not the expected broker. Its cause is the
+// configuration; waiting does not help.
 type refusal struct {
 	text string
-	// kind is the same for the same reason, also if the text tells the time.
+	// kind is the same for the same reason, even if the text contains the time.
 	kind string
 }
 
 func (e *refusal) Error() string { return e.text }
 
-// refused returns the refusal that an error of the handshakes is, or nil.
+// refused returns err as a refusal, or nil if it is none.
 func (a address) refused(err error) *refusal {
 	if cause, ok := errors.AsType[*amqp.Error](err); ok {
-		// The library makes up a refusal when the connection ends in mid-login.
+		// The library invents a refusal when the connection is closed during the handshake.
 		if !cause.Server || cause.Code != amqp.AccessRefused && cause.Code != amqp.NotAllowed {
 			return nil
 		}
 		return &refusal{
-			text: fmt.Sprintf("log in to %s, virtual host %q, as %q: %s (are user, password and virtual host right?)", a, a.vhost, a.user, a.redact(cause)),
+			text: fmt.Sprintf("log in to %s, virtual host %q, as %q: %s (check user, password and virtual host)", a, a.vhost, a.user, a.redact(cause)),
 			kind: fmt.Sprint(a, " ", cause.Code, " ", cause.Reason),
 		}
 	}
@@ -55,18 +55,18 @@ func (a address) refused(err error) *refusal {
 	var hint string
 	switch {
 	case untrusted:
-		hint = "is the certificate valid, for this host and by an authority of the configuration?"
+		hint = "check that the certificate is valid, is for this host and comes from a configured authority"
 	case rejected:
-		hint = "does the broker want another client certificate or another version of TLS?"
+		hint = "check the client certificate and the version of TLS that the broker requires"
 	case plaintext:
-		hint = "does this port speak TLS?"
+		hint = "check that this port speaks TLS"
 	default:
 		return nil
 	}
 	return &refusal{text: fmt.Sprintf("connect to %s: %s (%s)", a, a.redact(err), hint), kind: fmt.Sprint(a, " ", hint)}
 }
 
-// refusals returns the kinds of the refusals if every host has refused us; a host that is down may come back soon.
+// refusals returns the kinds of the refusals if every host has refused the login. A host that is down may soon be available again.
 func refusals(err error) (kinds string, all bool) {
 	failures, ok := errors.AsType[connectError](err)
 	if !ok || len(failures) == 0 {

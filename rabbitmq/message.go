@@ -2,7 +2,6 @@ package rabbitmq
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -13,86 +12,6 @@ import (
 
 	"github.com/parley-go/parley"
 )
-
-// check refuses what would end the channel or even the connection, with everything in
-// flight. It returns how long the content header will be.
-func (b *Broker) check(m *parley.Message) (header int, err error) {
-	header = 14 + 1 + 8 // class, weight, size and flags; delivery mode; timestamp
-	for _, f := range [...]struct{ what, text string }{
-		{"exchange", m.Exchange}, {"routing key", m.RoutingKey}, {"message id", m.ID},
-		{"correlation id", m.CorrelationID}, {"app id", m.AppID}, {"reply-to", m.ReplyTo}, {"kind", string(m.Kind)},
-		{"content type", m.ContentType}, {"content encoding", m.ContentEncoding},
-	} {
-		if len(f.text) > 255 {
-			return 0, refuse(m, fmt.Sprintf("%s has %d bytes, AMQP allows 255", f.what, len(f.text)))
-		}
-		header += 1 + len(f.text)
-	}
-	// The default exchange gets the retry copies of what the broker has taken before.
-	if len(m.Body) > b.cfg.MaxBody && m.Exchange != "" {
-		return 0, refuse(m, fmt.Sprintf("body has %d bytes, the limit is %d", len(m.Body), b.cfg.MaxBody))
-	}
-	size, err := tableSize(m.Headers, 0)
-	if err != nil {
-		return 0, refuse(m, err.Error())
-	}
-	return header + size, nil
-}
-
-func refuse(m *parley.Message, reason string) error {
-	return &parley.RefusedError{Exchange: m.Exchange, RoutingKey: m.RoutingKey, Reason: reason}
-}
-
-// headerDepth is how deep headers may nest; the readers of other languages have limits as well.
-const headerDepth = 16
-
-// tableSize returns the size of headers on the wire, or what AMQP cannot carry in them.
-func tableSize(headers map[string]any, depth int) (int, error) {
-	size := 4
-	for name, value := range headers {
-		if len(name) > 255 {
-			return 0, fmt.Errorf("header %.40q…: its name has %d bytes, AMQP allows 255", name, len(name))
-		}
-		n, err := fieldSize(value, depth)
-		if err != nil {
-			return 0, fmt.Errorf("header %q: %w", name, err)
-		}
-		size += 1 + len(name) + n
-	}
-	return size, nil
-}
-
-func fieldSize(value any, depth int) (int, error) {
-	if depth > headerDepth {
-		return 0, fmt.Errorf("nested deeper than %d", headerDepth)
-	}
-	switch v := value.(type) {
-	case nil:
-		return 1, nil
-	case bool:
-		return 2, nil
-	case string:
-		return 5 + len(v), nil
-	case []byte:
-		return 5 + len(v), nil
-	case int, int8, int16, int32, int64, uint8, uint16, uint32, float32, float64, time.Time:
-		return 9, nil
-	case map[string]any:
-		n, err := tableSize(v, depth+1)
-		return 1 + n, err
-	case []any:
-		size := 5
-		for i := range v {
-			n, err := fieldSize(v[i], depth+1)
-			if err != nil {
-				return 0, fmt.Errorf("item %d: %w", i, err)
-			}
-			size += n
-		}
-		return size, nil
-	}
-	return 0, fmt.Errorf("a value of type %T has no form in AMQP", value)
-}
 
 func publishing(m *parley.Message, body []byte) amqp.Publishing {
 	contentType := m.ContentType
@@ -110,11 +29,30 @@ func publishing(m *parley.Message, body []byte) amqp.Publishing {
 		Timestamp:       m.Timestamp.Truncate(time.Second),
 		Type:            string(m.Kind),
 		AppId:           m.AppID,
+		Priority:        m.Priority,
+		Expiration:      expiration(m.Expiration),
 		Body:            body,
 	}
 }
 
-// table copies headers to what the client library takes.
+// expiration writes whole milliseconds, rounded up: zero would mean that a message never waits.
+func expiration(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64((d+time.Millisecond-1)/time.Millisecond), 10)
+}
+
+// readExpiration parses what the broker has validated. The shortest limit, "0", becomes 1 ms: in a Message, 0 means no limit.
+func readExpiration(text string) time.Duration {
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
+		return 0
+	}
+	return time.Duration(max(ms, 1)) * time.Millisecond
+}
+
+// table copies headers to the types that the client library accepts.
 func table(headers map[string]any) amqp.Table {
 	if len(headers) == 0 {
 		return nil
@@ -129,7 +67,7 @@ func table(headers map[string]any) amqp.Table {
 func toAMQP(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
-		t := make(amqp.Table, len(v)) // not table: an empty one is not nothing
+		t := make(amqp.Table, len(v)) // not table(v): an empty table must stay a table
 		for name, value := range v {
 			t[name] = toAMQP(value)
 		}
@@ -143,12 +81,12 @@ func toAMQP(value any) any {
 	case []byte:
 		return slices.Clone(v)
 	case int:
-		return int64(v) // the library would cut it to 32 bits
+		return int64(v) // the library would truncate it to 32 bits
 	}
 	return value
 }
 
-// fromAMQP gives headers the types that parley.Message names.
+// fromAMQP converts headers to the types that parley.Message names.
 func fromAMQP(value any) any {
 	switch v := value.(type) {
 	case amqp.Table:
@@ -195,6 +133,9 @@ func fromDelivery(d *amqp.Delivery) parley.Message {
 		ContentType:     d.ContentType,
 		ContentEncoding: d.ContentEncoding,
 		Timestamp:       d.Timestamp,
+		Priority:        d.Priority,
+		Expiration:      readExpiration(d.Expiration),
+		UserID:          d.UserId,
 		Body:            d.Body,
 	}
 	if len(d.Headers) > 0 {
@@ -203,12 +144,12 @@ func fromDelivery(d *amqp.Delivery) parley.Message {
 	return m
 }
 
-// sizeLimit reads the broker's limit from its complaint about a large message.
+// sizeLimit reads the broker's limit from its error about a large message.
 func sizeLimit(reason string) (int, error) {
 	const mark = "larger than configured max size "
 	_, after, found := strings.Cut(reason, mark)
 	if !found {
-		return 0, errors.New("not about a size")
+		return 0, errors.New("not about a message size")
 	}
 	return strconv.Atoi(after)
 }

@@ -13,7 +13,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-func TestOnlyWhatTheBrokerItselfRefusesIsAMatterOfConfiguration(t *testing.T) {
+func TestOnlyRefusalsOfTheBrokerAreConfigurationErrors(t *testing.T) {
 	a := address{host: "h", port: 1, user: "u", vhost: "/", secrets: []string{"s3cr3t"}}
 	for _, c := range []struct {
 		what string
@@ -23,7 +23,7 @@ func TestOnlyWhatTheBrokerItselfRefusesIsAMatterOfConfiguration(t *testing.T) {
 		{"the broker refuses the login", &amqp.Error{Code: amqp.AccessRefused, Reason: "no s3cr3t", Server: true}, true},
 		{"the broker refuses the virtual host", &amqp.Error{Code: amqp.NotAllowed, Reason: "vhost not found", Server: true}, true},
 		{"the virtual host is down", &amqp.Error{Code: amqp.InternalError, Server: true}, false},
-		{"a cut in mid-login", amqp.ErrCredentials, false},
+		{"a cut during the handshake", amqp.ErrCredentials, false},
 		{"a cut at the virtual host", amqp.ErrVhost, false},
 		{"an expired certificate", fmt.Errorf("TLS: %w", &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}), true},
 		{"a port without TLS", fmt.Errorf("TLS: %w", tls.RecordHeaderError{Msg: "not TLS"}), true},
@@ -35,7 +35,7 @@ func TestOnlyWhatTheBrokerItselfRefusesIsAMatterOfConfiguration(t *testing.T) {
 			t.Errorf("%s: refused is %v, want %v", c.what, r, c.want)
 		}
 		if r != nil && strings.Contains(r.Error(), "s3cr3t") {
-			t.Errorf("%s: the password shows: %v", c.what, r)
+			t.Errorf("%s: the text contains the password: %v", c.what, r)
 		}
 	}
 }
@@ -58,8 +58,8 @@ func TestThePauseIsLongOnlyIfEveryHostRefuses(t *testing.T) {
 	}
 }
 
-// A thousand clients lose their broker at once. It must not be asked by all of them again and again while it starts.
-func TestClientsOfABrokerThatIsAwayAskOnceQuicklyAndThenSeldom(t *testing.T) {
+// A thousand clients lose their broker at once. They must not dial it repeatedly while it starts.
+func TestClientsOfAnUnreachableBrokerRetryOnceAtOnceAndThenSlowly(t *testing.T) {
 	const clients = 1000
 	dials := make([]int, 60) // in each second
 	for range clients {
@@ -87,7 +87,7 @@ func TestClientsOfABrokerThatIsAwayAskOnceQuicklyAndThenSeldom(t *testing.T) {
 			t.Errorf("%d clients dial %d times in second %d, want at most %d", clients, n, second, limit)
 		}
 		if n == 0 {
-			t.Errorf("nobody dials in second %d", second)
+			t.Errorf("no client dials in second %d", second)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestARefusalIsLoggedOnceForEachReason(t *testing.T) {
 	l.logFailure(again, expired)
 	l.logFailure(again, again)
 	l.logFailure(vhost, again)
-	l.logFailure(expired, nil) // it was connected meanwhile
+	l.logFailure(expired, nil) // it has been connected since
 	if n := strings.Count(out.String(), "level=ERROR"); n != 3 || strings.Contains(out.String(), "at 2") {
 		t.Errorf("%d errors were logged, want one for each new reason:\n%s", n, &out)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-go/parley/internal/failpoint"
 )
 
-// A pipeline is the confirm channel and what is in flight on it. It belongs to the leader.
+// A pipeline is the confirm channel and the messages in flight on it. It belongs to the leader.
 type pipeline struct {
 	b *Broker
 
@@ -20,14 +20,14 @@ type pipeline struct {
 	returns <-chan amqp.Return
 	closed  <-chan *amqp.Error
 
-	slots    []slot // a ring: the message with number n is in slots[n % Window]
-	head     uint64 // the oldest in flight
-	next     uint64 // the number of the next message
-	search   uint64 // where the next return is looked for
-	careful  int    // so many messages are sent one at a time
-	progress time.Time
-	timer    *time.Timer
-	body     []byte // scratch
+	slots      []slot // a ring: the message with number n is in slots[n % Window]
+	head       uint64 // the oldest in flight
+	next       uint64 // the number of the next message
+	search     uint64 // where the search for the next returned message begins
+	oneAtATime int    // the number of messages to be sent one at a time
+	progress   time.Time
+	timer      *time.Timer
+	body       []byte // scratch
 }
 
 // slot is a message in flight.
@@ -49,7 +49,7 @@ func (p *pipeline) at(n uint64) *slot { return &p.slots[n%uint64(len(p.slots))] 
 func (p *pipeline) publish(r *request) {
 	for i := range r.messages {
 		if r.ctx.Err() != nil {
-			return // the caller has left, or is about to
+			return // the caller no longer waits, or is about to stop
 		}
 		if r.lost == nil {
 			p.send(r, i)
@@ -59,7 +59,7 @@ func (p *pipeline) publish(r *request) {
 	}
 }
 
-// send gets one message on its way, or settles it.
+// send writes one message, or settles it.
 func (p *pipeline) send(r *request, i int) {
 	err := p.room(r)
 	if err == nil {
@@ -68,7 +68,7 @@ func (p *pipeline) send(r *request, i int) {
 	if err == nil {
 		return
 	}
-	if !errors.Is(err, parley.ErrRefused) {
+	if !errors.Is(err, parley.ErrRefused) && !errors.Is(err, parley.ErrUnroutable) {
 		r.lost = err
 		err = unknown(err)
 	}
@@ -78,7 +78,7 @@ func (p *pipeline) send(r *request, i int) {
 // room waits until one more message may be in flight, on an open channel.
 func (p *pipeline) room(r *request) error {
 	limit := uint64(p.b.cfg.Window)
-	if p.careful > 0 {
+	if p.oneAtATime > 0 {
 		limit = 1
 	}
 	for p.next-p.head >= limit {
@@ -99,12 +99,12 @@ func (p *pipeline) room(r *request) error {
 		}
 	}
 	if unblocked, reason := p.s.blocking(); unblocked != nil {
-		return fmt.Errorf("the broker blocks publications: %s", reason)
+		return fmt.Errorf("publications blocked by the broker: %s", reason)
 	}
 	return nil
 }
 
-// open waits for the connection as long as the caller waits for the outcome.
+// open waits for the connection while the caller waits for the outcome.
 func (p *pipeline) open(r *request) error {
 	s, err := p.b.publish.session(r.ctx)
 	if err != nil {
@@ -114,8 +114,8 @@ func (p *pipeline) open(r *request) error {
 	if err != nil {
 		return fmt.Errorf("open channel: %w", err)
 	}
-	// There is room for all returns that can come, so that the library's reader never waits for
-	// us and never drops one.
+	// The channel has room for all possible returns, so that the library's reader never waits for
+	// this reader and never drops a return.
 	p.returns = ch.NotifyReturn(make(chan amqp.Return, p.b.cfg.Window+1))
 	p.closed = ch.NotifyClose(make(chan *amqp.Error, 1))
 	if err := ch.Confirm(false); err != nil {
@@ -128,13 +128,13 @@ func (p *pipeline) open(r *request) error {
 	return nil
 }
 
-// write publishes one message. The caller may leave meanwhile and use its messages again, so
+// write publishes one message. The caller may stop waiting meanwhile and reuse its messages, so
 // everything is copied before the first wait.
 func (p *pipeline) write(r *request, i int) error {
 	r.mu.Lock()
 	if r.gone {
 		r.mu.Unlock()
-		return parley.ErrUnknown // nobody looks at it
+		return parley.ErrUnknown // the caller has its outcomes already
 	}
 	m := r.messages[i]
 	if m.AppID == "" {
@@ -149,7 +149,7 @@ func (p *pipeline) write(r *request, i int) error {
 	out := publishing(&m, p.body)
 	r.mu.Unlock()
 
-	if limit := p.s.conn.Config.FrameSize - 8; header > limit {
+	if limit := p.s.conn.Config.FrameSize - 8 - reserve(&m); header > limit {
 		return refuse(&m, fmt.Sprintf("properties and headers have %d bytes, the connection allows %d", header, limit))
 	}
 	if err := p.exists(r, &m); err != nil {
@@ -166,9 +166,9 @@ func (p *pipeline) write(r *request, i int) error {
 	}
 	*p.at(p.next) = slot{r: r, i: i, confirm: confirm, size: len(p.body), exchange: m.Exchange, key: m.RoutingKey}
 	p.next++
-	_ = failpoint.Hit("rabbitmq.written") // on its way already: no error is possible here
-	if p.careful > 0 {
-		p.careful--
+	_ = failpoint.Hit("rabbitmq.written") // already sent: no error is possible here
+	if p.oneAtATime > 0 {
+		p.oneAtATime--
 	}
 	if cap(p.body) > 1<<20 {
 		p.body = nil // one large message must not keep its memory
@@ -177,31 +177,36 @@ func (p *pipeline) write(r *request, i int) error {
 	return nil
 }
 
-// exists makes sure of the message's exchange. In one call of Publish a missing one is asked for
-// once: a thousand messages to it must not cost a thousand questions.
+// exists checks the message's exchange. Within one call of Publish a missing exchange is checked
+// once: a thousand messages to it must not cost a thousand round trips.
 func (p *pipeline) exists(r *request, m *parley.Message) error {
 	if reason, ok := r.missing[m.Exchange]; ok {
-		return refuse(m, reason)
-	}
-	err := p.s.know(p.b, m)
-	if refused, ok := errors.AsType[*parley.RefusedError](err); ok {
-		if r.missing == nil {
-			r.missing = map[string]string{}
+		if reason == "" && isReply(m) {
+			return &parley.UnroutableError{Exchange: m.Exchange, RoutingKey: m.RoutingKey}
 		}
-		r.missing[m.Exchange] = refused.Reason
+		if reason != "" {
+			return refuse(m, reason)
+		}
+	}
+	err := p.s.ensureExchange(p.b, m)
+	if refused, ok := errors.AsType[*parley.RefusedError](err); ok {
+		r.note(m.Exchange, refused.Reason)
+	}
+	if errors.Is(err, parley.ErrUnroutable) {
+		r.note(m.Exchange, "")
 	}
 	return err
 }
 
-// rest sends what is held back, so that the connection is in order while the leader waits or
-// is gone: heartbeats pass through the same wire.
+// rest sends what is held back, so that the connection works while the leader waits or
+// has ended: heartbeats pass through the same wire.
 func (p *pipeline) rest() {
 	if p.s != nil {
 		p.s.wire.uncork()
 	}
 }
 
-// drain settles what is confirmed without waiting.
+// drain settles the confirmed messages without waiting.
 func (p *pipeline) drain() {
 	for !p.empty() {
 		select {
@@ -213,8 +218,8 @@ func (p *pipeline) drain() {
 	}
 }
 
-// await waits for a confirm, or for more requests if it may. It gives the session up
-// when the broker is silent for too long: a lost confirm must not hold anybody for ever.
+// await waits for a confirm, or also for more requests unless more is nil. It closes the session
+// when the broker is silent for too long: a lost confirm must not block callers indefinitely.
 func (p *pipeline) await(more <-chan struct{}) {
 	p.s.wire.uncork()
 	patience := time.Until(p.progress.Add(p.b.cfg.ConfirmTimeout))
@@ -232,7 +237,7 @@ func (p *pipeline) await(more <-chan struct{}) {
 	case <-p.timer.C:
 		p.b.publish.drop(p.s)
 		conn := p.s.conn
-		p.b.wg.Go(func() { _ = conn.CloseDeadline(time.Now().Add(time.Second)) }) // it is given up anyway
+		p.b.wg.Go(func() { _ = conn.CloseDeadline(time.Now().Add(time.Second)) }) // the session is abandoned anyway
 		p.abandon(fmt.Errorf("no confirm for %v", p.b.cfg.ConfirmTimeout))
 	}
 }
@@ -243,7 +248,7 @@ func (p *pipeline) confirm() {
 	s := p.at(p.head)
 	acked := s.confirm.Acked()
 	if !acked && p.ch.IsClosed() {
-		p.fail() // the library answers for a broker that can not any more
+		p.fail() // the library rejects them when the channel has ended
 		return
 	}
 	p.matchReturns()
@@ -263,13 +268,13 @@ func (p *pipeline) confirm() {
 	r.settle(i, err, true)
 }
 
-// move notes that the broker does not owe a confirm for longer than from now on.
+// move records that from now on the broker owes no earlier confirm.
 func (p *pipeline) move() {
 	p.progress = time.Now()
 	p.b.progress.Store(int64(p.progress.Sub(p.b.born)))
 }
 
-// matchReturns finds the messages that came back. Returns come in the order in which the
+// matchReturns finds the messages that were returned. Returns arrive in the order in which the
 // messages were published.
 func (p *pipeline) matchReturns() {
 	for {
@@ -296,7 +301,7 @@ func (p *pipeline) match(r *amqp.Return) {
 	}
 }
 
-// same compares what the caller still owns. Who has left is told nothing.
+// same reports whether r returns this message. Requests whose caller has returned never match.
 func (s *slot) same(r *amqp.Return) bool {
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()

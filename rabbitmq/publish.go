@@ -10,11 +10,11 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// Publish implements parley.Publisher. Calls of many goroutines are pipelined together
-// on one channel: a goroutine that lives as long as there is something to do, the
-// leader, publishes what comes and takes the confirms. When the session is lost, all that
-// is not confirmed is unknown, and what follows in the same call is not sent, so that
-// sending it again keeps the order.
+// Publish implements parley.Publisher. The calls of many goroutines are pipelined
+// on one channel. One goroutine, the leader, publishes the requests and receives the confirms; it exits when
+// there is nothing left to do. When the session is lost, the outcome of all unconfirmed messages is
+// unknown, and the remaining messages of the same call are not sent. So sending them again keeps
+// the order.
 func (b *Broker) Publish(ctx context.Context, messages []parley.Message) []error {
 	if len(messages) == 0 {
 		return nil
@@ -50,12 +50,12 @@ func (b *Broker) enqueue(r *request) error {
 	}
 	select {
 	case b.more <- struct{}{}:
-	default: // the leader knows already
+	default: // the leader has its wake-up already
 	}
 	return nil
 }
 
-// dequeue forgets a request that was not begun: during an outage they must not pile up.
+// dequeue removes a request that was not begun: requests must not accumulate during an outage.
 func (b *Broker) dequeue(r *request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -64,7 +64,7 @@ func (b *Broker) dequeue(r *request) {
 	}
 }
 
-// take returns what has come. If that is nothing and the leader is idle, it is dismissed.
+// take returns the waiting requests. If there are none and the leader is idle, the leader must exit.
 func (b *Broker) take(idle bool) (requests []*request, dismissed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -76,7 +76,7 @@ func (b *Broker) take(idle bool) (requests []*request, dismissed bool) {
 	return requests, false
 }
 
-// lead publishes until nothing is left to do.
+// lead publishes until no request is left.
 func (b *Broker) lead() {
 	for {
 		requests, dismissed := b.take(b.pipe.empty())
@@ -89,7 +89,7 @@ func (b *Broker) lead() {
 		b.pipe.rest()
 		if !b.pipe.empty() {
 			b.pipe.await(b.more)
-			// Callers that have their outcome may publish again: one write for many, not one for each.
+			// Callers that have their outcome may publish again: one write for many of them, not one for each.
 			runtime.Gosched()
 		}
 	}
@@ -99,19 +99,27 @@ func (b *Broker) lead() {
 type request struct {
 	ctx  context.Context
 	done chan struct{} // closed when every message has its outcome
-	lost error         // why the rest is not sent; belongs to the leader
+	lost error         // why the remaining messages are not sent; belongs to the leader
 
-	missing map[string]string // exchanges that do not exist, and why; belongs to the leader
+	missing map[string]string // why messages to an exchange are refused, "" if only replies cannot go there; belongs to the leader
 
 	mu       sync.Mutex // guards the fields below
 	messages []parley.Message
-	gone     bool    // the caller has left: the messages are its own again
-	outcomes []error // nil while all are well
+	gone     bool    // the caller has returned: the messages are its own again
+	outcomes []error // nil while there are no errors
 	sure     int     // messages[:sure] have their outcome
-	open     int     // so many have none
+	open     int     // the number of messages without an outcome
 }
 
-// settle gives message i its outcome: nil or an error.
+// note records why messages to an exchange are refused.
+func (r *request) note(exchange, reason string) {
+	if r.missing == nil {
+		r.missing = map[string]string{}
+	}
+	r.missing[exchange] = reason
+}
+
+// settle sets the outcome of message i: nil or an error.
 func (r *request) settle(i int, err error, confirmed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,7 +140,7 @@ func (r *request) settle(i int, err error, confirmed bool) {
 	}
 }
 
-// leave returns what is known when the caller does not wait any longer.
+// leave returns the known outcomes when the caller stops waiting.
 func (r *request) leave(cause error) []error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

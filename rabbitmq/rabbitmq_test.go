@@ -43,7 +43,7 @@ func open(t testing.TB, cfg rabbitmq.Config) (b *rabbitmq.Broker, exchange, queu
 		}
 		for _, err := range []error{clean.DeleteQueue(ctx, name), clean.DeleteExchange(ctx, name), clean.Close(ctx)} {
 			if err != nil {
-				t.Errorf("clean up: %v", err)
+				t.Errorf("cleanup: %v", err)
 			}
 		}
 	})
@@ -102,9 +102,9 @@ func TestMessagesArriveInOrderWithTheirProperties(t *testing.T) {
 		}
 		if i == 0 && (d.Key() != "k" || fmt.Sprint(d.Headers) != fmt.Sprint(out[0].Headers) || d.Kind != parley.KindEvent ||
 			d.AppID != "app" || d.CorrelationID != "c-1" || d.ContentType != "text/json" || d.ID != "0") {
-			t.Errorf("properties did not survive: %+v", d.Message)
+			t.Errorf("properties differ: %+v", d.Message)
 		}
-		if err := d.Settle(parley.Ack); err != nil {
+		if err := d.Settle(parley.SettleAck); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,16 +112,16 @@ func TestMessagesArriveInOrderWithTheirProperties(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, _, err := b.QueueLen(t.Context(), queue); n != 0 || err != nil {
-		t.Errorf("%d messages left (%v), want none", n, err)
+		t.Errorf("%d messages remain (%v), want none", n, err)
 	}
 }
 
-func TestEveryUnroutableMessageIsTold(t *testing.T) {
+func TestEveryUnroutableMessageIsReported(t *testing.T) {
 	b, exchange, _ := open(t, rabbitmq.Config{})
 	out := messages(exchange, 10_000)
 	for i := range out {
 		if i%100 == 7 {
-			out[i].RoutingKey = "nobody"
+			out[i].RoutingKey = "no.queue"
 		}
 	}
 	outcomes := b.Publish(t.Context(), out)
@@ -171,21 +171,21 @@ func TestManyPublishersShareOneChannel(t *testing.T) {
 	}
 }
 
-func TestUnsettledGoBackAndStaleAcksAreNoOps(t *testing.T) {
+func TestUnsettledDeliveriesAreRequeuedAndStaleAcksAreNoOps(t *testing.T) {
 	b, exchange, queue := open(t, rabbitmq.Config{})
 	b.Publish(t.Context(), messages(exchange, 3))
 	s := subscribe(t, b, queue, 10)
 	first, second, third := next(t, s), next(t, s), next(t, s)
-	if err := second.Settle(parley.Ack); err != nil {
+	if err := second.Settle(parley.SettleAck); err != nil {
 		t.Fatal(err)
 	}
-	if err := second.Settle(parley.Ack); !errors.Is(err, parley.ErrSettled) {
+	if err := second.Settle(parley.SettleAck); !errors.Is(err, parley.ErrSettled) {
 		t.Errorf("second settlement: got %v, want ErrSettled", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := third.Settle(parley.Ack); !errors.Is(err, parley.ErrStale) {
+	if err := third.Settle(parley.SettleAck); !errors.Is(err, parley.ErrStale) {
 		t.Errorf("settlement after the end: got %v, want ErrStale", err)
 	}
 	s = subscribe(t, b, queue, 10)
@@ -215,7 +215,7 @@ func TestDeletedQueueEndsTheSubscription(t *testing.T) {
 func TestConflictingDeclarationsAreNamed(t *testing.T) {
 	b, exchange, queue := open(t, rabbitmq.Config{})
 	err := b.Declare(t.Context(), parley.Topology{
-		Exchanges: []parley.Exchange{{Name: exchange, Type: parley.Fanout}},
+		Exchanges: []parley.Exchange{{Name: exchange, Type: parley.ExchangeFanout}},
 		Queues:    []parley.Queue{{Name: queue, TTL: time.Minute}},
 	})
 	for _, want := range []string{`exchange "` + exchange, `queue "` + queue} {

@@ -13,7 +13,7 @@ import (
 	"github.com/parley-go/parley/rabbitmq"
 )
 
-func TestWhatWouldEndTheConnectionIsRefusedHere(t *testing.T) {
+func TestMessagesThatWouldCloseTheConnectionAreRefused(t *testing.T) {
 	var lost atomic.Int32
 	b, exchange, queue := open(t, rabbitmq.Config{Hooks: rabbitmq.Hooks{Disconnected: func(string, error) { lost.Add(1) }}})
 	long := strings.Repeat("n", 256)
@@ -50,7 +50,7 @@ func TestWhatWouldEndTheConnectionIsRefusedHere(t *testing.T) {
 func TestTheLargestHeadersThatFitArrive(t *testing.T) {
 	b, exchange, queue := open(t, rabbitmq.Config{})
 	out := messages(exchange, 1)
-	const fits = 131_072 - 8 - 200 // the frame without other properties
+	const fits = 131_072 - 8 - 300 // a frame minus other properties and headers that a broker may add
 	out[0].Headers = map[string]any{"a": strings.Repeat("x", fits), "int": 1 << 40}
 	if outcomes := b.Publish(t.Context(), out); outcomes != nil {
 		t.Fatal(outcomes)
@@ -62,17 +62,18 @@ func TestTheLargestHeadersThatFitArrive(t *testing.T) {
 	}
 }
 
-// A header CC that is no list of names is one of the things that RabbitMQ ends a channel for
-// without a word about the message.
+// A header CC that is not a list is one of the causes for which RabbitMQ closes a channel
+// without naming the message. It stands for causes that the checks here do not cover.
 func TestAPoisonousMessageIsFoundAmongOthers(t *testing.T) {
 	b, exchange, queue := open(t, rabbitmq.Config{})
+	rabbitmq.Unchecked(b)
 	out := messages(exchange, 20)
 	out[11].Headers = map[string]any{"CC": "no list"}
 	want := map[string]bool{}
 	for i := range out {
 		want[out[i].ID] = i != 11
 	}
-	// As a relay does: what is accepted or refused is done with, the rest is sent again.
+	// As a relay does: accepted and refused messages are settled, the others are sent again.
 	for round := 0; len(out) > 0; round++ {
 		if round == 10 {
 			t.Fatalf("after %d rounds %d messages are still unknown", round, len(out))
@@ -107,7 +108,7 @@ func TestADeletedExchangeIsDeclaredAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	var last error
-	for range 3 { // the broker tells at the first one; the next finds it declared, but nothing bound
+	for range 3 { // the first one gets the broker's error; the next one finds the exchange declared, but no queue bound
 		outcomes := b.Publish(t.Context(), messages(exchange, 1))
 		if len(outcomes) != 1 || !errors.Is(outcomes[0], parley.ErrUnknown) && !errors.Is(outcomes[0], parley.ErrUnroutable) {
 			t.Fatalf("outcomes %v, want unknown, then unroutable", outcomes)
@@ -115,7 +116,7 @@ func TestADeletedExchangeIsDeclaredAgain(t *testing.T) {
 		last = outcomes[0]
 	}
 	if !errors.Is(last, parley.ErrUnroutable) {
-		t.Errorf("the exchange was deleted: %v, want it declared again and the message unroutable", last)
+		t.Errorf("after the exchange was deleted: %v, want it declared again and the message unroutable", last)
 	}
 	if n, _, _ := b.QueueLen(t.Context(), queue); n != 1 {
 		t.Errorf("%d messages in the queue, want 1", n)
@@ -132,7 +133,7 @@ func TestADeletedExchangeIsRefusedWhereNothingIsDeclared(t *testing.T) {
 	}
 	first := b.Publish(t.Context(), messages(exchange, 2))
 	if len(first) != 2 || !errors.Is(first[0], parley.ErrUnknown) {
-		t.Errorf("at once after the deletion: %v, want ErrUnknown: messages before it may have arrived", first)
+		t.Errorf("directly after the deletion: %v, want ErrUnknown: messages before it may have arrived", first)
 	}
 	second := b.Publish(t.Context(), messages(exchange, 2))
 	if len(second) != 2 || !errors.Is(second[0], parley.ErrRefused) || !errors.Is(second[1], parley.ErrRefused) {
@@ -163,7 +164,7 @@ func TestADeletedQueueMakesMessagesUnroutable(t *testing.T) {
 	}
 }
 
-func TestARetryHopComesBackWithItsHistory(t *testing.T) {
+func TestARetryCopyReturnsWithItsHistory(t *testing.T) {
 	b, _, queue := open(t, rabbitmq.Config{})
 	delay := queue + ".retry.100ms"
 	t.Cleanup(func() {
@@ -174,7 +175,7 @@ func TestARetryHopComesBackWithItsHistory(t *testing.T) {
 		_ = clean.Close(ctx)
 	})
 	topology := parley.Topology{Queues: []parley.Queue{{Name: delay, TTL: 100 * time.Millisecond, DeadLetterTo: queue}}}
-	for range 2 { // declaring again is no conflict
+	for range 2 { // declaring it again is not a conflict
 		if err := b.Declare(t.Context(), topology); err != nil {
 			t.Fatal(err)
 		}
@@ -188,10 +189,10 @@ func TestARetryHopComesBackWithItsHistory(t *testing.T) {
 	defer s.Close()
 	d := next(t, s)
 	if took := time.Since(start); took < 100*time.Millisecond {
-		t.Errorf("back after %v, want 100ms", took)
+		t.Errorf("redelivered after %v, want 100ms", took)
 	}
 	if d.Exchange != "" || d.RoutingKey != queue || d.ID != "m" || d.Headers["try"] != int64(1) {
-		t.Errorf("came back as %+v", d.Message)
+		t.Errorf("returned as %+v", d.Message)
 	}
 	deaths, _ := d.Headers["x-death"].([]any)
 	if len(deaths) != 1 {
@@ -199,7 +200,7 @@ func TestARetryHopComesBackWithItsHistory(t *testing.T) {
 	}
 	death, _ := deaths[0].(map[string]any)
 	if death["reason"] != "expired" || death["queue"] != delay || fmt.Sprint(death["count"]) != "1" {
-		t.Errorf("x-death says %v, want an expiry in %s", death, delay)
+		t.Errorf("x-death is %v, want an expiry in %s", death, delay)
 	}
 	// A message with this history can be published as it is.
 	d.Exchange, d.RoutingKey = "", queue
@@ -208,7 +209,7 @@ func TestARetryHopComesBackWithItsHistory(t *testing.T) {
 	}
 }
 
-func TestTheDefaultExchangeTellsOfMissingQueues(t *testing.T) {
+func TestAMessageToAMissingQueueIsUnroutable(t *testing.T) {
 	b, _, queue := open(t, rabbitmq.Config{})
 	outcomes := b.Publish(t.Context(), []parley.Message{{RoutingKey: queue, Body: []byte(`{}`)}, {RoutingKey: queue + ".missing", Body: []byte(`{}`)}})
 	if len(outcomes) != 2 || outcomes[0] != nil || !errors.Is(outcomes[1], parley.ErrUnroutable) {
@@ -227,7 +228,7 @@ func TestPublishReturnsWhenItsContextEndsAndLeavesTheMessagesAlone(t *testing.T)
 	defer cancel()
 	outcomes := b.Publish(ctx, out[1:])
 	for i := range out {
-		copy(out[i].Body, "XXXXX") // the caller's again: the race detector watches
+		copy(out[i].Body, "XXXXX") // they belong to the caller again: the race detector checks it
 	}
 	if len(outcomes) != 49 || !errors.Is(outcomes[0], parley.ErrUnknown) || !errors.Is(outcomes[0], context.DeadlineExceeded) {
 		t.Errorf("outcomes %v, want ErrUnknown and the context's error", outcomes)
@@ -237,7 +238,7 @@ func TestPublishReturnsWhenItsContextEndsAndLeavesTheMessagesAlone(t *testing.T)
 	defer s.Close()
 	for range out {
 		if d := next(t, s); strings.Contains(string(d.Body), "X") {
-			t.Errorf("what the caller did afterwards was sent: %s", d.Body)
+			t.Errorf("the caller's later change was sent: %s", d.Body)
 		}
 	}
 }

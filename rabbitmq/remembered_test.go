@@ -10,7 +10,7 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-func TestOneDeliveryInHandDoesNotHaveAllLaterOnesRemembered(t *testing.T) {
+func TestOneUnsettledDeliveryDoesNotKeepAllLaterTags(t *testing.T) {
 	b, err := New(&Config{URL: testenv.RabbitMQ(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -42,25 +42,25 @@ func TestOneDeliveryInHandDoesNotHaveAllLaterOnesRemembered(t *testing.T) {
 			first = d // an ordered route keeps a failing delivery up to 20 minutes
 			continue
 		}
-		if err := d.Settle(parley.Ack); err != nil {
+		if err := d.Settle(parley.SettleAck); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got := remembered(s.(*subscription)); got > prefetch {
-		t.Errorf("%d tags are remembered for one delivery in hand of %d", got, prefetch)
+		t.Errorf("%d tags are kept for one unsettled delivery of %d", got, prefetch)
 	}
-	if err := first.Settle(parley.Ack); err != nil {
+	if err := first.Settle(parley.SettleAck); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if n, _, err := b.QueueLen(t.Context(), queue); n != 0 || err != nil {
-		t.Errorf("%d messages came back: %v", n, err)
+		t.Errorf("%d messages were redelivered: %v", n, err)
 	}
 }
 
-// remembered counts the tags, once the settlements made so far are sent.
+// remembered returns the number of kept tags, once the settlements made so far are sent.
 func remembered(s *subscription) int {
 	deadline := time.Now().Add(10 * time.Second)
 	for {

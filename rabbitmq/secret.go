@@ -5,8 +5,8 @@ import (
 	"crypto/sha256"
 )
 
-// RetrySecret implements parley.SecretKeeper: it is derived from the login, so that all
-// consumers of one user have the same and nobody without the password has it.
+// RetrySecret implements parley.SecretKeeper. The secret is derived from the login, so all
+// consumers of one user share it, and it cannot be derived without the password.
 func (b *Broker) RetrySecret() []byte {
 	login := b.addresses[0]
 	mac := hmac.New(sha256.New, []byte(login.password))

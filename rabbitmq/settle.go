@@ -6,14 +6,14 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// acknowledger settles the delivery with one tag.
+// acknowledger settles the delivery with one delivery tag.
 type acknowledger struct {
 	s   *subscription
 	tag uint64
 }
 
-// Settle implements parley.Acknowledger. The broker is told a moment later, together
-// with other settlements.
+// Settle implements parley.Acknowledger. The settlement is sent a moment later, together
+// with others.
 func (a acknowledger) Settle(how parley.Settlement) error {
 	s := a.s
 	s.mu.Lock()
@@ -24,7 +24,7 @@ func (a acknowledger) Settle(how parley.Settlement) error {
 		}
 		return parley.ErrStale
 	}
-	if how == parley.Requeue {
+	if how == parley.SettleRequeue {
 		s.requeues = append(s.requeues, a.tag)
 	} else {
 		s.acks = append(s.acks, a.tag)
@@ -37,13 +37,13 @@ func (a acknowledger) Settle(how parley.Settlement) error {
 func (s *subscription) wake() {
 	select {
 	case s.work <- struct{}{}:
-	default: // it is awake already, and will see what there is
+	default: // settle has its wake-up already
 	}
 }
 
-// settle tells the broker what has been settled: while it sends one batch the next comes
-// together, so a busy consumer acknowledges many deliveries with one frame and an
-// idle one at once. It ends with the subscription or its session.
+// settle sends the settlements to the broker. While it sends one batch, the next one
+// accumulates: a busy consumer acknowledges many deliveries with one frame, and an
+// idle one acknowledges at once. It ends with the subscription or its session.
 func (s *subscription) settle() {
 	defer close(s.ended)
 	for {
@@ -56,11 +56,15 @@ func (s *subscription) settle() {
 		acks, requeues, stopping := s.acks, s.requeues, s.stopping
 		s.acks, s.requeues, s.spare = s.spare[:0], nil, nil
 		s.mu.Unlock()
+		s.sent += len(acks) + len(requeues)
 		if err := s.send(acks, requeues); err != nil {
-			s.b.cfg.Logger.Debug("rabbitmq: settlements lost with their session", "queue", s.queue, "err", err)
+			s.b.cfg.Logger.Debug("rabbitmq: session lost before settlements were sent, messages will be redelivered", "queue", s.queue, "err", err)
 		}
 		if stopping {
 			return
+		}
+		if s.mayGrow() {
+			s.grow()
 		}
 		s.mu.Lock()
 		s.spare = acks
@@ -68,8 +72,8 @@ func (s *subscription) settle() {
 	}
 }
 
-// send acknowledges. An ack with multiple=true covers all lower tags, so it is used only
-// up to where every tag is settled.
+// send sends the settlements. An ack with multiple=true covers all lower tags, so it is used only
+// up to the tag below which all are settled.
 func (s *subscription) send(acks, requeues []uint64) error {
 	for _, tag := range requeues {
 		if err := s.ch.Nack(tag, false, true); err != nil {
@@ -93,9 +97,9 @@ func (s *subscription) send(acks, requeues []uint64) error {
 	return nil
 }
 
-// settledUpTo forgets tags that are settled and returns up to where all are. What is
-// remembered is what is in hand, which the prefetch bounds: one slow delivery must not
-// have all that overtake it remembered.
+// settledUpTo returns the tag up to which all are settled, and removes the settled tags from inHand. So inHand has only
+// unsettled tags, which the prefetch limits: one slow delivery must not keep all
+// later tags in memory.
 func (s *subscription) settledUpTo(low uint64, acks, requeues []uint64) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,37 +19,38 @@ func (b *Broker) Declare(ctx context.Context, t parley.Topology) error {
 		return nil
 	}
 	_, err := ask(ctx, b, "declare topology", func(s *session) (none struct{}, err error) {
-		var errs []error
-		for _, e := range t.Exchanges {
-			errs = append(errs, s.onChannel(func(ch *amqp.Channel) error { return declareExchange(ch, e, t.Mode) }))
-		}
-		for _, q := range t.Queues {
-			errs = append(errs, s.onChannel(func(ch *amqp.Channel) error { return declareQueue(ch, q, t.Mode) }))
-		}
+		errs := concurrently(len(t.Exchanges), func(i int) error {
+			return s.onChannel(func(ch *amqp.Channel) error { return declareExchange(ch, t.Exchanges[i], t.Mode) })
+		})
+		errs = append(errs, concurrently(len(t.Queues), func(i int) error { return b.declareQueue(ctx, s, t.Queues[i], t.Mode) })...)
 		if t.Mode == parley.TopologyDeclare {
-			for _, bind := range t.Bindings {
-				errs = append(errs, s.onChannel(func(ch *amqp.Channel) error { return declareBinding(ch, bind) }))
-			}
+			errs = append(errs, concurrently(len(t.Bindings), func(i int) error {
+				return s.onChannel(func(ch *amqp.Channel) error { return declareBinding(ch, t.Bindings[i]) })
+			})...)
 		}
 		return none, errors.Join(errs...)
 	})
 	return err
 }
 
+func (b *Broker) declareQueue(ctx context.Context, s *session, q parley.Queue, mode parley.TopologyMode) error {
+	switch {
+	case mode == parley.TopologyVerify:
+		return s.verify(q)
+	case q.Role != parley.QueuePlain:
+		return b.declareOwn(ctx, s, q)
+	}
+	return s.declare(q, queueArguments(q))
+}
+
 // QueueLen returns how many messages are ready in a queue and how many consumers it has.
 // The error is a *parley.TopologyError with code 404 if there is no such queue.
 func (b *Broker) QueueLen(ctx context.Context, name string) (messages, consumers int, err error) {
-	q, err := ask(ctx, b, "inspect queue", func(s *session) (q amqp.Queue, err error) {
-		err = s.onChannel(func(ch *amqp.Channel) error {
-			q, err = ch.QueueDeclarePassive(name, true, false, false, false, nil)
-			return topologyError("queue", name, err)
-		})
-		return q, err
-	})
+	q, err := ask(ctx, b, "inspect queue", func(s *session) (amqp.Queue, error) { return s.state(name) })
 	return q.Messages, q.Consumers, err
 }
 
-// DeleteQueue deletes a queue with its messages. It is no error if there is none.
+// DeleteQueue deletes a queue with its messages. A missing queue is not an error.
 func (b *Broker) DeleteQueue(ctx context.Context, name string) error {
 	_, err := ask(ctx, b, "delete queue", func(s *session) (none struct{}, err error) {
 		return none, s.onChannel(func(ch *amqp.Channel) error {
@@ -60,7 +61,7 @@ func (b *Broker) DeleteQueue(ctx context.Context, name string) error {
 	return err
 }
 
-// DeleteExchange deletes an exchange with its bindings. It is no error if there is none.
+// DeleteExchange deletes an exchange with its bindings. A missing exchange is not an error.
 func (b *Broker) DeleteExchange(ctx context.Context, name string) error {
 	_, err := ask(ctx, b, "delete exchange", func(s *session) (none struct{}, err error) {
 		return none, s.onChannel(func(ch *amqp.Channel) error {
@@ -70,12 +71,12 @@ func (b *Broker) DeleteExchange(ctx context.Context, name string) error {
 	return err
 }
 
-// ask runs f on the consuming connection: exclusive queues belong to that one.
+// ask runs f on the consuming connection, to which exclusive queues belong.
 func ask[T any](ctx context.Context, b *Broker, what string, f func(s *session) (T, error)) (T, error) {
 	s, err := b.consume.session(ctx)
 	var answer T
 	if err == nil {
-		answer, err = within(ctx, b, func() (T, error) { return f(s) }, nil)
+		answer, err = callWithContext(ctx, b, func() (T, error) { return f(s) }, nil)
 	}
 	if err != nil {
 		return answer, fmt.Errorf("rabbitmq: %s: %w", what, err)
@@ -86,29 +87,28 @@ func ask[T any](ctx context.Context, b *Broker, what string, f func(s *session) 
 func declareExchange(ch *amqp.Channel, e parley.Exchange, mode parley.TopologyMode) error {
 	kind := string(e.Type)
 	if kind == "" {
-		kind = string(parley.Topic)
+		kind = string(parley.ExchangeTopic)
 	}
 	declare := ch.ExchangeDeclare
 	if mode == parley.TopologyVerify {
 		declare = ch.ExchangeDeclarePassive
 	}
-	return topologyError("exchange", e.Name, declare(e.Name, kind, true, e.AutoDelete, false, false, nil))
+	return topologyError("exchange", e.Name, declare(e.Name, kind, true, e.AutoDelete, false, false, table(e.Arguments)))
 }
 
-func declareQueue(ch *amqp.Channel, q parley.Queue, mode parley.TopologyMode) error {
-	declare := ch.QueueDeclare
-	if mode == parley.TopologyVerify {
-		declare = ch.QueueDeclarePassive
-	}
-	_, err := declare(q.Name, !q.Exclusive, false, q.Exclusive, false, queueArguments(q))
-	return topologyError("queue", q.Name, err)
+// verify checks that q exists.
+func (s *session) verify(q parley.Queue) error {
+	return s.onChannel(func(ch *amqp.Channel) error {
+		_, err := ch.QueueDeclarePassive(q.Name, !q.Exclusive, false, q.Exclusive, false, queueArguments(q))
+		return topologyError("queue", q.Name, err)
+	})
 }
 
 func queueArguments(q parley.Queue) amqp.Table {
 	args := amqp.Table{}
 	maps.Copy(args, table(q.Arguments))
 	if q.TTL > 0 {
-		// Rounded up: zero would mean that no message ever stays.
+		// Rounded up: zero would expire messages at once.
 		args["x-message-ttl"] = (q.TTL + time.Millisecond - 1).Milliseconds()
 	}
 	if q.DeadLetterTo != "" {

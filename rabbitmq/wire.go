@@ -10,8 +10,8 @@ import (
 	"github.com/parley-go/parley/internal/failpoint"
 )
 
-// A wire is the network connection below the client library. It bounds each write: the
-// library has no bound, and a broker that stops reading would hold us for ever. It
+// A wire is the network connection below the client library. It limits the time of each write: the
+// library has no limit, and a broker that stops reading would block writes indefinitely. It
 // reads in large pieces, and while it is corked it also writes in large pieces: the library
 // makes one system call for each message.
 type wire struct {
@@ -20,10 +20,10 @@ type wire struct {
 	r       *bufio.Reader // for the library's one reader
 	limit   atomic.Int64  // the deadline that SetDeadline gave, in Unix nanoseconds, or 0
 
-	mu     sync.Mutex // guards the fields below, and orders the writes: it is held while one lasts
+	mu     sync.Mutex // guards the fields below; held during each write, to order them
 	corked bool
 	held   []byte
-	err    error // of the first write that failed; the stream is broken from there
+	err    error // of the first failed write; the stream is broken after it
 }
 
 const (
@@ -54,21 +54,21 @@ func (w *wire) Write(p []byte) (int, error) {
 	return len(p), w.flush()
 }
 
-// cork holds writes back until there are many. Whoever corks must uncork before
-// waiting for an answer.
+// cork holds writes back until there are many. The caller must uncork before
+// it waits for an answer.
 func (w *wire) cork() {
 	w.mu.Lock()
 	w.corked = true
 	w.mu.Unlock()
 }
 
-// uncork sends what is held back. An error has closed the connection already.
+// uncork sends the writes that are held back. On an error, flush has closed the connection.
 func (w *wire) uncork() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.corked = false
 	if w.err == nil && len(w.held) > 0 {
-		_ = w.flush() // it has closed the connection: the library's reader ends the session
+		_ = w.flush() // on an error it has closed the connection, and the library's reader ends the session
 	}
 }
 
@@ -78,11 +78,11 @@ func (w *wire) flush() error {
 	if cap(w.held) > 2*writeBuffer {
 		w.held = nil // one large message must not keep its memory
 	}
-	_ = failpoint.Hit("rabbitmq.flushed") // on its way already: no error is possible here
+	_ = failpoint.Hit("rabbitmq.flushed") // already sent: no error is possible here
 	return err
 }
 
-// SetDeadline is how the library bounds its closing handshake. It holds for later writes
+// SetDeadline is how the library limits its closing handshake. The deadline applies to later writes
 // too: without that each would get the whole timeout again.
 func (w *wire) SetDeadline(t time.Time) error {
 	if t.IsZero() {
@@ -103,7 +103,7 @@ func (w *wire) send(p []byte) error {
 		_, w.err = w.Conn.Write(p)
 	}
 	if w.err != nil {
-		_ = w.Close() // nothing more can be sent; the reader must not wait for the heartbeat
+		_ = w.Close() // nothing more can be sent: end the reader before the heartbeat timeout
 	}
 	return w.err
 }

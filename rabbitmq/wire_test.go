@@ -64,21 +64,21 @@ func TestACorkedWireKeepsOrderBeyondItsBuffer(t *testing.T) {
 	w.uncork()
 	_ = w.Close()
 	if got := <-arrived; !bytes.Equal(got, want.Bytes()) {
-		t.Errorf("%d bytes arrived, %d were sent, or in another order", len(got), want.Len())
+		t.Errorf("%d bytes arrived of %d that were sent, or in another order", len(got), want.Len())
 	}
 }
 
 func TestAWireThatIsStuckBreaksForGood(t *testing.T) {
 	w, _ := pipe(t, 20*time.Millisecond)
-	if _, err := w.Write([]byte("nobody reads")); err == nil {
-		t.Fatal("a write that nobody reads has succeeded")
+	if _, err := w.Write([]byte("no reader")); err == nil {
+		t.Fatal("a write without a reader has succeeded")
 	}
 	w.cork()
 	if _, err := w.Write([]byte("later")); err == nil {
-		t.Error("a write after the stream broke has succeeded")
+		t.Error("a write to a broken wire has succeeded")
 	}
 	if _, err := w.Read(make([]byte, 1)); err == nil {
-		t.Error("the reader of a broken wire goes on")
+		t.Error("the reader of a broken wire has not ended")
 	}
 }
 
@@ -88,7 +88,7 @@ func TestADeadlineHoldsForLaterWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	if _, err := w.Write([]byte("nobody reads")); err == nil || time.Since(start) > 10*time.Second {
+	if _, err := w.Write([]byte("no reader")); err == nil || time.Since(start) > 10*time.Second {
 		t.Errorf("the write ended with %v after %v, want a timeout at the deadline", err, time.Since(start))
 	}
 }
@@ -100,8 +100,8 @@ func TestNoWireStaysCorkedWhenNothingIsInFlight(t *testing.T) {
 	}
 	defer b.Close(t.Context())
 	for range 20 {
-		for _, size := range []int{0, 40_000, 300_000} { // the larger ones leave the buffer by themselves
-			b.Publish(t.Context(), []parley.Message{{RoutingKey: "nobody", Body: make([]byte, size)}})
+		for _, size := range []int{0, 40_000, 300_000} { // the larger ones do not fit into the buffer
+			b.Publish(t.Context(), []parley.Message{{RoutingKey: "no reader", Body: make([]byte, size)}})
 		}
 		b.mu.Lock()
 		led := b.led
@@ -112,7 +112,7 @@ func TestNoWireStaysCorkedWhenNothingIsInFlight(t *testing.T) {
 		w := b.pipe.s.wire
 		w.mu.Lock()
 		if w.corked || len(w.held) > 0 {
-			t.Errorf("nothing is in flight, corked is %v and %d bytes are held", w.corked, len(w.held))
+			t.Errorf("nothing is in flight, but corked is %v and %d bytes are held", w.corked, len(w.held))
 		}
 		w.mu.Unlock()
 	}
@@ -128,10 +128,10 @@ func FuzzAddressShowsNoPassword(f *testing.F) {
 		for _, c := range []Config{{URL: url}, {URLs: []string{"amqp://u:" + canary + "@" + host, url}}, {Host: host, Password: canary}} {
 			a, err := c.addresses()
 			if err == nil && (len(a) == 0 || a[0].host == "" || a[0].port < 1 || a[0].port > 65535) {
-				t.Errorf("%q gives the address %v", host, a)
+				t.Errorf("%q is parsed as the address %v", host, a)
 			}
 			if !strings.Contains(host, canary) && strings.Contains(c.String(), canary) && !strings.Contains(hosts(a), canary) {
-				t.Errorf("%q shows the password: %s", host, c)
+				t.Errorf("%q prints the password: %s", host, c)
 			}
 		}
 	})
@@ -141,7 +141,7 @@ func FuzzSizeLimit(f *testing.F) {
 	f.Add("PRECONDITION_FAILED - message size 2000 is larger than configured max size 1000")
 	f.Fuzz(func(t *testing.T, reason string) {
 		if n, err := sizeLimit(reason); err == nil && !strings.Contains(reason, "max size") {
-			t.Errorf("%q gives the limit %d", reason, n)
+			t.Errorf("%q is parsed as the limit %d", reason, n)
 		}
 	})
 }

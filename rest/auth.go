@@ -12,38 +12,38 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// AuthConfig tells how tokens are kept. The zero value gives the defaults named
+// AuthConfig configures the handling of tokens. The zero value means the defaults named
 // at each field.
 type AuthConfig struct {
-	// Timeout bounds one call of the token source. It does not depend on the
-	// deadline of the request that caused it, as others wait for the same token. Default: 10s.
+	// Timeout limits one call of the token source. It does not depend on the
+	// deadline of the request that caused it, because other requests wait for the same token. Default: 10s.
 	Timeout time.Duration
 	// RefreshAt is the part of a token's life after which a new one is fetched in the
 	// background, while the old one is still used. Default: 0.8.
 	RefreshAt float64
-	// MinBackoff and MaxBackoff bound the pause after a failed login, which doubles
-	// from one to the other. Until it is over every request gets the same error and
-	// the login server gets none. Defaults: 1s and 60s.
+	// MinBackoff and MaxBackoff limit the backoff after a failed login, which doubles
+	// from one to the other. During the backoff every request gets the same error and
+	// no login is sent. Defaults: 1s and 60s.
 	MinBackoff, MaxBackoff time.Duration
-	// Login is called after each call of the token source, with nil if it gave a token.
+	// Login is called after each call of the token source, with nil if it returned a token.
 	Login func(ctx context.Context, err error)
 }
 
 // A ContextTokenSource is an oauth2.TokenSource that takes a context. Auth
-// prefers it: its calls end by AuthConfig.Timeout and by Close.
+// prefers it: AuthConfig.Timeout and Close end its calls.
 type ContextTokenSource interface {
 	TokenContext(ctx context.Context) (*oauth2.Token, error)
 }
 
 // Auth is an http.RoundTripper that adds a token to requests to the origins that
-// it was made for, and to no others, whatever redirects a client follows.
+// it was created for, and to no others, whatever redirects a client follows.
 //
-// However many requests wait, the source is asked once. An answer 401 makes it
-// ask for one more token, unless that has happened meanwhile, and sends the
+// However many requests wait, the source is called once. After a 401 answer Auth
+// fetches one new token, unless that has happened meanwhile, and sends the
 // request once again if its body can be sent again. If the new token is refused
-// as well, the 401 is returned, and a pause between logins begins.
+// too, Auth returns the 401 and begins a backoff between logins.
 //
-// A request that has an Authorization header of its own is left alone.
+// A request that has an Authorization header of its own is sent unchanged.
 type Auth struct {
 	next    http.RoundTripper
 	origins map[string]bool
@@ -51,9 +51,9 @@ type Auth struct {
 	tokens  *tokens
 }
 
-// NewAuth puts authorization in front of next. Tokens of source go to origins,
-// such as "https://api.example.com". cfg may be nil. It works on a plain
-// http.Client too: &http.Client{Transport: auth}. Close it when done.
+// NewAuth returns an Auth around next. Tokens of source are sent to origins,
+// such as "https://api.example.com". cfg may be nil. It also works on a plain
+// http.Client: &http.Client{Transport: auth}. Close it when done.
 func NewAuth(next http.RoundTripper, source oauth2.TokenSource, origins []string, cfg *AuthConfig) (*Auth, error) {
 	if cfg == nil {
 		cfg = &AuthConfig{}
@@ -71,7 +71,7 @@ func NewAuth(next http.RoundTripper, source oauth2.TokenSource, origins []string
 		errs = append(errs, errors.New("rest: NewAuth needs a transport and a token source"))
 	}
 	if len(origins) == 0 {
-		errs = append(errs, errors.New("rest: NewAuth needs the origins that tokens may go to"))
+		errs = append(errs, errors.New("rest: NewAuth needs the origins that may receive tokens"))
 	}
 	a := &Auth{next: next, origins: make(map[string]bool)}
 	a.covered.create = func(key string) bool { return a.origins[key] }
@@ -93,15 +93,15 @@ func NewAuth(next http.RoundTripper, source oauth2.TokenSource, origins []string
 	return a, nil
 }
 
-// Close cancels a login under way and waits until it has ended. A source that
-// takes no context is waited for. Requests after Close get ErrLogin once their
+// Close cancels a running login and waits until it has ended. It also waits for a source that
+// takes no context. Requests after Close get ErrLogin once their
 // token has expired.
 func (a *Auth) Close() error {
 	a.tokens.close()
 	return nil
 }
 
-// RoundTrip sends r with a token if r goes to an origin that tokens may go to.
+// RoundTrip sends r, with a token if the origin of r may receive tokens.
 func (a *Auth) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !a.covers(r.URL) || r.Header.Get("Authorization") != "" || skipsAuth(r.Context()) {
 		return a.next.RoundTrip(r)
@@ -125,7 +125,7 @@ func (a *Auth) RoundTrip(r *http.Request) (*http.Response, error) {
 // replay logs in once more after resp, a 401 for token t, and sends r once more.
 func (a *Auth) replay(r *http.Request, resp *http.Response, t *token) (*http.Response, error) {
 	if !a.tokens.refused(t) {
-		return resp, nil // logging in has just been seen not to help
+		return resp, nil // a new token was refused as well
 	}
 	if r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
 		return resp, nil // the next request gets a new token
@@ -137,7 +137,7 @@ func (a *Auth) replay(r *http.Request, resp *http.Response, t *token) (*http.Res
 	}
 	if fresh.value.AccessToken == t.value.AccessToken {
 		a.tokens.refusedAgain(fresh)
-		return resp, nil // a source that caches by itself
+		return resp, nil // the source returned a cached token
 	}
 	again, err := rewindBody(r)
 	if err != nil {
@@ -158,7 +158,7 @@ func (a *Auth) replay(r *http.Request, resp *http.Response, t *token) (*http.Res
 
 func (a *Auth) covers(u *url.URL) bool { return a.covered.ofURL(u) }
 
-// authorized copies r with the token: a RoundTripper must not change its request.
+// authorized copies r and adds the token: a RoundTripper must not change its request.
 func authorized(r *http.Request, t *token) *http.Request {
 	c := *r
 	c.Header = maps.Clone(r.Header)

@@ -65,7 +65,7 @@ func TestA401LogsInOnceMoreAndReplaysOnce(t *testing.T) {
 	}
 }
 
-func TestA401ThatNoLoginHealsCausesNoStorm(t *testing.T) {
+func TestARepeated401CausesNoLoginStorm(t *testing.T) {
 	s := newLoginServer(t, func(string) bool { return false })
 	c := client(t, rest.Config{Host: s.URL, AuthURL: "login", Username: "u", Password: "p"})
 	var wg sync.WaitGroup
@@ -89,14 +89,14 @@ func TestAStreamIsNotReplayedAfterA401ButTheNextCallHasANewToken(t *testing.T) {
 	c := client(t, rest.Config{Host: s.URL, AuthURL: "login", Username: "u", Password: "p"})
 	_, err := rest.Post[any](t.Context(), c, "x", rest.Stream("", strings.NewReader("abc"), 3))
 	if !errors.Is(err, rest.ErrUnauthorized) || s.calls.Load() != 1 {
-		t.Errorf("%v after %d calls, want a 401 after one", err, s.calls.Load())
+		t.Errorf("%v after %d calls, want a 401 after one call", err, s.calls.Load())
 	}
 	if err := get(t, c); err != nil {
 		t.Errorf("the next call: %v", err)
 	}
 }
 
-func TestALoginServerThatIsDownIsAskedLessAndLess(t *testing.T) {
+func TestLoginsBackOffWhileTheLoginServerIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
 		a, next := authorizer(t, nil, func(context.Context) (*oauth2.Token, error) { asked++; return nil, errors.New("down") })
@@ -108,8 +108,8 @@ func TestALoginServerThatIsDownIsAskedLessAndLess(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		if asked < 10 || asked > 17 || *next != 0 { // 1+2+4+8+16+32, then each minute
-			t.Errorf("%d logins in ten minutes, and %d requests sent", asked, *next)
+		if asked < 10 || asked > 17 || *next != 0 { // 1+2+4+8+16+32, then once per minute
+			t.Errorf("%d logins in ten minutes and %d requests sent, want 10 to 17 and none", asked, *next)
 		}
 		if wait := time.Until(last.RetryAt); wait <= 0 || wait > time.Minute {
 			t.Errorf("RetryAt is in %v", wait)
@@ -117,7 +117,7 @@ func TestALoginServerThatIsDownIsAskedLessAndLess(t *testing.T) {
 	})
 }
 
-// source is a ContextTokenSource made of a function.
+// source is a ContextTokenSource that calls a function.
 type source func(context.Context) (*oauth2.Token, error)
 
 func (f source) Token() (*oauth2.Token, error)                           { return f(context.Background()) }
@@ -164,7 +164,7 @@ func TestATokenIsRefreshedAheadOfItsEndWhileTheOldOneIsUsed(t *testing.T) {
 		}
 		synctest.Wait()
 		if n != 2 {
-			t.Fatalf("%d logins after 86 of 100 seconds, want the second under way", n)
+			t.Fatalf("%d logins after 86 of 100 seconds, want the second one running", n)
 		}
 		close(gate)
 		synctest.Wait()
@@ -186,7 +186,7 @@ func TestADeadTokenIsNeverSent(t *testing.T) {
 			if err != nil || resp.Header.Get("Sent") != fmt.Sprint("Bearer t", want) {
 				t.Errorf("%v, %v, want t%d", resp, err, want)
 			}
-			// The second time it lives for three seconds more, which a request may need to get there.
+			// The second token is valid for three more seconds, which the request may need to arrive.
 			time.Sleep([]time.Duration{time.Hour, 57 * time.Second, 0}[want-1])
 		}
 	})
@@ -209,13 +209,13 @@ func TestTheFirstCallersDeadlineDoesNotFailTheLoginForTheOthers(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			if _, err := a.RoundTrip(request(t, ctx)); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("the impatient: %v", err)
+				t.Errorf("the caller with the short deadline: %v", err)
 			}
 		})
 		synctest.Wait()
 		wg.Go(func() {
 			if _, err := a.RoundTrip(request(t, t.Context())); err != nil || n != 1 {
-				t.Errorf("the patient: %v after %d logins", err, n)
+				t.Errorf("the other callers: %v after %d logins", err, n)
 			}
 		})
 		wg.Wait()
@@ -279,7 +279,7 @@ func TestAHundredRequestsWithOneBadTokenAreOneFailure(t *testing.T) {
 			for range 100 {
 				wg.Go(func() {
 					if resp, err := a.RoundTrip(request(t, t.Context())); err != nil || resp.StatusCode != 401 {
-						t.Errorf("%v, %v, want the 401", resp, err)
+						t.Errorf("%v, %v, want a 401", resp, err)
 					}
 				})
 			}
@@ -289,12 +289,12 @@ func TestAHundredRequestsWithOneBadTokenAreOneFailure(t *testing.T) {
 		before := logins.Load()
 		burst()
 		if logins.Load() != before || before != 2 {
-			t.Errorf("%d logins, then %d within the pause", before, logins.Load()-before)
+			t.Errorf("%d logins, then %d during the backoff", before, logins.Load()-before)
 		}
-		time.Sleep(time.Second + 1) // not the minute that a hundred failures would cost
+		time.Sleep(time.Second + 1) // not the minute of backoff that a hundred failures would cause
 		burst()
 		if logins.Load() == before {
-			t.Error("no login after the pause")
+			t.Error("no login after the backoff")
 		}
 	})
 }
@@ -313,7 +313,7 @@ func TestACallWithoutATokenIsNotTriedAgain(t *testing.T) {
 	})
 }
 
-func TestAnEndpointThatAlwaysSays401DoesNotLogInEachTime(t *testing.T) {
+func TestAnEndpointThatAlwaysReturns401DoesNotLogInEachTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logins := 0
 		a, err := rest.NewAuth(roundTrip(func(r *http.Request) (*http.Response, error) {

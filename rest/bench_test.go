@@ -28,7 +28,7 @@ func benchServer(b *testing.B) string {
 	}).URL
 }
 
-// bareGet is what a careful user of net/http writes: a context, a status check, a decoder.
+// bareGet is the code of a careful user of net/http: a context, a status check, a decoder.
 func bareGet(ctx context.Context, hc *http.Client, target string) (s benchSubject, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
@@ -45,8 +45,8 @@ func bareGet(ctx context.Context, hc *http.Client, target string) (s benchSubjec
 }
 
 // BenchmarkGet compares a call with a token, retries, breaker, limits and deadline
-// with a bare http.Client doing the same GET. The two take turns, call by call, so that
-// whatever else the machine does weighs on both; the ratio is reported as client/bare.
+// with a bare http.Client that does the same GET. The two alternate, call by call, so that
+// other load on the machine affects both; the ratio is reported as client/bare.
 func BenchmarkGet(b *testing.B) {
 	target := benchServer(b)
 	hc := &http.Client{Transport: new(http.Transport)}

@@ -23,7 +23,7 @@ type Body interface {
 	payload(format RequestFormatter) (*payload, error)
 }
 
-// A payload is a body ready to send: data, which can be sent again, or reader, which cannot.
+// A payload is an encoded body: data, which can be sent again, or reader, which cannot.
 type payload struct {
 	contentType string
 	data        []byte
@@ -32,7 +32,7 @@ type payload struct {
 }
 
 // Form is a body of type application/x-www-form-urlencoded. v is a struct or a
-// map, whose names follow the RequestFormatter, or url.Values, sent as they are.
+// map, whose names follow the RequestFormatter, or url.Values, which are sent unchanged.
 func Form(v any) Body { return formBody{v} }
 
 type formBody struct{ v any }
@@ -45,7 +45,7 @@ func (b formBody) payload(format RequestFormatter) (*payload, error) {
 	return &payload{contentType: "application/x-www-form-urlencoded", data: []byte(query)}, nil
 }
 
-// Raw is a body sent as it is. An empty contentType sends no such header.
+// Raw is a body that is sent unchanged. An empty contentType sends no such header.
 func Raw(contentType string, data []byte) Body { return rawBody{contentType, data} }
 
 type rawBody struct {
@@ -57,9 +57,9 @@ func (b rawBody) payload(RequestFormatter) (*payload, error) {
 	return &payload{contentType: b.contentType, data: b.data}, nil
 }
 
-// Stream is a body read from r while it is sent. size is its length in bytes,
-// -1 if unknown. A call with a Stream is never repeated, neither after an error
-// nor after a 401, since r can be read only once.
+// Stream is a body that is read from r while it is sent. size is its length in bytes,
+// or -1 if unknown. A call with a Stream is never repeated, neither after an error
+// nor after a 401, because r can be read only once.
 func Stream(contentType string, r io.Reader, size int64) Body {
 	return streamBody{contentType, r, size}
 }
@@ -79,12 +79,12 @@ func (b streamBody) payload(RequestFormatter) (*payload, error) {
 
 // A File is one file of a Multipart body.
 type File struct {
-	// Field is the name of the form field, sent as it is; Name is the file's name.
+	// Field is the name of the form field, sent unchanged; Name is the file's name.
 	Field, Name string
 	// ContentType is the file's type. Default: application/octet-stream.
 	ContentType string
 	// Data is the content. If it is nil, the content is read from Reader while it is
-	// sent, and Size is its length in bytes, -1 if unknown. A call with a Reader is never repeated.
+	// sent, and Size is its length in bytes, or -1 if unknown. A call with a Reader is never repeated.
 	Data   []byte
 	Reader io.Reader
 	Size   int64
@@ -121,8 +121,8 @@ func (b multipartBody) payload(format RequestFormatter) (*payload, error) {
 	return w.finish()
 }
 
-// A multipartWriter collects what stands between the files, so that files are
-// neither copied into memory nor pumped by a goroutine.
+// A multipartWriter collects the parts between the files, so that files are
+// neither copied into memory nor copied by a goroutine.
 type multipartWriter struct {
 	form  *multipart.Writer
 	text  *bytes.Buffer
@@ -161,7 +161,7 @@ func (w *multipartWriter) file(f File) error {
 	return nil
 }
 
-// cut moves the text so far to the parts.
+// cut moves the current text to the parts.
 func (w *multipartWriter) cut() {
 	text := bytes.Clone(w.text.Bytes())
 	w.text.Reset()
@@ -185,7 +185,7 @@ func (w *multipartWriter) finish() (*payload, error) {
 	return p, nil
 }
 
-// encodeBody makes the payload of any body: nil, a Body, or a value for JSON.
+// encodeBody encodes any body: nil, a Body, or a value for JSON.
 func encodeBody(v any, format RequestFormatter) (*payload, error) {
 	switch v := v.(type) {
 	case nil:
@@ -193,8 +193,8 @@ func encodeBody(v any, format RequestFormatter) (*payload, error) {
 	case Body:
 		return v.payload(format)
 	case io.Reader, []byte:
-		// JSON of it would be nonsense; which content type was meant, we cannot know.
-		return nil, fmt.Errorf("body is a %T; say rest.Raw or rest.Stream", v)
+		// Its JSON would be wrong, and its content type is unknown.
+		return nil, fmt.Errorf("body is a %T (use rest.Raw or rest.Stream)", v)
 	}
 	data, err := format(v)
 	if err != nil {
@@ -225,8 +225,8 @@ func (p *payload) attach(r *http.Request) {
 
 type pair struct{ name, value string }
 
-// encodeQuery makes a query string of v: a string is one already, url.Values go
-// as they are, structs and maps through format.
+// encodeQuery returns v as a query string: a string and url.Values are used
+// unchanged, structs and maps are encoded with format.
 func encodeQuery(v any, format RequestFormatter) (string, error) {
 	switch v := v.(type) {
 	case string:
@@ -248,9 +248,9 @@ func encodeQuery(v any, format RequestFormatter) (string, error) {
 	return b.String(), nil
 }
 
-// queryPairs flattens the members of v: null is left out, a list repeats the
-// name, booleans are True and False as the Python library sends them. An object
-// below is refused: the original sent its keys in place of its values.
+// queryPairs flattens the members of v: null is omitted, a list repeats the
+// name, booleans are True and False as in the Python library. A nested
+// object is refused: the Python library sent its keys instead of its values.
 func queryPairs(v any, format RequestFormatter) ([]pair, error) {
 	if values, ok := v.(url.Values); ok {
 		var pairs []pair
@@ -287,7 +287,7 @@ func queryPairs(v any, format RequestFormatter) ([]pair, error) {
 	})
 	if err != nil {
 		if t := reflect.TypeOf(v); len(doc) > 0 && doc[0] != '{' {
-			return nil, fmt.Errorf("%v has no names; give a struct or a map", t)
+			return nil, fmt.Errorf("%v has no names (use a struct or a map)", t)
 		}
 		return nil, err
 	}
@@ -306,7 +306,7 @@ func queryText(raw []byte) (text string, skip bool, err error) {
 		err = json.Unmarshal(raw, &text)
 		return text, false, err
 	case '{', '[':
-		return "", false, errors.New("nested values have no form as a parameter")
+		return "", false, errors.New("nested values cannot be a parameter")
 	}
 	return string(raw), false, nil
 }

@@ -76,7 +76,7 @@ func TestUploadsAreMultipartAndNotCopied(t *testing.T) {
 	}
 }
 
-func TestBodiesThatAreMistakesAreRefused(t *testing.T) {
+func TestInvalidBodiesAreRefused(t *testing.T) {
 	c := client(t, rest.Config{Host: "http://h", Transport: roundTrip(func(*http.Request) (*http.Response, error) {
 		t.Error("sent")
 		return nil, errors.New("sent")

@@ -11,21 +11,21 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// BreakerConfig tells when a host counts as down. The zero value gives the
+// BreakerConfig configures when the breaker of a host opens. The zero value means the
 // defaults named at each field.
 type BreakerConfig struct {
-	// Failures in a row open the breaker. Default: 5.
+	// Failures is how many failures in a row open the breaker. Default: 5.
 	Failures int
-	// Ratio of failures within Window opens it too, once Window has seen
+	// Ratio is the part of failed requests within Window that also opens it, once Window has at least
 	// MinRequests. Defaults: 0.5 of at least 20 requests in 10s.
 	Ratio       float64
 	MinRequests int
 	Window      time.Duration
-	// OpenFor is how long an open breaker refuses, before it lets one request
-	// through to see. Default: 10s.
+	// OpenFor is how long an open breaker rejects requests before it lets one request
+	// through as a probe. Default: 10s.
 	OpenFor time.Duration
-	// Group names the circuit of a request, if one per origin (scheme, host and port)
-	// is too coarse: a bad endpoint then does not block its neighbours. The number
+	// Group returns the name of the circuit of a request. Set it if one circuit per origin (scheme, host and port)
+	// is too coarse, so that a failing endpoint does not block others. The number
 	// of different names should be small. Default: the origin.
 	Group func(*http.Request) string
 	// StateChanged is called after a breaker has changed its state: "closed", "open", "half-open".
@@ -35,9 +35,9 @@ type BreakerConfig struct {
 // A CircuitOpenError is returned, without sending anything, while the breaker of
 // a host is open. errors.Is(err, ErrCircuitOpen) holds.
 type CircuitOpenError struct {
-	// Group is the origin, or what BreakerConfig.Group gave.
+	// Group is the origin, or the name that BreakerConfig.Group returned.
 	Group string
-	// Probing tells that the breaker is half-open and its one probe is under way.
+	// Probing reports whether the breaker is half-open and its one probe is running.
 	Probing bool
 }
 
@@ -53,19 +53,19 @@ func (e *CircuitOpenError) Is(target error) bool { return target == ErrCircuitOp
 
 // A Breaker is an http.RoundTripper that stops calling a host which keeps
 // failing. Transport errors, timeouts and 5xx answers are failures; 4xx answers
-// are not, and requests that the caller cancelled are not counted at all. The
-// outcome is decided when the header of the answer has arrived. While it is
+// are not. Requests that the caller cancelled are not counted. The
+// outcome is decided when the header of the answer has arrived. While the breaker is
 // half-open, exactly one request at a time is let through. The states are those of
-// sony/gobreaker; its counting intervals are not used, as they forget the outcome
-// of requests that take longer than an interval, every timeout among them.
+// sony/gobreaker. Its counting intervals are not used: they drop the outcome
+// of requests that take longer than an interval, such as every timeout.
 type Breaker struct {
 	next     http.RoundTripper
 	cfg      BreakerConfig
 	circuits perHost[*circuit]
 }
 
-// NewBreaker puts a breaker in front of next. cfg may be nil. It works on a plain
-// http.Client too: &http.Client{Transport: breaker}.
+// NewBreaker returns a Breaker around next. cfg may be nil. It also works on a plain
+// http.Client: &http.Client{Transport: breaker}.
 func NewBreaker(next http.RoundTripper, cfg *BreakerConfig) (*Breaker, error) {
 	if cfg == nil {
 		cfg = &BreakerConfig{}
@@ -109,7 +109,7 @@ func (b *Breaker) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	settled := false
 	defer func() {
-		if !settled { // a panic below must not leave the one probe out for ever
+		if !settled { // a panic below must not keep the one probe running indefinitely
 			done(errFailed)
 		}
 	}()
@@ -119,8 +119,8 @@ func (b *Breaker) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// State is the state of the circuit named group, an origin such as
-// "http://api.example.com:80" if BreakerConfig.Group is nil: "closed", "open" or "half-open".
+// State returns the state of the circuit named group: "closed", "open" or "half-open". If BreakerConfig.Group is nil,
+// group is an origin such as "http://api.example.com:80".
 func (b *Breaker) State(group string) string { return b.circuits.of(group).gate.State().String() }
 
 var (
@@ -140,11 +140,11 @@ func verdict(resp *http.Response, err error) error {
 	return nil
 }
 
-// A circuit is one gobreaker with two things that it lacks. It drops the outcome
-// of a request that took longer than its counting interval, which would be every
-// timeout of a slow host: so it runs without an interval, and a window of our own
-// counts outcomes by the time they are known. And it calls back under its own
-// lock, where a hook that asks for the state would hang: changes wait to be told.
+// A circuit adds two features to a gobreaker. gobreaker drops the outcome
+// of a request that took longer than its counting interval, such as every
+// timeout of a slow host. So it runs without an interval, and a window
+// counts outcomes when they are known. And gobreaker calls back under its own
+// lock, where a hook that reads the state would deadlock. So changes are queued and reported later.
 type circuit struct {
 	gate   *gobreaker.TwoStepCircuitBreaker[struct{}]
 	recent *window
@@ -153,7 +153,7 @@ type circuit struct {
 	// mu guards the fields below.
 	mu      sync.Mutex
 	changes []change
-	telling bool // someone is, and will tell what comes meanwhile, in order
+	telling bool // a goroutine is reporting changes, also those that are queued meanwhile
 }
 
 type change struct{ group, from, to string }
@@ -201,7 +201,7 @@ func (c *circuit) allow() (done func(error), err error) {
 	}, nil
 }
 
-// flush tells the changes in their order, whoever caused them.
+// flush reports the changes in their order, whichever goroutine caused them.
 func (c *circuit) flush() {
 	if c.tell == nil {
 		return
@@ -220,7 +220,7 @@ func (c *circuit) flush() {
 	}
 }
 
-// closeBody keeps the promise of http.RoundTripper to close the request's body, also on errors.
+// closeBody closes the request's body, also on errors, as http.RoundTripper requires.
 func closeBody(r *http.Request) {
 	if r.Body != nil {
 		_ = r.Body.Close()

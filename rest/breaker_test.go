@@ -15,7 +15,7 @@ import (
 	"github.com/parley-go/parley/rest"
 )
 
-// breaker is one over a host that answers as do says.
+// breaker returns a Breaker over a host that answers with do.
 func breaker(t *testing.T, cfg *rest.BreakerConfig, do roundTrip) *rest.Breaker {
 	t.Helper()
 	b, err := rest.NewBreaker(do, cfg)
@@ -76,12 +76,12 @@ func TestAHalfOpenBreakerLetsExactlyOneProbeThrough(t *testing.T) {
 			wg.Wait()
 		}
 		if got := b.State(group); got != "closed" {
-			t.Errorf("%s after a good probe", got)
+			t.Errorf("the state is %s after a good probe", got)
 		}
 	})
 }
 
-func TestOnlyWhatIsTheHostsFaultOpensTheBreaker(t *testing.T) {
+func TestOnlyFailuresOfTheHostOpenTheBreaker(t *testing.T) {
 	for name, c := range map[string]struct {
 		do   roundTrip
 		want string
@@ -147,7 +147,7 @@ func TestHostsHaveBreakersOfTheirOwnUnlessGrouped(t *testing.T) {
 		t.Error("the breaker of one origin is not its own")
 	}
 	if got := strings.Join(told, ","); got != "http://h:80 closed open" {
-		t.Errorf("told %s", got)
+		t.Errorf("the reported changes are %s", got)
 	}
 	grouped := breaker(t, &rest.BreakerConfig{Failures: 1, Group: func(r *http.Request) string { return r.URL.Path }},
 		func(r *http.Request) (*http.Response, error) { return response(r, 500), nil })
@@ -178,13 +178,13 @@ func TestAPanicBelowIsAFailureAndEndsTheProbe(t *testing.T) {
 			func() {
 				defer func() {
 					if recover() == nil {
-						t.Error("the panic did not come through")
+						t.Error("the panic did not reach the caller")
 					}
 				}()
 				_, _ = b.RoundTrip(request(t, t.Context()))
 			}()
 			if got := b.State(group); got != "open" {
-				t.Errorf("%s after a panic", got)
+				t.Errorf("the state is %s after a panic", got)
 			}
 			time.Sleep(10*time.Second + 1)
 		}

@@ -2,9 +2,9 @@ package rest
 
 import "sync"
 
-// A budget is a token bucket for the retries of one host: each request pays in a
-// fraction, each retry takes a whole. Retries at every layer of a system would
-// otherwise multiply just when it is overloaded.
+// A budget is a token bucket for the retries of one host: each request adds a
+// fraction of a token, each retry takes one. Otherwise retries at every layer of a system would
+// multiply just when it is overloaded.
 type budget struct {
 	ratio, limit float64
 

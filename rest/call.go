@@ -5,36 +5,36 @@ import (
 	"net/http"
 )
 
-// Get asks for path and returns the body of the answer as a T: a struct, a map, a
+// Get requests path and returns the body of the answer as a T. T is a struct, a map or a
 // slice; any for an untyped result with snake_case keys; *Response for the full
-// response; []byte for the body as it is; None if it does not matter.
+// response; []byte for the raw body; or None to ignore the body.
 //
 // The errors are *RequestError if there was no usable answer, *ResponseError for
-// a status outside 200 to 299, and *DecodeError for a body that is no T; errors.Is
-// with the Err variables of this package tells them apart more finely.
+// a status outside 200 to 299, and *DecodeError for a body that is not a T. Use errors.Is
+// with the Err variables of this package for finer distinctions.
 func Get[T any](ctx context.Context, c *Client, path string, opts ...Option) (T, error) {
 	return Do[T](ctx, c, http.MethodGet, path, opts...)
 }
 
-// Post sends body, a value for JSON or a Body or nil for none, and returns as Get
-// does. It is never sent twice, unless nothing of it arrived or an IdempotencyKey
-// says that twice does no harm.
+// Post sends body, which is a value for JSON, a Body, or nil for none, and returns like
+// Get. It is never sent twice, unless the server received nothing of it or an IdempotencyKey
+// allows it.
 func Post[T any](ctx context.Context, c *Client, path string, body any, opts ...Option) (T, error) {
 	return doBody[T](ctx, c, http.MethodPost, path, body, opts)
 }
 
-// Put sends body as Post does. As its method is idempotent, it may be repeated
+// Put sends body like Post. As its method is idempotent, it may be repeated
 // after an error.
 func Put[T any](ctx context.Context, c *Client, path string, body any, opts ...Option) (T, error) {
 	return doBody[T](ctx, c, http.MethodPut, path, body, opts)
 }
 
-// Patch sends body and is repeated as rarely as Post.
+// Patch sends body and is repeated under the same conditions as Post.
 func Patch[T any](ctx context.Context, c *Client, path string, body any, opts ...Option) (T, error) {
 	return doBody[T](ctx, c, http.MethodPatch, path, body, opts)
 }
 
-// Delete returns as Get does. An empty answer gives the zero T and no error.
+// Delete returns like Get. An empty answer returns the zero T and no error.
 func Delete[T any](ctx context.Context, c *Client, path string, opts ...Option) (T, error) {
 	return Do[T](ctx, c, http.MethodDelete, path, opts...)
 }
@@ -44,7 +44,7 @@ func Head(ctx context.Context, c *Client, path string, opts ...Option) (*Respons
 	return c.exchange(ctx, http.MethodHead, path, c.newCall(opts))
 }
 
-// Do calls path with any method, and returns as Get does; the option JSON gives a body.
+// Do calls path with any method and returns like Get; the option JSON sets a body.
 func Do[T any](ctx context.Context, c *Client, method, path string, opts ...Option) (T, error) {
 	return result[T](ctx, c, method, path, c.newCall(opts))
 }
@@ -73,7 +73,7 @@ func (r *Response) undecodable(err error) error {
 	return &DecodeError{Method: r.Method, URL: r.URL(), Status: r.Status, ContentType: r.Header.Get("Content-Type"), Err: err}
 }
 
-// newCall adds the options to the client's defaults.
+// newCall applies the options to the client's defaults.
 func (c *Client) newCall(opts []Option) *call {
 	cl := &call{
 		timeout: c.cfg.Timeout, maxBytes: c.cfg.MaxBytes,
@@ -85,7 +85,7 @@ func (c *Client) newCall(opts []Option) *call {
 	return cl
 }
 
-// exchange is one whole call: the answer is read and has a good status.
+// exchange sends a call and reads its answer, which must have a good status.
 func (c *Client) exchange(ctx context.Context, method, path string, cl *call) (*Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, cl.timeout)
 	defer cancel()
@@ -101,7 +101,7 @@ func (c *Client) exchange(ctx context.Context, method, path string, cl *call) (*
 	return &Response{Method: method, Status: resp.StatusCode, Header: resp.Header, Body: body, url: u, maxKeys: c.cfg.MaxKeys}, nil
 }
 
-// send returns the answer, its body unread, if its status is good.
+// send returns the answer with an unread body if its status is good.
 func (c *Client) send(ctx context.Context, method, path string, cl *call) (*http.Response, error) {
 	r, err := c.newRequest(ctx, method, path, cl)
 	if err != nil {

@@ -9,22 +9,22 @@ import (
 	"slices"
 )
 
-// A Client calls one API, and others that it was told of. Make one per API with
-// New and share it: it may be used by many goroutines, and its connections,
-// token, breakers and retry budget are worth sharing.
+// A Client calls one API, and other configured hosts. Create one per API with
+// New and share it: it may be used by many goroutines, which then share its connections,
+// token, breakers and retry budget.
 type Client struct {
 	cfg    Config
 	base   *url.URL
-	header http.Header // what every request carries
+	header http.Header // sent with every request
 
-	origins []string // the hosts that calls may go to
+	origins []string // the allowed hosts
 	http    *http.Client
 	auth    *Auth           // nil without tokens
 	own     *http.Transport // nil if Config.Transport is set
 }
 
-// New makes a Client. It connects to nothing and starts nothing; the first call
-// that needs a token logs in. The error names all mistakes in cfg.
+// New returns a Client. It opens no connection and starts no goroutine; the first call
+// that needs a token logs in. The error lists all mistakes in cfg.
 func New(cfg Config) (*Client, error) {
 	cfg, err := cfg.withDefaults()
 	errs := []error{err}
@@ -51,8 +51,8 @@ func New(cfg Config) (*Client, error) {
 }
 
 // build stacks the round trippers. Retries are outermost, so that each has a
-// token that is good then; Auth is above the breaker, which so judges the host of
-// the login by its own.
+// valid token. Auth is above the breaker, so the host of
+// the login has a circuit of its own.
 func (c *Client) build(trusted []string) error {
 	transport := c.cfg.Transport
 	if transport == nil {
@@ -95,33 +95,33 @@ func (c *Client) build(trusted []string) error {
 func baseHeader(cfg *Config) http.Header {
 	h := http.Header{"Accept": {"application/json"}, "User-Agent": {cfg.UserAgent}}
 	for name, values := range cfg.Header {
-		h[http.CanonicalHeaderKey(name)] = slices.Clip(slices.Clone(values)) // shared by all requests: an append must copy
+		h[http.CanonicalHeaderKey(name)] = slices.Clip(slices.Clone(values)) // shared by all requests, so an append must copy
 	}
 	return h
 }
 
-// HTTPClient gives the stack of retries, tokens and breakers below the client, for
-// code that wants a plain http.Client. It follows redirects as the Client does.
-// It has no limit on time or size: those are the caller's then.
+// HTTPClient returns a plain http.Client with the retries, tokens and breakers of the
+// Client. It follows redirects like the Client.
+// It does not limit time or size: the caller must do that.
 func (c *Client) HTTPClient() *http.Client {
 	plain := *c.http
 	return &plain
 }
 
-// Close ends a login under way and closes connections that are not in use.
-// Calls under way go on; call it when they are done. It returns nil.
+// Close ends a running login and closes idle connections.
+// Running calls continue; call Close when they are done. It returns nil.
 func (c *Client) Close() error {
 	if c.auth != nil {
 		_ = c.auth.Close() // always nil
 	}
 	c.http.CloseIdleConnections()
 	if c.own != nil {
-		c.own.CloseIdleConnections() // Retrier and the rest do not pass it down
+		c.own.CloseIdleConnections() // Retrier and the other round trippers do not forward this call
 	}
 	return nil
 }
 
-// decorate adds what every request carries to h.
+// decorate adds the headers of every request to h.
 func (c *Client) decorate(ctx context.Context, h http.Header) {
 	for name, values := range c.header {
 		if _, ok := h[name]; !ok {

@@ -34,7 +34,7 @@ func TestNewNamesEveryMistake(t *testing.T) {
 		}
 	}
 	if strings.Contains(err.Error(), "hidden") {
-		t.Errorf("the error shows a password: %v", err)
+		t.Errorf("the error contains a password: %v", err)
 	}
 	for _, cfg := range []rest.Config{
 		{AuthURL: "login"}, {Username: "u"}, {Credential: 1}, {AuthURL: "l", Credential: 1, Username: "u"}, {AuthURL: "@l", Username: "u"},
@@ -53,7 +53,7 @@ func TestAConfigInALogShowsNoPassword(t *testing.T) {
 	cfg := rest.Config{Host: "http://user:hidden@h", Username: "u", Password: "hidden"}
 	for _, text := range []string{fmt.Sprint(cfg), fmt.Sprintf("%+v", cfg), fmt.Sprintf("%#v", cfg)} {
 		if strings.Contains(text, "hidden") {
-			t.Errorf("shows the password: %s", text)
+			t.Errorf("the text contains the password: %s", text)
 		}
 	}
 }
@@ -114,7 +114,7 @@ func TestResultsOfEveryKind(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotTheResultAskedForIsADecodeError(t *testing.T) {
+func TestAnotherResultThanRequestedIsADecodeError(t *testing.T) {
 	for body, ok := range map[string]bool{
 		``: false, `<html>`: false, `{"a":1} x`: false, `{"a":`: false, "\ufeff" + `{"a":1}`: true, "{\"a\":\"\xff\"}": false,
 		strings.Repeat("[", 500) + strings.Repeat("]", 500): false, `[1]`: false,
@@ -232,7 +232,7 @@ func TestHeadersComeFromClientContextAndCallInThatOrder(t *testing.T) {
 
 type idKey struct{}
 
-func TestHeadersThatAreNoneAreRefusedWithoutShowingTheirValue(t *testing.T) {
+func TestInvalidHeadersAreRefusedWithoutShowingTheirValue(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { t.Error("sent"); w.WriteHeader(204) })
 	c := client(t, rest.Config{Host: s.URL})
 	for _, o := range []rest.Option{
@@ -252,7 +252,7 @@ func TestAContextEndsACallAtOnce(t *testing.T) {
 	go func() { <-arrived; cancel() }()
 	_, err := rest.Get[any](ctx, client(t, rest.Config{Host: s.URL}), "x")
 	if !errors.Is(err, context.Canceled) || !errors.Is(err, rest.ErrRequest) || errors.Is(err, rest.ErrConnection) || errors.Is(err, rest.ErrTimeout) {
-		t.Errorf("%v, want context.Canceled and no more", err)
+		t.Errorf("%v, want context.Canceled and no retries", err)
 	}
 }
 

@@ -14,71 +14,71 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Config says whom a Client talks to and how. Only Host is required; the zero
-// value of every other field gives the default named there.
+// Config configures a Client. Only Host is required; the zero
+// value of every other field means the default named there.
 type Config struct {
 	// Host is scheme, host, optional port and base path: "https://api.example.com",
-	// "http://10.0.0.5:8000/base/". With or without a trailing slash.
+	// "http://10.0.0.5:8000/base/". A trailing slash is optional.
 	Host string
 
 	// AuthURL is where Credential is sent to log in: a path on Host, or a whole URL.
 	AuthURL string
 	// Credential is the body of the login, a struct or a map.
 	Credential any
-	// Username and Password make the credential {"username": …, "password": …}.
+	// Username and Password set the credential {"username": …, "password": …}.
 	Username, Password string
-	// TokenSource gives the tokens instead of AuthURL and a credential; ClientCredentials
-	// makes one. Default: no tokens, unless AuthURL is set.
+	// TokenSource returns the tokens instead of AuthURL and a credential; ClientCredentials
+	// creates one. Default: no tokens, unless AuthURL is set.
 	TokenSource oauth2.TokenSource
-	// Login are choices of the login at AuthURL.
+	// Login configures the login at AuthURL.
 	Login LoginConfig
-	// Auth tells how tokens are kept.
+	// Auth configures the handling of tokens.
 	Auth AuthConfig
 
-	// ExtraHosts are the other hosts that the option Host may name. They get no token.
+	// ExtraHosts are other hosts that the option Host may name. They get no token.
 	ExtraHosts []string
-	// TrustedHosts are other hosts as well, and get the token of this client.
+	// TrustedHosts are also other hosts, which get the token of this client.
 	TrustedHosts []string
 
-	// Timeout bounds each call, retries, login and reading the answer included. Default: 30s.
+	// Timeout limits each call, including retries, login and reading the answer. Default: 30s.
 	Timeout time.Duration
-	// MaxBytes bounds the body of an answer, after decompression. Default: 8 MiB.
+	// MaxBytes limits the body of an answer, after decompression. Default: 8 MiB.
 	MaxBytes int64
-	// MaxKeys bounds the keys in a JSON answer. Default: 100,000.
+	// MaxKeys limits the keys in a JSON answer. Default: 100,000.
 	MaxKeys int
 
-	// Language is sent as Accept-Language, unless WithLanguage says otherwise. Default: none.
+	// Language is sent as Accept-Language; WithLanguage overrides it. Default: none.
 	Language string
-	// CorrelationID takes the id of the work under way from the context, such as
-	// parley.CorrelationID; WithCorrelationID wins over it. Default: none.
+	// CorrelationID returns the correlation id of the context, such as
+	// parley.CorrelationID; WithCorrelationID overrides it. Default: none.
 	CorrelationID func(context.Context) string
-	// CorrelationHeader is the header that carries the id. Default: X-Correlation-ID.
+	// CorrelationHeader is the header of the id. Default: X-Correlation-ID.
 	CorrelationHeader string
 	// UserAgent is sent as User-Agent. Default: parley-rest.
 	UserAgent string
-	// Header is sent with every call, logins included, to every host: no place for secrets.
+	// Header is sent with every call, including logins, to every host: do not put secrets in it.
 	Header http.Header
 
-	// RequestFormatter makes bodies and parameters. Default: CamelCase.
+	// RequestFormatter encodes bodies and parameters. Default: CamelCase.
 	RequestFormatter RequestFormatter
-	// ResponseFormatter makes results. Default: SnakeCase.
+	// ResponseFormatter decodes results. Default: SnakeCase.
 	ResponseFormatter ResponseFormatter
 
-	// Retry tells how often and how patiently calls are repeated.
+	// Retry configures how often and when calls are repeated.
 	Retry RetryConfig
-	// Breaker tells when a host counts as down.
+	// Breaker configures when the breaker of a host opens.
 	Breaker BreakerConfig
 	// Connections are the limits of the client's own transport.
 	Connections TransportConfig
-	// Transport replaces the client's own transport; Connections is then of no
-	// effect. otelhttp.NewTransport(base) fits, with a base from NewTransport.
+	// Transport replaces the client's own transport; Connections is then ignored.
+	// otelhttp.NewTransport(base) works, with a base from NewTransport.
 	Transport http.RoundTripper
 
 	// Hooks are called while the client works.
 	Hooks Hooks
 }
 
-// String names the host only: a Config in a log must not show a password.
+// String returns the host only: a Config in a log must not show a password.
 func (c Config) String() string {
 	if u, err := url.Parse(c.Host); err == nil {
 		return "rest.Config{Host: " + u.Redacted() + "}"
@@ -86,10 +86,10 @@ func (c Config) String() string {
 	return "rest.Config{}"
 }
 
-// GoString is String.
+// GoString returns String.
 func (c Config) GoString() string { return c.String() }
 
-// withDefaults checks what is a matter of single fields and fills in the rest.
+// withDefaults checks single fields and sets defaults.
 func (c Config) withDefaults() (Config, error) {
 	errs := []error{
 		notNegative("Config.Timeout", c.Timeout),
@@ -108,9 +108,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Login.Format == nil {
 		c.Login.Format = c.RequestFormatter
 	}
-	if c.Auth.Login == nil {
-		c.Auth.Login = c.Hooks.Login
-	}
+	c.Auth.Login = both(c.Auth.Login, c.Hooks.Login)
 	if err := checkHeader(c.CorrelationHeader, ""); err != nil {
 		errs = append(errs, fmt.Errorf("rest: Config.CorrelationHeader: %w", err))
 	}
@@ -127,17 +125,17 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// tokenSource is the one that the configuration asks for; nil for none.
+// tokenSource returns the configured token source, or nil without one.
 func (c *Client) tokenSource(login *http.Client) (oauth2.TokenSource, error) {
 	cfg := &c.cfg
 	credential, named := cfg.Credential, cfg.Username != "" || cfg.Password != ""
 	switch {
 	case cfg.TokenSource != nil && (credential != nil || named || cfg.AuthURL != ""):
-		return nil, errors.New("rest: Config has both a TokenSource and a login; choose one")
+		return nil, errors.New("rest: Config has both a TokenSource and a login (set one of them)")
 	case cfg.TokenSource != nil:
 		return cfg.TokenSource, nil
 	case credential != nil && named:
-		return nil, errors.New("rest: Config has both a Credential and Username or Password; choose one")
+		return nil, errors.New("rest: Config has both a Credential and Username or Password (set one of them)")
 	case named:
 		credential = map[string]string{"username": cfg.Username, "password": cfg.Password}
 	}
@@ -145,7 +143,7 @@ func (c *Client) tokenSource(login *http.Client) (oauth2.TokenSource, error) {
 	case credential == nil && cfg.AuthURL == "":
 		return nil, nil
 	case cfg.AuthURL == "":
-		return nil, errors.New("rest: Config has a credential but no AuthURL to send it to")
+		return nil, errors.New("rest: Config has a credential but no AuthURL (set AuthURL)")
 	case credential == nil:
 		return nil, errors.New("rest: Config.AuthURL needs a Credential, or Username and Password")
 	}
@@ -163,7 +161,7 @@ func (c *Client) tokenSource(login *http.Client) (oauth2.TokenSource, error) {
 
 func (c *Client) authURL() (string, error) {
 	if c.base == nil {
-		return "", errors.New("cannot be told without a Host")
+		return "", errors.New("needs a Host")
 	}
 	lower := strings.ToLower(c.cfg.AuthURL)
 	if strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://") {

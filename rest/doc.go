@@ -1,5 +1,5 @@
-// Package rest is a client for JSON APIs: as short to use as Python helpers, with
-// the manners that a service owes its neighbours.
+// Package rest is a client for JSON APIs, with timeouts, retries, size limits, a circuit
+// breaker and token handling by default.
 //
 //	api, err := rest.New(rest.Config{
 //		Host:     "https://api.example.com",
@@ -15,29 +15,29 @@
 //
 // # Keys
 //
-// Requests go out with camelCase keys. An untyped answer comes back with
-// snake_case keys, a struct field matches either. CamelCase and SnakeCase say more;
+// Requests are sent with camelCase keys. An untyped answer is returned with
+// snake_case keys, a struct field matches either. See CamelCase and SnakeCase;
 // Config and options replace them.
 //
-// # What is promised
+// # Guarantees
 //
 //   - Every call ends by a deadline (Config.Timeout, or an earlier one of the context).
 //   - A request that may have been processed is repeated only if its method is
 //     idempotent or it carries an IdempotencyKey.
-//   - A token goes only to the origin (scheme, host, port) that it is meant for, also
+//   - A token is sent only to the origin (scheme, host, port) that it is meant for, also
 //     when a server redirects.
 //   - One login runs at a time, however many callers wait; a 401 causes at most one
 //     login and one replay.
-//   - No more of an answer is read than Config.MaxBytes, counted after
-//     decompression; the memory for it is a small multiple of that.
-//   - No error, hook or log has a token, a credential, or the value of a query
+//   - At most Config.MaxBytes of an answer are read, counted after
+//     decompression; the memory used is a small multiple of that.
+//   - No error, hook or log contains a token, a credential, or the value of a query
 //     parameter whose name looks secret.
 //
 // # Parts
 //
 // A Client is a stack of http.RoundTrippers: Retrier over Auth over Breaker over
 // the transport. Each can be used alone on a plain http.Client, and
-// Client.HTTPClient gives the whole stack to code that wants one.
-// Config.Transport takes the place of the lowest, which is where tracing such as
-// otelhttp.NewTransport goes: it sees each attempt.
+// Client.HTTPClient returns the whole stack as an http.Client.
+// Config.Transport replaces the lowest one. Put tracing such as
+// otelhttp.NewTransport there: it sees each attempt.
 package rest

@@ -11,29 +11,29 @@ import (
 	"strings"
 )
 
-// A Reader is an answer with a good status, its body read as it arrives. Close it.
+// A Reader is an answer with a good status whose body is read as it arrives. Close it.
 type Reader struct {
 	// Status is the HTTP status code, 200 to 299.
 	Status int
 	// Header is the answer's header.
 	Header http.Header
-	// Size is the length of the body in bytes, -1 if unknown.
+	// Size is the length of the body in bytes, or -1 if unknown.
 	Size int64
 
 	method string
 	url    *url.URL
 	body   io.ReadCloser
 	cancel context.CancelFunc
-	limit  int64 // 0 for none
+	limit  int64 // 0 means no limit
 	left   int64
 	err    error // sticky
 }
 
-// Download asks for path and returns the answer as a stream: files larger than
-// memory. Errors are those of Get.
+// Download requests path and returns the answer as a stream, for files larger than
+// memory. Its errors are those of Get.
 //
-// The timeout of the call covers reading it all, so a slow server cannot hold the
-// caller for ever: give large files more by the option Timeout. A stream that
+// The timeout of the call includes reading the whole stream, so a slow server cannot block the
+// caller indefinitely: raise it for large files with the option Timeout. A stream that
 // breaks off is an error of Read, never a short file.
 func Download(ctx context.Context, c *Client, path string, opts ...Option) (*Reader, error) {
 	cl := c.newCall(opts)
@@ -53,17 +53,17 @@ func Download(ctx context.Context, c *Client, path string, opts ...Option) (*Rea
 	if cl.limited {
 		r.limit, r.left = cl.maxBytes, cl.maxBytes
 		if r.Size > r.limit {
-			_ = r.Close() // the answer is of no use
+			_ = r.Close() // the answer is not used
 			return nil, r.failed(tooLarge(r.limit))
 		}
 	}
 	return r, nil
 }
 
-// URL is where the answer came from, after redirects, without user and secret query values.
+// URL returns the URL of the answer, after redirects, without user and secret query values.
 func (r *Reader) URL() string { return redactURL(r.url) }
 
-// Name is the file name that the server suggests, without any folder; "" if none.
+// Name returns the file name that the server suggests, without any folder, or "".
 func (r *Reader) Name() string {
 	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Disposition"))
 	if err != nil {
@@ -82,7 +82,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 		return 0, r.err
 	}
 	if r.limit > 0 && int64(len(p)) > r.left+1 {
-		p = p[:r.left+1] // one more byte tells whether there is more
+		p = p[:r.left+1] // one more byte shows whether the limit is exceeded
 	}
 	n, err := r.body.Read(p)
 	if r.limit > 0 && int64(n) > r.left {

@@ -15,10 +15,10 @@ import (
 	"github.com/parley-go/parley/internal/jsonkeys"
 )
 
-// Errors that callers decide by, with errors.Is. They form a tree: a missing
+// Errors for decisions with errors.Is. They form a tree: a missing
 // resource matches ErrNotFound, ErrClient and ErrResponse.
 var (
-	// ErrRequest: there was no usable answer. The parent of the next six.
+	// ErrRequest: there was no usable answer. It is the parent of the next six.
 	ErrRequest = errors.New("request error")
 	// ErrConnection: the connection could not be made, or ended before the answer.
 	ErrConnection = errors.New("connection error")
@@ -30,19 +30,19 @@ var (
 	ErrTooLarge = errors.New("answer too large")
 	// ErrInvalid: the call itself is wrong (path, header, body, a host that is not allowed); nothing was sent.
 	ErrInvalid = errors.New("invalid request")
-	// ErrLogin: no token could be had; the cause is in the chain as well. See LoginError.
+	// ErrLogin: no token is available; the chain also contains the cause. See LoginError.
 	ErrLogin = errors.New("login error")
 
-	// ErrDecode: the answer had a good status, but not the body that was asked for.
+	// ErrDecode: the answer had a good status, but another body than requested.
 	ErrDecode = errors.New("undecodable answer")
 
-	// ErrResponse: the server answered with a status outside 200 to 299. The parent of all that follow.
+	// ErrResponse: the server answered with a status outside 200 to 299. It is the parent of all that follow.
 	ErrResponse = errors.New("error response")
-	// ErrRedirect: a 3xx answer that may not be followed; ResponseError.Location tells where to.
+	// ErrRedirect: a 3xx answer that may not be followed; ResponseError.Location is its target.
 	ErrRedirect = errors.New("redirect not followed")
-	// ErrClient: any 4xx. The parent of ErrBadRequest to ErrTooManyRequests.
+	// ErrClient: any 4xx. It is the parent of ErrBadRequest to ErrTooManyRequests.
 	ErrClient = errors.New("client error")
-	// ErrServer: any 5xx. The parent of ErrBadGateway, ErrUnavailable and ErrGatewayTimeout.
+	// ErrServer: any 5xx. It is the parent of ErrBadGateway, ErrUnavailable and ErrGatewayTimeout.
 	ErrServer = errors.New("server error")
 
 	ErrBadRequest      = errors.New("bad request")          // 400
@@ -57,7 +57,7 @@ var (
 	ErrGatewayTimeout  = errors.New("gateway timeout")      // 504
 )
 
-// statusErrors maps a status to its own sentinel.
+// statusErrors maps a status to its sentinel.
 var statusErrors = map[int]error{
 	http.StatusBadRequest:          ErrBadRequest,
 	http.StatusUnauthorized:        ErrUnauthorized,
@@ -71,9 +71,9 @@ var statusErrors = map[int]error{
 	http.StatusGatewayTimeout:      ErrGatewayTimeout,
 }
 
-// A RequestError is a call that got no usable answer. errors.Is tells the kind
-// (ErrConnection, ErrTimeout, ErrCircuitOpen, ErrTooLarge, ErrInvalid, ErrLogin,
-// always ErrRequest) and also sees the cause, such as context.Canceled.
+// A RequestError is the error of a call that got no usable answer. It always matches ErrRequest. It may also match
+// ErrConnection, ErrTimeout, ErrCircuitOpen, ErrTooLarge, ErrInvalid or ErrLogin,
+// and its cause, such as context.Canceled.
 type RequestError struct {
 	// Method and URL name the call; the URL is without user and secret query values.
 	Method, URL string
@@ -99,7 +99,7 @@ func (e *RequestError) Is(target error) bool {
 	return false
 }
 
-// isOurs tells the causes that are no matter of the connection.
+// isOurs reports whether the cause is not a connection error.
 func (e *RequestError) isOurs() bool {
 	return errors.Is(e.Err, ErrInvalid) || errors.Is(e.Err, ErrTooLarge) || errors.Is(e.Err, ErrCircuitOpen) || errors.Is(e.Err, ErrLogin)
 }
@@ -120,14 +120,15 @@ type ResponseError struct {
 	Status int
 	// Header is the answer's header.
 	Header http.Header
-	// Body is the start of the answer's body, at most 64 KiB; Truncated tells that there was more.
+	// Body is the start of the answer's body, at most 64 KiB; Truncated reports whether there was more. It is nil if the
+	// answer shows the credential of its request, and for a refused login.
 	Body      []byte
 	Truncated bool
-	// Problem is the body as problem details (RFC 9457), nil if it is something else.
+	// Problem is the body as problem details (RFC 9457), or nil for other bodies.
 	Problem *Problem
-	// Location is where a 3xx answer points to, resolved; never followed to another origin.
+	// Location is the target of a 3xx answer, resolved; it is never followed to another origin.
 	Location string
-	// RetryAfter is how long the server asks to wait, 0 if it does not say.
+	// RetryAfter is how long the server asks to wait, or 0 without a Retry-After.
 	RetryAfter time.Duration
 }
 
@@ -168,14 +169,18 @@ func (e *ResponseError) Is(target error) bool {
 	return ok && own == target
 }
 
-// Decode reads the body as JSON into v, with the keys matched as in a good
+// Decode reads the body as JSON into v. Keys are matched as in a good
 // answer: any gets snake_case keys, struct fields match either case.
 func (e *ResponseError) Decode(v any) error {
-	return decodeJSON(e.Body, v, jsonkeys.Limits{})
+	text, err := utf8Text(e.Body, e.Header.Get("Content-Type"))
+	if err != nil {
+		return err
+	}
+	return decodeJSON(text, v, jsonkeys.Limits{LoneSurrogates: true})
 }
 
-// A DecodeError is an answer with a good status whose body is not what was
-// asked for. errors.Is(err, ErrDecode) holds.
+// A DecodeError is an answer with a good status whose body is not as
+// requested. errors.Is(err, ErrDecode) holds.
 type DecodeError struct {
 	// Method and URL name the call; the URL is without user and secret query values.
 	Method, URL string
@@ -197,18 +202,18 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 // Is makes the error match ErrDecode.
 func (e *DecodeError) Is(target error) bool { return target == ErrDecode }
 
-// A LoginError is a call for which no token could be had. errors.Is matches
-// ErrLogin and what the cause matches: a refused credential is ErrForbidden or
-// ErrUnauthorized too.
+// A LoginError is the error of a call for which no token is available. errors.Is matches
+// ErrLogin and everything that the cause matches: a refused credential also matches ErrForbidden or
+// ErrUnauthorized.
 type LoginError struct {
 	// Err is the cause.
 	Err error
-	// RetryAt is when the next login is tried; until then every call gets this error.
+	// RetryAt is the time of the next login; until then every call gets this error.
 	RetryAt time.Time
 }
 
 func (e *LoginError) Error() string {
-	return "log in: " + strings.TrimPrefix(e.Err.Error(), "rest: ") // the call has said that
+	return "log in: " + strings.TrimPrefix(e.Err.Error(), "rest: ") // the error of the call has the prefix already
 }
 
 // Unwrap returns the cause.
@@ -217,7 +222,7 @@ func (e *LoginError) Unwrap() error { return e.Err }
 // Is makes the error match ErrLogin.
 func (e *LoginError) Is(target error) bool { return target == ErrLogin }
 
-// errLarger makes errors that match ErrTooLarge and end in the limit.
+// errLarger is the base of errors that match ErrTooLarge and end in the limit.
 var errLarger = &largerError{}
 
 type largerError struct{}
@@ -225,7 +230,7 @@ type largerError struct{}
 func (*largerError) Error() string        { return "answer larger" }
 func (*largerError) Is(target error) bool { return target == ErrTooLarge }
 
-// invalid makes an error that matches ErrInvalid.
+// invalid returns an error that matches ErrInvalid.
 func invalid(format string, args ...any) error {
 	return &invalidError{fmt.Errorf(format, args...)}
 }
@@ -238,11 +243,11 @@ func (e *invalidError) Is(target error) bool { return target == ErrInvalid }
 
 func callName(method, url string) string { return "rest: " + method + " " + strconv.Quote(url) }
 
-// excerptBytes bounds what an error's text shows of a body; the original put
-// whole error pages into its log.
+// excerptBytes limits the part of a body in an error's text; the Python library logged
+// whole error pages.
 const excerptBytes = 512
 
-// excerpt is the start of a body on one line, safe for a log.
+// excerpt returns the start of a body on one line, safe for a log.
 func excerpt(body []byte) string {
 	cut := len(body) > excerptBytes
 	if cut {

@@ -65,7 +65,7 @@ func TestErrorsShowNoSecrets(t *testing.T) {
 			t.Errorf("status %d: %v, hook %s", status, err, logged.String())
 		}
 		if !strings.Contains(err.Error(), "page=2") {
-			t.Errorf("hides too much: %v", err)
+			t.Errorf("the error hides too much: %v", err)
 		}
 		if _, err := rest.Get[any](t.Context(), c, "@"+path); err == nil || strings.Contains(err.Error(), hidden) {
 			t.Errorf("invalid path: %v", err)

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-go/parley/rest"
 )
 
-// exampleAPI logs in at /api/v1/login and has two subjects.
+// exampleAPI has a login at /api/v1/login and two subjects.
 func exampleAPI() *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Method + " " + r.URL.RequestURI() {

@@ -13,17 +13,17 @@ import (
 	"github.com/parley-go/parley/internal/jsonkeys"
 )
 
-// A RequestFormatter makes the JSON that goes on the wire from a value. It is
+// A RequestFormatter encodes a value as the JSON of a request. It is
 // used for JSON bodies, and for the members of parameters, forms and multipart fields.
 type RequestFormatter func(v any) ([]byte, error)
 
-// A ResponseFormatter makes the result of a call from a good answer: it sets
-// what v, a pointer to the type that the call returns, points to.
+// A ResponseFormatter decodes the result of a call from a good answer. v is a pointer to the
+// type that the call returns.
 type ResponseFormatter func(r *Response, v any) error
 
 // CamelCase is the default RequestFormatter: JSON with camelCase keys. Fields of
-// structs go by their json name or their Go name, a tag `wire:"name"` gives the
-// exact key, and below a field tagged `wire:",keep"` nothing is rewritten. A
+// structs have their json name or their Go name. A tag `wire:"name"` sets the
+// exact key, and nothing is rewritten below a field tagged `wire:",keep"`. A
 // json.RawMessage is JSON already.
 func CamelCase(v any) ([]byte, error) {
 	plain, err := json.Marshal(v)
@@ -33,15 +33,16 @@ func CamelCase(v any) ([]byte, error) {
 	return shapeOf(v).ToWire(nil, plain, jsonkeys.Limits{})
 }
 
-// PlainRequest is a RequestFormatter: JSON as encoding/json makes it.
+// PlainRequest is a RequestFormatter: JSON as encoded by encoding/json.
 func PlainRequest(v any) ([]byte, error) { return json.Marshal(v) }
 
 // SnakeCase is the default ResponseFormatter. It reads the body as JSON: into
 // any and maps with snake_case keys and numbers as json.Number, into structs by
 // matching keys in either case. A result of type *Response is the full response,
-// []byte the body, json.RawMessage the JSON as sent, and None ignores the body.
+// []byte the body, json.RawMessage the JSON as sent, and None ignores the body. JSON in another charset, named by the
+// content type, is converted to UTF-8. A lone surrogate such as \ud800 becomes U+FFFD, which Go has in its place.
 //
-// An empty body gives the zero value after a 204, a 205 or a DELETE, and is an
+// An empty body returns the zero value after a 204, a 205 or a DELETE, and is an
 // error otherwise.
 func SnakeCase(r *Response, v any) error {
 	switch v := v.(type) {
@@ -57,21 +58,33 @@ func SnakeCase(r *Response, v any) error {
 		if r.emptyIsFine() {
 			return nil
 		}
-		*v = bytes.TrimPrefix(r.Body, bom)
-		return jsonkeys.Valid(r.Body, r.limits())
+		text, err := r.document()
+		if err != nil {
+			return err
+		}
+		*v = text
+		return jsonkeys.Valid(text, r.limits())
 	}
 	if r.emptyIsFine() {
 		return nil
 	}
-	return decodeJSON(r.Body, v, r.limits())
+	text, err := r.document()
+	if err != nil {
+		return err
+	}
+	return decodeJSON(text, v, r.limits())
 }
 
-// PlainResponse is a ResponseFormatter: the body as encoding/json reads it, keys as sent.
+// PlainResponse is a ResponseFormatter: the body as decoded by encoding/json, with unchanged keys.
 func PlainResponse(r *Response, v any) error {
 	if r.emptyIsFine() {
 		return nil
 	}
-	return unmarshal(bytes.TrimPrefix(r.Body, bom), v)
+	text, err := r.document()
+	if err != nil {
+		return err
+	}
+	return unmarshal(text, v)
 }
 
 // FullResponse is a ResponseFormatter for calls that return *Response.
@@ -84,8 +97,8 @@ func FullResponse(r *Response, v any) error {
 	return nil
 }
 
-// FileResponse is a ResponseFormatter for calls that return []byte: the body as
-// sent. Download streams it instead.
+// FileResponse is a ResponseFormatter for calls that return []byte: the unchanged
+// body. Download streams it instead.
 func FileResponse(r *Response, v any) error {
 	p, ok := v.(*[]byte)
 	if !ok {
@@ -95,11 +108,11 @@ func FileResponse(r *Response, v any) error {
 	return nil
 }
 
-// None is the result of a call whose body does not matter.
+// None is the result type of a call whose body is ignored.
 type None struct{}
 
 func wrongType(formatter, want string, v any) error {
-	return fmt.Errorf("%s makes a %s, and the call asks for a %s", formatter, want, reflect.TypeOf(v).Elem())
+	return fmt.Errorf("%s returns a %s, but the call requests a %s", formatter, want, reflect.TypeOf(v).Elem())
 }
 
 // A Response is a whole answer with a good status, its body in memory.
@@ -118,10 +131,10 @@ type Response struct {
 	items   int // of a page, once counted
 }
 
-// URL is where the answer came from, after redirects, without user and secret query values.
+// URL returns the URL of the answer, after redirects, without user and secret query values.
 func (r *Response) URL() string { return redactURL(r.url) }
 
-// Decode reads the body as JSON into v as SnakeCase does.
+// Decode reads the body as JSON into v like SnakeCase.
 func (r *Response) Decode(v any) error { return SnakeCase(r, v) }
 
 func (r *Response) emptyIsFine() bool {
@@ -138,20 +151,20 @@ func shapeOf(v any) *jsonkeys.Shape {
 	return jsonkeys.ShapeOf(reflect.TypeOf(v))
 }
 
-// limits allow a document as large as the body that was let in; the depth and
+// limits allows a document as large as the accepted body; the depth and
 // the number of keys have limits of their own.
 func (r *Response) limits() jsonkeys.Limits {
-	return jsonkeys.Limits{MaxBytes: max(len(r.Body), 1), MaxKeys: r.maxKeys}
+	return jsonkeys.Limits{MaxBytes: max(4*len(r.Body), 1), MaxKeys: r.maxKeys, LoneSurrogates: true} // in UTF-8 a byte may become four
 }
 
-// decodeJSON reads src from the wire into v.
+// decodeJSON decodes src, the JSON of an answer, into v.
 func decodeJSON(src []byte, v any, limits jsonkeys.Limits) error {
 	if len(src) == 0 {
 		return errors.New("the body is empty")
 	}
 	t := reflect.TypeOf(v)
 	if t == nil || t.Kind() != reflect.Pointer {
-		return fmt.Errorf("cannot decode into a %v, which is no pointer", t)
+		return fmt.Errorf("cannot decode into a %v, which is not a pointer", t)
 	}
 	buf := scratch.Get().(*[]byte)
 	defer keepScratch(buf)
@@ -163,8 +176,8 @@ func decodeJSON(src []byte, v any, limits jsonkeys.Limits) error {
 	return unmarshal(plain, v)
 }
 
-// unmarshal keeps numbers exact where the type leaves it open. An
-// encoding/json.Decoder costs more, so only what can hold an any pays for it.
+// unmarshal keeps numbers exact where the type is any. An
+// encoding/json.Decoder costs more, so it is used only for types that can hold an any.
 func unmarshal(src []byte, v any) error {
 	if !holdsAny(reflect.TypeOf(v)) {
 		return json.Unmarshal(src, v)
@@ -175,7 +188,7 @@ func unmarshal(src []byte, v any) error {
 		return err
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return errors.New("more follows after the JSON document")
+		return errors.New("data after the JSON document")
 	}
 	return nil
 }

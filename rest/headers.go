@@ -18,15 +18,15 @@ func WithCorrelationID(ctx context.Context, id string) context.Context {
 }
 
 // WithLanguage makes calls under the context send Accept-Language: language,
-// such as "ru" or "de-AT, de;q=0.8". An empty language sends no such header, not
+// such as "ru" or "de-AT, de;q=0.8". With an empty language no such header is sent, not
 // even Config.Language.
 func WithLanguage(ctx context.Context, language string) context.Context {
 	return context.WithValue(ctx, languageKey{}, language)
 }
 
-// correlationID is the id to send. It often came from a request of a stranger:
-// what is too long or unprintable is replaced, so that the trail does not end
-// and nobody's log is forged.
+// correlationID returns the id to send. It often comes from an untrusted request:
+// an id that is too long or unprintable is replaced, so that the correlation continues
+// and no log can be forged.
 func (c *Client) correlationID(ctx context.Context) string {
 	id, _ := ctx.Value(correlationKey{}).(string)
 	if id == "" && c.cfg.CorrelationID != nil {
@@ -41,7 +41,7 @@ func (c *Client) correlationID(ctx context.Context) string {
 	return rand.Text()
 }
 
-// language is what Accept-Language says; a value that no such header may have is not sent.
+// language returns the value of Accept-Language; an invalid value is not sent.
 func (c *Client) language(ctx context.Context) string {
 	language, ok := ctx.Value(languageKey{}).(string)
 	if !ok {
@@ -66,7 +66,7 @@ func printable(s string) bool {
 	return true
 }
 
-// headerSafe tells what a header value may hold (RFC 9110 section 5.5).
+// headerSafe reports whether s may be a header value (RFC 9110 section 5.5).
 func headerSafe(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {

@@ -7,34 +7,48 @@ import (
 )
 
 // Hooks are called while a client works; each may be nil. They run on the
-// goroutine that does the work, must be quick, and may be called by several at once. No
-// hook sees a token, a credential or a body.
+// goroutine that does the work, must be quick, and may be called concurrently. No
+// hook gets a token, a credential or a body.
 type Hooks struct {
-	// Attempt is called after each attempt: each retry, each replay after a 401, each hop
-	// of a redirect and each login is one.
+	// Attempt is called after each attempt. Each retry, each replay after a 401, each request
+	// of a redirect and each login is an attempt.
 	Attempt func(ctx context.Context, a Attempt)
-	// Login is called after each login or token refresh, with nil if it gave a token.
+	// Login is called after each login or token refresh, with nil if it returned a token.
 	Login func(ctx context.Context, err error)
 	// BadCorrelationID is called when a correlation id from the context is too long or
-	// not printable ASCII, and a new one is sent in its place.
+	// not printable ASCII, and a new one is sent instead.
 	BadCorrelationID func(ctx context.Context, length int)
 }
 
-// An Attempt is one request on the wire, as a hook sees it.
+// An Attempt describes one request on the wire for a hook.
 type Attempt struct {
-	// Method and URL; the URL is without user and secret query values.
+	// Method and URL name the request; the URL is without user and secret query values.
 	Method, URL string
 	// Number counts the attempts of one request from 1.
 	Number int
-	// Status is the status of the answer, 0 if Err is set.
+	// Status is the status of the answer, or 0 if Err is set.
 	Status int
-	// Err is why there was no answer.
+	// Err is the reason why there was no answer.
 	Err error
-	// Duration runs from sending to the header of the answer.
+	// Duration is the time from sending the request to the header of the answer.
 	Duration time.Duration
 }
 
-// attemptKey carries the number of a retry; a first attempt goes without.
+// both returns a hook that calls first and then second; each may be nil.
+func both(first, second func(context.Context, error)) func(context.Context, error) {
+	if first == nil {
+		return second
+	}
+	if second == nil {
+		return first
+	}
+	return func(ctx context.Context, err error) {
+		first(ctx, err)
+		second(ctx, err)
+	}
+}
+
+// attemptKey is the context key for the number of a retry; a first attempt has none.
 type attemptKey struct{}
 
 // attempts calls the hook around each request.

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// hostsLimit bounds what is remembered per host. A client talks to a handful;
-// the limit is for one whose hosts come from data.
+// hostsLimit limits the number of hosts with state. A client usually calls a few hosts;
+// the limit is for clients whose hosts come from data.
 const hostsLimit = 1024
 
 // perHost keeps one V for each key.
@@ -16,7 +16,7 @@ type perHost[V any] struct {
 	// mu guards the fields below.
 	mu       sync.Mutex
 	values   map[string]V
-	spelling map[spelling]V // the same, without spelling out the origin each time
+	spelling map[spelling]V // the same values, to avoid building the origin each time
 }
 
 // A spelling is one way to write an origin.
@@ -48,7 +48,7 @@ func (p *perHost[V]) of(key string) V {
 		return v
 	}
 	if len(p.values) >= hostsLimit {
-		for old := range p.values { // any one: its state starts anew if it comes back
+		for old := range p.values { // any one: its state starts anew if the host is used again
 			delete(p.values, old)
 			break
 		}

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// jwtExpiry reads when a JWT (RFC 7519) ends; zero if token is none or does not
-// say. The signature is not our business: the token is only passed on, and a lie
-// about its life would cost one 401.
+// jwtExpiry returns when a JWT (RFC 7519) expires, or zero if token is not a JWT or has no
+// expiry. It does not check the signature: the token is only passed on, and a wrong
+// expiry would cost one 401.
 func jwtExpiry(token string, now time.Time) time.Time {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -30,15 +30,15 @@ func jwtExpiry(token string, now time.Time) time.Time {
 	if !ok {
 		return time.Time{}
 	}
-	// The difference of two times of the issuer's clock: ours may be off by more
-	// than the token lives.
+	// The difference of two times of the issuer's clock: the local clock may be off by more
+	// than the life of the token.
 	if iat, ok := unixSeconds(claims.Iat); ok && exp > iat {
 		return now.Add(time.Duration((exp - iat) * float64(time.Second)))
 	}
 	return time.Unix(int64(exp), 0)
 }
 
-// unixSeconds reads a NumericDate; what no clock shows is refused.
+// unixSeconds parses a NumericDate and refuses impossible times.
 func unixSeconds(n json.Number) (float64, bool) {
 	f, err := n.Float64()
 	return f, err == nil && f > 0 && f < 1e11

@@ -17,7 +17,7 @@ import (
 	"github.com/parley-go/parley/rest"
 )
 
-// allocated is how much memory f takes altogether.
+// allocated returns how much memory f allocates in total.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -62,7 +62,7 @@ func TestAGzipBombEndsAtTheLimit(t *testing.T) {
 	bomb := bytes.Repeat(part.Bytes(), 256) // a gzip file of many members: 1 GB
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-			t.Error("gzip is not asked for")
+			t.Error("gzip is not requested")
 		}
 		w.Header().Set("Content-Encoding", "gzip")
 		_, _ = w.Write(bomb)
@@ -73,7 +73,7 @@ func TestAGzipBombEndsAtTheLimit(t *testing.T) {
 	if !errors.Is(err, rest.ErrTooLarge) || took > 100<<20 {
 		t.Errorf("%v and %d MB, want ErrTooLarge", err, took>>20)
 	}
-	// Nor does a bomb as an error's body go further than what an error keeps.
+	// A bomb as an error's body is also read only up to the limit of an error.
 	bad := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.WriteHeader(400)
@@ -95,7 +95,7 @@ func TestTheLimitIsExactAndPerCall(t *testing.T) {
 		t.Errorf("10 of 9 bytes: %v", err)
 	}
 	if _, err := rest.Head(t.Context(), c, "x"); err != nil {
-		t.Errorf("HEAD has no body to be too large: %v", err)
+		t.Errorf("HEAD has no body that could be too large: %v", err)
 	}
 }
 
@@ -171,7 +171,7 @@ func TestTenThousandRequestsReuseConnections(t *testing.T) {
 	}
 }
 
-// countDials is the client's own transport with a count of its connections.
+// countDials returns the client's own transport with a counter of its connections.
 func countDials(t *testing.T, n *atomic.Int64) *http.Transport {
 	t.Helper()
 	transport, err := rest.NewTransport(nil)

@@ -2,7 +2,7 @@ package rest
 
 import "strings"
 
-// nextLink finds the target with rel="next" in Link headers (RFC 8288 section 3); "" if there is none.
+// nextLink returns the target with rel="next" in Link headers (RFC 8288 section 3), or "" without one.
 func nextLink(values []string) string {
 	for _, v := range values {
 		for v != "" {
@@ -15,7 +15,7 @@ func nextLink(values []string) string {
 	return ""
 }
 
-// cutLink takes the first link off a list: <target>; params, rest.
+// cutLink splits the first link from a list: <target>; params, rest.
 func cutLink(s string) (target, params, rest string) {
 	_, s, ok := strings.Cut(s, "<")
 	if !ok {
@@ -32,7 +32,7 @@ func cutLink(s string) (target, params, rest string) {
 	return target, s[:end], s[end+1:]
 }
 
-// isNext tells whether the params have a rel that includes next. Only the first rel counts.
+// isNext reports whether the params have a rel that includes next. Only the first rel counts.
 func isNext(params string) bool {
 	for params != "" {
 		end := outsideQuotes(params, ';')
@@ -50,7 +50,7 @@ func isNext(params string) bool {
 	return false
 }
 
-// outsideQuotes is the place of the first c in s that is in no quoted string, or the length of s.
+// outsideQuotes returns the index of the first c in s outside quoted strings, or the length of s.
 func outsideQuotes(s string, c byte) int {
 	quoted := false
 	for i := 0; i < len(s); i++ {

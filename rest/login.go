@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,29 +20,29 @@ import (
 	"github.com/parley-go/parley/internal/jsonkeys"
 )
 
-// LoginConfig are the choices of a Login. The zero value gives the defaults
+// LoginConfig configures a Login. The zero value means the defaults
 // named at each field.
 type LoginConfig struct {
-	// TokenField is where the reply has the token; dots lead into objects, as in
-	// "data.token". Case and underscores do not matter. Default: access_token.
+	// TokenField is the field of the token in the reply; dots lead into objects, as in
+	// "data.token". Case and underscores are ignored. Default: access_token.
 	TokenField string
 	// RefreshURL is where a refresh token, if the reply has one, is exchanged for a
-	// new token; the credential is used again when that fails. Default: the refresh
-	// token is not used.
+	// new token. If that fails, the credential is sent again. Default: refresh
+	// tokens are not used.
 	RefreshURL string
 	// RefreshField is the name of the refresh token, in the reply and in the request
 	// to RefreshURL. Default: refresh_token.
 	RefreshField string
-	// Scheme stands before the token in the Authorization header. Default: Bearer.
+	// Scheme is the scheme of the Authorization header. Default: Bearer.
 	Scheme string
-	// Format makes the JSON of the credential. Default: CamelCase.
+	// Format encodes the credential as JSON. Default: CamelCase.
 	Format RequestFormatter
 }
 
 // A Login is an oauth2.TokenSource that POSTs a credential as JSON and reads the
-// token from the JSON reply. It takes the token's life from expires_in (seconds),
-// expires_at (RFC 3339 or Unix seconds) or the exp of a JWT, the first it finds.
-// It does not keep the token; Auth does.
+// token from the JSON reply. It takes the token's life from the first of expires_in (seconds),
+// expires_at (RFC 3339 or Unix seconds) and the exp of a JWT.
+// It does not cache the token; Auth does.
 type Login struct {
 	client *http.Client
 	url    string
@@ -56,7 +55,7 @@ type Login struct {
 	refresh string // guarded by mu: the newest refresh token
 }
 
-// NewLogin makes a Login that sends credential, a struct or a map, to url by
+// NewLogin returns a Login that sends credential, a struct or a map, to loginURL with
 // client. Redirects are not followed: the credential is meant for that URL.
 // cfg may be nil.
 func NewLogin(client *http.Client, loginURL string, credential any, cfg *LoginConfig) (*Login, error) {
@@ -76,7 +75,7 @@ func NewLogin(client *http.Client, loginURL string, credential any, cfg *LoginCo
 		l.client = withoutRedirects(client)
 	}
 	if !wholeURL(loginURL) || cfg.RefreshURL != "" && !wholeURL(cfg.RefreshURL) {
-		errs = append(errs, errors.New("rest: the login URL and RefreshURL must be whole URLs, such as https://api.example.com/login"))
+		errs = append(errs, errors.New("rest: the login URL and RefreshURL must be absolute URLs, such as https://api.example.com/login"))
 	}
 	cred, err := l.cfg.Format(credential)
 	if err != nil {
@@ -103,10 +102,10 @@ func wholeURL(s string) bool {
 // Token logs in.
 func (l *Login) Token() (*oauth2.Token, error) { return l.TokenContext(context.Background()) }
 
-// TokenContext exchanges the refresh token if there is one and a RefreshURL,
-// and logs in by the credential otherwise, or if that fails. A refused
-// credential is a *ResponseError, a reply without a token an error that does not
-// show the reply.
+// TokenContext exchanges the refresh token if there is one and a RefreshURL is set.
+// Otherwise, or if that fails, it sends the credential. A refused
+// credential is a *ResponseError, a reply without a token a *DecodeError. Neither contains any part
+// of the reply: it may hold the credential or a token.
 func (l *Login) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 	if old := l.refreshToken(); old != "" && l.cfg.RefreshURL != "" {
 		body, err := l.cfg.Format(map[string]string{l.cfg.RefreshField: old})
@@ -115,14 +114,14 @@ func (l *Login) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 		}
 		t, err := l.post(ctx, l.cfg.RefreshURL, body)
 		if err == nil {
-			l.keepRefresh(t.RefreshToken) // absent: the old one goes on
+			l.keepRefresh(t.RefreshToken) // absent: the old one stays valid
 			return t, nil
 		}
 		if ctx.Err() != nil {
 			return nil, err
 		}
 		if errors.Is(err, ErrClient) {
-			l.forgetRefresh(old) // refused for good; do not try it at each login
+			l.forgetRefresh(old) // refused permanently: do not try it at each login
 		}
 	}
 	t, err := l.post(ctx, l.url, l.cred)
@@ -156,7 +155,7 @@ func (l *Login) forgetRefresh(token string) {
 	}
 }
 
-// loginReplyBytes bounds the reply to a login.
+// loginReplyBytes limits the reply to a login.
 const loginReplyBytes = 1 << 20
 
 func (l *Login) post(ctx context.Context, target string, body []byte) (*oauth2.Token, error) {
@@ -175,11 +174,7 @@ func (l *Login) post(ctx context.Context, target string, body []byte) (*oauth2.T
 		return nil, &RequestError{Method: http.MethodPost, URL: shown, Err: bareURLError(err)}
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		e := responseError(http.MethodPost, req.URL, resp)
-		if quotes(e.Body, body) {
-			e.Body, e.Problem = nil, nil // a server that echoes what it refuses
-		}
-		return nil, e
+		return nil, refusedLogin(req.URL, resp)
 	}
 	defer discard(resp)
 	reply, err := io.ReadAll(io.LimitReader(resp.Body, loginReplyBytes+1))
@@ -196,31 +191,8 @@ func (l *Login) post(ctx context.Context, target string, body []byte) (*oauth2.T
 	return t, nil
 }
 
-// quotes tells whether text holds any of the texts in sent, a JSON document.
-// Short ones are let pass: they are in every text, and no secret.
-func quotes(text, sent []byte) bool {
-	var doc any
-	return json.Unmarshal(sent, &doc) == nil && holdsText(text, doc)
-}
-
-func holdsText(text []byte, v any) bool {
-	switch v := v.(type) {
-	case string:
-		return len(v) >= 4 && bytes.Contains(text, []byte(v))
-	case []any:
-		return slices.ContainsFunc(v, func(item any) bool { return holdsText(text, item) })
-	case map[string]any:
-		for _, item := range v {
-			if holdsText(text, item) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // parse reads a login reply. Its errors never quote the reply: it may hold a
-// token under a name that we did not expect.
+// token under an unexpected name.
 func (l *Login) parse(reply []byte, now time.Time) (*oauth2.Token, error) {
 	snake, err := jsonkeys.Underscoreize(nil, reply, nil, jsonkeys.Limits{MaxBytes: loginReplyBytes})
 	if err != nil {
@@ -231,7 +203,7 @@ func (l *Login) parse(reply []byte, now time.Time) (*oauth2.Token, error) {
 		return nil, fmt.Errorf("the reply has no text at %q", l.cfg.TokenField)
 	}
 	t := &oauth2.Token{AccessToken: access, TokenType: l.cfg.Scheme, RefreshToken: stringAt(snake, l.cfg.RefreshField)}
-	// Beside the token, not at the top: with "data.token" it is data.expires_in.
+	// In the same object as the token: with "data.token" it is data.expires_in.
 	beside := ""
 	if i := strings.LastIndexByte(l.cfg.TokenField, '.'); i >= 0 {
 		beside = l.cfg.TokenField[:i+1]
@@ -248,7 +220,7 @@ func replyExpiry(reply []byte, prefix string, now time.Time) time.Time {
 		return now.Add(time.Duration(seconds * float64(time.Second)))
 	}
 	at := textAt(reply, prefix+"expires_at")
-	if t, err := time.Parse(time.RFC3339, at); err == nil {
+	if t, err := time.Parse(time.RFC3339, strings.ToUpper(at)); err == nil {
 		return t
 	}
 	if seconds, err := strconv.ParseInt(at, 10, 64); err == nil && seconds > 0 {
@@ -257,7 +229,7 @@ func replyExpiry(reply []byte, prefix string, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// rawAt walks a dotted path through objects with snake_case keys.
+// rawAt follows a dotted path through objects with snake_case keys.
 func rawAt(doc []byte, path string) json.RawMessage {
 	for part := range strings.SplitSeq(path, ".") {
 		var members map[string]json.RawMessage
@@ -281,7 +253,7 @@ func stringAt(doc []byte, path string) string {
 	return s
 }
 
-// textAt also takes a number.
+// textAt also accepts a number.
 func textAt(doc []byte, path string) string {
 	if s := stringAt(doc, path); s != "" {
 		return s
@@ -289,11 +261,11 @@ func textAt(doc []byte, path string) string {
 	return string(rawAt(doc, path))
 }
 
-// ClientCredentials makes a token source of the OAuth2 client credentials grant
+// ClientCredentials returns a token source for the OAuth2 client credentials grant
 // (RFC 6749 section 4.4). Unlike cfg.TokenSource it does not cache: Auth does,
-// and after a 401 a cached token would be of no use. client may be nil for the
-// default transport; the life of each call is bounded by AuthConfig.Timeout, and
-// redirects are not followed, as the secret is meant for cfg.TokenURL.
+// and after a 401 a cached token would be useless. client may be nil for the
+// default transport. AuthConfig.Timeout limits each call, and
+// redirects are not followed, because the secret is meant for cfg.TokenURL.
 func ClientCredentials(cfg *clientcredentials.Config, client *http.Client) oauth2.TokenSource {
 	if client == nil {
 		client = &http.Client{}
@@ -313,17 +285,8 @@ func (s *credentialSource) Token() (*oauth2.Token, error) {
 func (s *credentialSource) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, s.client)
 	t, err := s.cfg.Token(ctx)
-	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		// Its text has the whole reply, which may hold a token or the secret.
-		status := 0
-		if e.Response != nil {
-			status = e.Response.StatusCode
-		}
-		shown, _ := url.Parse(s.cfg.TokenURL)
-		return nil, &ResponseError{Method: http.MethodPost, URL: redactURL(shown), Status: status, Body: []byte(e.ErrorCode)}
-	}
 	if err != nil {
-		return nil, bareURLError(err)
+		return nil, withoutReply(bareURLError(err), s.cfg.TokenURL)
 	}
 	return t, nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/parley-go/parley/rest"
 )
 
-// loginTo makes a Login whose server gives reply.
+// loginTo returns a Login whose server answers with reply.
 func loginTo(t *testing.T, cfg *rest.LoginConfig, reply func(r seen) (int, string)) (*rest.Login, *recorder) {
 	t.Helper()
 	rec := new(recorder)
@@ -68,7 +68,7 @@ func TestTokenAndItsLifeAreReadFromTheReply(t *testing.T) {
 			continue
 		}
 		if c.life == 0 != got.Expiry.IsZero() || c.life > 0 && (time.Until(got.Expiry)-c.life).Abs() > 5*time.Second {
-			t.Errorf("%s: ends %v, want a life of %v", c.name, got.Expiry, c.life)
+			t.Errorf("%s: expires at %v, want a life of %v", c.name, got.Expiry, c.life)
 		}
 	}
 }
@@ -125,7 +125,7 @@ func TestAnyTokenSourceFits(t *testing.T) {
 	bad := client(t, rest.Config{Host: s.URL, TokenSource: oauth2.ReuseTokenSource(nil, oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "old"}))})
 	before := s.calls.Load()
 	if err := get(t, bad); !errors.Is(err, rest.ErrUnauthorized) || s.calls.Load() != before+1 {
-		t.Errorf("%v after %d calls: the same token again is no reason for a replay", err, s.calls.Load()-before)
+		t.Errorf("%v after %d calls: the same token again must not cause a replay", err, s.calls.Load()-before)
 	}
 }
 
@@ -165,7 +165,7 @@ func TestClientCredentialsAreATokenSource(t *testing.T) {
 	}
 }
 
-func TestALoginIsSentOnceMoreWhenItsServerWasNotThere(t *testing.T) {
+func TestALoginIsRetriedWhenItsServerWasUnreachable(t *testing.T) {
 	s := newLoginServer(t, func(token string) bool { return token == "tok-1" })
 	first := true
 	transport := new(http.Transport)

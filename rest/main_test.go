@@ -27,7 +27,7 @@ func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// client is a Client for the test; quick retries unless cfg says otherwise.
+// client returns a Client for the test, with immediate retries unless cfg says otherwise.
 func client(t testing.TB, cfg rest.Config) *rest.Client {
 	t.Helper()
 	if cfg.Retry.BaseDelay == 0 {
@@ -41,20 +41,20 @@ func client(t testing.TB, cfg rest.Config) *rest.Client {
 	return c
 }
 
-// answer writes a JSON body.
+// answer writes a JSON response.
 func answer(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, body)
 }
 
-// seen is what a server saw.
+// seen is a request as the server received it.
 type seen struct {
 	method, target, body string
 	header               http.Header
 }
 
-// recorder notes each request before next answers it.
+// recorder records each request before next answers it.
 type recorder struct {
 	mu       sync.Mutex
 	requests []seen
@@ -78,7 +78,7 @@ func (r *recorder) take() []seen {
 	return got
 }
 
-// reset ends the connection of w by RST, after written, if anything.
+// reset resets the connection of w, after writing written, if anything.
 func reset(t testing.TB, w http.ResponseWriter, written string) {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -92,7 +92,7 @@ func reset(t testing.TB, w http.ResponseWriter, written string) {
 }
 
 // loginServer answers POST /login with a new token each time, and refuses other
-// requests whose token is not accepted.
+// requests with a token that is not accepted.
 type loginServer struct {
 	*httptest.Server
 	logins, calls atomic.Int64
@@ -131,7 +131,7 @@ func sameJSON(t testing.TB, what, got, want string) {
 	t.Helper()
 	var a, b any
 	if err := json.Unmarshal([]byte(got), &a); err != nil {
-		t.Errorf("%s: %q is no JSON: %v", what, got, err)
+		t.Errorf("%s: %q is not JSON: %v", what, got, err)
 		return
 	}
 	if err := json.Unmarshal([]byte(want), &b); err != nil {
@@ -144,7 +144,7 @@ func sameJSON(t testing.TB, what, got, want string) {
 	}
 }
 
-// roundTrip is an http.RoundTripper made of a function.
+// roundTrip is an http.RoundTripper that calls a function.
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

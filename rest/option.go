@@ -8,7 +8,7 @@ import (
 // An Option changes one call.
 type Option func(*call)
 
-// A call is what the options of one call add up to.
+// A call holds the combined options of one call.
 type call struct {
 	header   http.Header
 	params   []any
@@ -17,15 +17,15 @@ type call struct {
 	noAuth   bool
 	timeout  time.Duration
 	maxBytes int64
-	limited  bool // maxBytes is the call's own
+	limited  bool // maxBytes is set for this call
 	request  RequestFormatter
 	response ResponseFormatter
 }
 
 // Params adds query parameters: a struct or a map, whose names follow the
-// RequestFormatter; url.Values or a string such as "a=1&b=2" go as they are. Null
-// is left out, lists repeat the name, booleans are sent as True and False.
-// Several Params add up.
+// RequestFormatter. url.Values or a string such as "a=1&b=2" are sent unchanged. Null
+// is omitted, lists repeat the name, booleans are sent as True and False.
+// Several Params are combined.
 func Params(v any) Option {
 	return func(c *call) {
 		if v != nil {
@@ -34,8 +34,8 @@ func Params(v any) Option {
 	}
 }
 
-// Header sets a header. It wins over what the client would send by itself,
-// Authorization and Accept-Language included; an empty value sends no such header.
+// Header sets a header. It overrides all headers of the client,
+// including Authorization and Accept-Language; with an empty value no such header is sent.
 func Header(name, value string) Option {
 	return func(c *call) {
 		if c.header == nil {
@@ -45,24 +45,24 @@ func Header(name, value string) Option {
 	}
 }
 
-// JSON gives a body to a call that has no parameter for one, such as Delete: a
+// JSON sets the body of a call that has no parameter for one, such as Delete: a
 // value for JSON, or a Body.
 func JSON(v any) Option { return func(c *call) { c.body = v } }
 
 // Host sends the call to another host, such as "http://other.example.com". It
 // must be in Config.ExtraHosts or Config.TrustedHosts; only the latter get the
-// token. An empty host is the client's own.
+// token. An empty host means the client's own.
 func Host(host string) Option { return func(c *call) { c.host = host } }
 
 // NoAuth sends the call without a token, and does not log in for it.
 func NoAuth() Option { return func(c *call) { c.noAuth = true } }
 
-// Timeout bounds the whole call, retries and reading the answer included, also
-// for Download. Default: Config.Timeout, also if d is 0.
+// Timeout limits the whole call, including retries and reading the answer, also
+// for Download. Default, also if d is 0: Config.Timeout.
 func Timeout(d time.Duration) Option { return func(c *call) { c.timeout = or(d, c.timeout) } }
 
-// MaxBytes bounds the decompressed body of the answer, also for Download.
-// Default: Config.MaxBytes, and none for Download, also if n is 0.
+// MaxBytes limits the decompressed body of the answer, also for Download.
+// Default, also if n is 0: Config.MaxBytes, or no limit for Download.
 func MaxBytes(n int64) Option {
 	return func(c *call) { c.maxBytes, c.limited = or(n, c.maxBytes), c.limited || n != 0 }
 }
@@ -70,14 +70,14 @@ func MaxBytes(n int64) Option {
 // idempotencyHeader is the header of an IdempotencyKey.
 const idempotencyHeader = "Idempotency-Key"
 
-// IdempotencyKey sends the header Idempotency-Key: the caller's word that the
-// server does a request with this key once. The call may then be repeated
-// whatever its method; net/http counts on the header in the same way.
+// IdempotencyKey sends the header Idempotency-Key: the caller guarantees that the
+// server executes a request with this key once. The call may then be repeated
+// with any method; net/http relies on the header in the same way.
 func IdempotencyKey(key string) Option { return Header(idempotencyHeader, key) }
 
-// FormatRequest sets how bodies and parameters of this call are made. Default: Config.RequestFormatter.
+// FormatRequest sets the encoding of bodies and parameters of this call. Default: Config.RequestFormatter.
 func FormatRequest(f RequestFormatter) Option { return func(c *call) { c.request = f } }
 
-// FormatResponse sets how the result of this call is made, such as FullResponse
+// FormatResponse sets the decoding of the result of this call, such as FullResponse
 // or FileResponse. Default: Config.ResponseFormatter.
 func FormatResponse(f ResponseFormatter) Option { return func(c *call) { c.response = f } }

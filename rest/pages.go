@@ -14,14 +14,14 @@ import (
 	"github.com/parley-go/parley/internal/jsonkeys"
 )
 
-// A Pagination tells where a page has its items, and where the next page is. The
+// A Pagination describes where a page has its items, and how to find the next page. The
 // zero value is a single page that is a JSON array.
 type Pagination struct {
 	// Items is the member that holds the items; dots lead into objects, as in
-	// "data.items". Case and underscores do not matter. Default: the body is the array.
+	// "data.items". Case and underscores are ignored. Default: the body is the array.
 	Items string
-	// Next gives the next page after one that had n items: a URL or a path, also
-	// relative to the page, such as "?page=3"; "" for none. Default: there is none.
+	// Next returns the next page after a page with n items: a URL or a path, also
+	// relative to the page, such as "?page=3"; or "" if there is none. Default: no next page.
 	Next func(page *Response, n int) (string, error)
 }
 
@@ -29,11 +29,11 @@ type Pagination struct {
 // the URL of the next page in "next".
 func DjangoPages() Pagination { return Pagination{Items: "results", Next: NextField("next")} }
 
-// LinkPages is pagination by the header Link (RFC 8288), the body an array.
+// LinkPages is pagination by the header Link (RFC 8288); the body is the array.
 func LinkPages() Pagination { return Pagination{Next: NextLink} }
 
-// NumberedPages counts up the query parameter param, from 1 if the first call does
-// not have it, until a page has no items. Items are in the member items, "" if
+// NumberedPages increments the query parameter param, from 1 if the first call does
+// not have it, until a page has no items. Items are in the member items; "" means that
 // the body is the array.
 func NumberedPages(param, items string) Pagination {
 	return Pagination{Items: items, Next: func(page *Response, n int) (string, error) {
@@ -43,14 +43,14 @@ func NumberedPages(param, items string) Pagination {
 		query := page.url.Query()
 		number, err := strconv.Atoi(or(query.Get(param), "1"))
 		if err != nil {
-			return "", fmt.Errorf("parameter %q is no number", param)
+			return "", fmt.Errorf("parameter %q is not a number", param)
 		}
 		query.Set(param, strconv.Itoa(number+1))
 		return "?" + query.Encode(), nil
 	}}
 }
 
-// NextField reads the next page from a member of the body, null or absent for none.
+// NextField reads the next page from a member of the body; null or absent means none.
 func NextField(name string) func(*Response, int) (string, error) {
 	return func(page *Response, _ int) (string, error) {
 		raw, err := page.member(name)
@@ -59,7 +59,7 @@ func NextField(name string) func(*Response, int) (string, error) {
 		}
 		var next string
 		if err := json.Unmarshal(raw, &next); err != nil {
-			return "", fmt.Errorf("next page at %q is no text", name)
+			return "", fmt.Errorf("next page at %q is not a string", name)
 		}
 		return next, nil
 	}
@@ -70,14 +70,14 @@ func NextLink(page *Response, _ int) (string, error) {
 	return nextLink(page.Header.Values("Link")), nil
 }
 
-// Items yields every item of a list that comes in pages, fetching a page when the
-// one before is used up. Each page is a call with a deadline of its own. After an
+// Items yields every item of a paginated list. It fetches a page when the
+// previous one is used up. Each page is a call with a deadline of its own. After an
 // error, yielded with the zero T, the iteration ends.
 //
 //	for subject, err := range rest.Items[Subject](ctx, api, "api/v1/subjects", rest.DjangoPages()) {
 //
-// Params go with the first page only: the links of the server carry them on. A
-// link to another origin is an error, as a page could else send the token's owner anywhere.
+// Params are sent with the first page only: the links of the server contain them. A
+// link to another origin is an error, because otherwise a page could redirect the client anywhere.
 func Items[T any](ctx context.Context, c *Client, path string, p Pagination, opts ...Option) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
@@ -101,8 +101,8 @@ func Items[T any](ctx context.Context, c *Client, path string, p Pagination, opt
 	}
 }
 
-// Pages yields page after page as a T; next takes the link to the following page,
-// "" for none, from each. Everything else is as with Items.
+// Pages yields each page as a T. next returns the link to the following page,
+// or "" for none. Everything else is as for Items.
 func Pages[T any](ctx context.Context, c *Client, path string, next func(page T) string, opts ...Option) iter.Seq2[T, error] {
 	format := c.newCall(opts).response
 	return func(yield func(T, error) bool) {
@@ -133,7 +133,7 @@ func (p Pagination) next(page *Response) (string, error) {
 	return p.Next(page, page.items)
 }
 
-// pages yields the answers; next is asked after each has been dealt with.
+// pages yields the answers; next is called after each answer has been processed.
 func (c *Client) pages(ctx context.Context, path string, next func(*Response) (string, error), opts []Option) iter.Seq2[*Response, error] {
 	return func(yield func(*Response, error) bool) {
 		cl := c.newCall(opts)
@@ -155,7 +155,7 @@ func (c *Client) pages(ctx context.Context, path string, next func(*Response) (s
 				yield(nil, page.undecodable(fmt.Errorf("next page: %w", err)))
 				return
 			}
-			// The link is whole: the host and the parameters are in it.
+			// The link is absolute: it contains the host and the parameters.
 			cl.host, path, cl.params = u.Scheme+"://"+u.Host, pathAndQuery(u), nil
 		}
 	}
@@ -172,7 +172,7 @@ func (r *Response) follow(link string) (*url.URL, error) {
 		return nil, invalid("link leads to another origin, %s", redactHost(origin(u)))
 	}
 	if pathAndQuery(u) == pathAndQuery(r.url) {
-		return nil, errors.New("link leads to the page that has it")
+		return nil, errors.New("link leads to its own page")
 	}
 	return u, nil
 }
@@ -185,7 +185,10 @@ func pathAndQuery(u *url.URL) string {
 }
 
 func itemsOf[T any](page *Response, member string) ([]T, error) {
-	doc := page.Body
+	doc, err := page.document()
+	if err != nil {
+		return nil, err
+	}
 	if member != "" {
 		raw, err := page.member(member)
 		if err != nil {
@@ -197,13 +200,17 @@ func itemsOf[T any](page *Response, member string) ([]T, error) {
 		doc = raw
 	}
 	var items []T
-	err := decodeJSON(doc, &items, page.limits())
+	err = decodeJSON(doc, &items, page.limits())
 	return items, err
 }
 
-// member walks a dotted path of keys in any case; nil if there is no such member.
+// member follows a dotted path of keys in any case; it returns nil if there is no such member.
 func (r *Response) member(path string) (json.RawMessage, error) {
-	doc := json.RawMessage(r.Body)
+	text, err := r.document()
+	if err != nil {
+		return nil, err
+	}
+	doc := json.RawMessage(text)
 	for part := range strings.SplitSeq(path, ".") {
 		var found json.RawMessage
 		err := jsonkeys.Members(doc, r.limits(), func(key string, value []byte) error {

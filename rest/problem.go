@@ -8,11 +8,11 @@ import (
 
 // A Problem is an error body of content type application/problem+json (RFC 9457).
 type Problem struct {
-	// Type is a URI that names the kind of problem, "about:blank" if absent.
+	// Type is a URI of the kind of problem, or "about:blank" if absent.
 	Type string
-	// Title is its summary, Detail what happened this time, Instance the occurrence.
+	// Title is a summary of the kind, Detail explains this occurrence, Instance identifies it.
 	Title, Detail, Instance string
-	// Status is the status that the server put into the body, 0 if absent.
+	// Status is the status in the body, or 0 if absent.
 	Status int
 	// Extensions are the other members, as sent.
 	Extensions map[string]json.RawMessage
@@ -28,8 +28,8 @@ func (p *Problem) text() string {
 	return p.Title
 }
 
-// parseProblem reads a body of that content type; nil if it is none. A member of
-// the wrong type counts as absent, as section 3.1 of the RFC asks.
+// parseProblem parses a body of that content type; it returns nil for others. A member of
+// the wrong type counts as absent, as section 3.1 of the RFC requires.
 func parseProblem(contentType string, body []byte) *Problem {
 	mediaType, _, err := mime.ParseMediaType(contentType)
 	if err != nil || !strings.EqualFold(mediaType, "application/problem+json") {

@@ -5,21 +5,21 @@ import "net/http"
 // redirectLimit is how many redirects of one call are followed.
 const redirectLimit = 5
 
-// checkRedirect follows GET and HEAD within their origin. Elsewhere the answer
-// itself is returned, for a ResponseError: net/http would turn a POST into a GET,
-// and carry the caller's headers, API keys among them, to wherever a server says.
+// checkRedirect follows GET and HEAD within their origin. Otherwise the answer
+// itself is returned, for a ResponseError. net/http would turn a POST into a GET,
+// and send the caller's headers, including API keys, wherever a server redirects.
 func checkRedirect(r *http.Request, via []*http.Request) error {
 	first := via[0]
 	if len(via) > redirectLimit || first.Method != http.MethodGet && first.Method != http.MethodHead ||
 		origin(r.URL) != origin(first.URL) || r.URL.User != nil {
 		return http.ErrUseLastResponse
 	}
-	r.Header.Del("Referer") // would tell the query of the page before
+	r.Header.Del("Referer") // it would reveal the query of the previous page
 	return nil
 }
 
-// roundTrip is what http.Client.Do does for us, less what a call does not need:
-// it copies every header in case of a redirect.
+// roundTrip does what http.Client.Do does, without a step that a call does not need:
+// http.Client.Do copies every header in case of a redirect.
 func (c *Client) roundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := c.oneTrip(r)
 	if err != nil || resp.StatusCode < 300 || resp.StatusCode > 399 || r.Body != nil {
@@ -39,7 +39,7 @@ func (c *Client) roundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// oneTrip forgives what http.Client forgives a foreign http.RoundTripper.
+// oneTrip accepts the incomplete answers that http.Client accepts from other http.RoundTrippers.
 func (c *Client) oneTrip(r *http.Request) (*http.Response, error) {
 	resp, err := c.http.Transport.RoundTrip(r)
 	if err != nil {
@@ -54,7 +54,7 @@ func (c *Client) oneTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// follow makes the request that resp redirects to; nil if it does not redirect.
+// follow returns the request that resp redirects to, or nil if it does not redirect.
 func follow(r *http.Request, resp *http.Response) *http.Request {
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:

@@ -94,7 +94,7 @@ func TestRedirectsWithinTheOriginAreFollowedForGetAndHeadUpToFive(t *testing.T) 
 }
 
 func TestTheCredentialFollowsNoRedirect(t *testing.T) {
-	thief := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the login was sent on") })
+	thief := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the login was redirected") })
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, thief.URL+"/login", http.StatusTemporaryRedirect)
 	})
@@ -133,9 +133,9 @@ func TestHTTPClientFollowsNoFurtherThanACall(t *testing.T) {
 	}
 }
 
-func TestAForeignTransportMayBeCareless(t *testing.T) {
+func TestATransportMayReturnABareAnswer(t *testing.T) {
 	c := client(t, rest.Config{Host: "http://h", Transport: roundTrip(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 204}, nil })})
 	if err := get(t, c); err != nil {
-		t.Errorf("an answer with nothing but a status: %v", err)
+		t.Errorf("an answer with only a status: %v", err)
 	}
 }

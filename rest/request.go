@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// newRequest makes the request of a call. Its errors match ErrInvalid.
+// newRequest returns the request of a call. Its errors match ErrInvalid.
 func (c *Client) newRequest(ctx context.Context, method, path string, cl *call) (*http.Request, error) {
 	u, err := c.target(path, cl)
 	if err != nil {
@@ -19,7 +19,7 @@ func (c *Client) newRequest(ctx context.Context, method, path string, cl *call) 
 		ctx = withoutAuth(ctx)
 	}
 	if method == "" || strings.IndexFunc(method, notInToken) >= 0 {
-		return nil, invalid("method %q is none", method)
+		return nil, invalid("method %q is invalid", method)
 	}
 	r := (&http.Request{
 		Method: method, URL: u, Host: u.Host, Header: make(http.Header, 6),
@@ -39,7 +39,7 @@ func (c *Client) newRequest(ctx context.Context, method, path string, cl *call) 
 	return r, nil
 }
 
-// target is the URL of a call: host, path and parameters.
+// target returns the URL of a call: host, path and parameters.
 func (c *Client) target(path string, cl *call) (*url.URL, error) {
 	base := c.base
 	if cl.host != "" {
@@ -70,7 +70,7 @@ func (c *Client) target(path string, cl *call) (*url.URL, error) {
 	return u, nil
 }
 
-// setHeaders lets the headers of the call win over those of the client.
+// setHeaders sets the headers of the call, which override those of the client.
 func (cl *call) setHeaders(h http.Header) error {
 	for name, values := range cl.header {
 		for _, value := range values {
@@ -78,7 +78,7 @@ func (cl *call) setHeaders(h http.Header) error {
 				return invalid("header %w", err)
 			}
 			if value == "" {
-				// net/http would take an empty Idempotency-Key for leave to repeat.
+				// net/http repeats requests with an empty Idempotency-Key.
 				if name == idempotencyHeader {
 					return invalid("the idempotency key is empty")
 				}
@@ -91,20 +91,20 @@ func (cl *call) setHeaders(h http.Header) error {
 	return nil
 }
 
-// checkHeader keeps what would be a mistake, or another header, out of a request.
+// checkHeader refuses headers that are invalid or belong to the transport.
 // The value is not shown: it may be a secret.
 func checkHeader(name, value string) error {
 	if name == "" || strings.IndexFunc(name, notInToken) >= 0 {
-		return fmt.Errorf("%q: not a header's name", name)
+		return fmt.Errorf("%q: not a header name", name)
 	}
 	if !headerSafe(value) {
 		return fmt.Errorf("%q: the value holds a line break or another control character", name)
 	}
 	switch http.CanonicalHeaderKey(name) {
 	case "Host":
-		return fmt.Errorf("%q: say rest.Host", name)
+		return fmt.Errorf("%q: use rest.Host", name)
 	case "Content-Length", "Transfer-Encoding", "Trailer", "Connection":
-		return fmt.Errorf("%q: is the transport's to set", name)
+		return fmt.Errorf("%q: only the transport may set it", name)
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func notInToken(r rune) bool {
 }
 
 // shownURL names the call in an error if there is no URL yet, because the path
-// or the host is wrong: what was given, without what may be secret.
+// or the host is wrong. It returns the given texts, without possible secrets.
 func (c *Client) shownURL(path string, cl *call) string {
 	path, _, _ = strings.Cut(path, "?")
 	host := redactURL(c.base)
@@ -125,7 +125,7 @@ func (c *Client) shownURL(path string, cl *call) string {
 	return strings.TrimSuffix(host, "/") + "/" + strings.TrimPrefix(path, "/")
 }
 
-// redactHost is a host as somebody wrote it, without a user and a query.
+// redactHost returns a configured host without a user and a query.
 func redactHost(host string) string {
 	host, _, _ = strings.Cut(host, "?")
 	if scheme, rest, ok := strings.Cut(host, "://"); ok {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// readBody reads the whole body, up to limit bytes as they are after
-// decompression, and gives the connection back.
+// readBody reads the whole body, up to limit bytes after
+// decompression, and releases the connection.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	defer resp.Body.Close()
 	if resp.Request.Method == http.MethodHead {
@@ -19,7 +19,7 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	if resp.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
-	// A length that a stranger announces is not worth more than 64 KiB in advance.
+	// The announced length is not trusted: at most 64 KiB are allocated in advance.
 	buf := make([]byte, 0, min(max(resp.ContentLength, 0), 64<<10)+512)
 	for {
 		room := buf[len(buf):cap(buf)]
@@ -46,9 +46,9 @@ func tooLarge(limit int64) error { return fmt.Errorf("%w than %d bytes", errLarg
 // errorBodyBytes is how much of an error's body is kept.
 const errorBodyBytes = 64 << 10
 
-// responseError reads as much of the answer as an error keeps, and closes it.
+// responseError reads the kept part of the answer's body, and closes it.
 func responseError(method string, u *url.URL, resp *http.Response) *ResponseError {
-	// What cannot be read is not worth a second error; the status says enough.
+	// A read error is ignored: the status is enough.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, errorBodyBytes+1))
 	discard(resp)
 	e := &ResponseError{
@@ -59,6 +59,7 @@ func responseError(method string, u *url.URL, resp *http.Response) *ResponseErro
 		e.Body, e.Truncated = body[:errorBodyBytes], true
 	}
 	e.Problem = parseProblem(resp.Header.Get("Content-Type"), e.Body)
+	hideEcho(e, resp.Request)
 	if e.Status >= 300 && e.Status < 400 {
 		if to, err := resp.Location(); err == nil {
 			e.Location = to.String()

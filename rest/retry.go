@@ -16,46 +16,46 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// RetryConfig tells how often and how patiently a request is repeated. The zero
-// value gives the defaults named at each field.
+// RetryConfig configures how often and when a request is repeated. The zero
+// value means the defaults named at each field.
 type RetryConfig struct {
-	// MaxRetries is how often one request is repeated at most; negative means never. Default: 3.
+	// MaxRetries is how often one request is repeated at most; a negative value means never. Default: 3.
 	MaxRetries int
-	// BaseDelay and MaxDelay bound the random wait before a retry: the first is up to
-	// BaseDelay, each later one up to twice the one before, never more than MaxDelay.
+	// BaseDelay and MaxDelay limit the random delay before a retry: the first is up to
+	// BaseDelay, each later one up to twice the limit before, never more than MaxDelay.
 	// Defaults: 200ms and 5s.
 	BaseDelay, MaxDelay time.Duration
-	// MaxRetryAfter is the longest Retry-After that is waited for. A longer one ends
+	// MaxRetryAfter is the longest accepted Retry-After. A longer one ends
 	// the retries, and the answer is returned. Default: 60s.
 	MaxRetryAfter time.Duration
 	// BudgetRatio is how many retries a host gets per request, and BudgetBurst how many
-	// beyond that: when a host is down, retries stay a small part of the traffic
+	// in addition. When a host is down, retries stay a small part of the traffic
 	// instead of multiplying it. Defaults: 0.1 and 10.
 	BudgetRatio float64
 	BudgetBurst int
 	// TrustRetryAfter repeats requests of every method after a 503 with Retry-After.
-	// Set it for servers which say that only before they have begun to work; without
-	// it such a POST is not repeated, as a gateway may answer 503 for work that was done.
+	// Set it for servers that send it only before they begin to work. Without
+	// it such a POST is not repeated, because a gateway may answer 503 for work that was done.
 	TrustRetryAfter bool
 }
 
-// A Retrier is an http.RoundTripper that repeats requests where that is safe:
+// A Retrier is an http.RoundTripper that repeats requests if that is safe:
 //
 //   - the request's method is idempotent (GET, HEAD, PUT, DELETE, OPTIONS, TRACE) or it has
 //     an Idempotency-Key header, and the connection failed or the answer is 429, 502, 503 or 504;
-//   - whatever the method, nothing was sent, as the connection could not be made,
-//     or the server refused by 429 with Retry-After;
+//   - for any method, nothing was sent because no connection was established,
+//     or the server refused by 429 with Retry-After.
 //
-// and only if the body can be sent again (http.Request.GetBody), the host's
-// budget allows it, and the wait ends before the deadline of the context.
+// It also requires that the body can be sent again (http.Request.GetBody), the host's
+// budget allows it, and the delay ends before the deadline of the context.
 type Retrier struct {
 	next    http.RoundTripper
 	cfg     RetryConfig
 	budgets perHost[*budget]
 }
 
-// NewRetrier puts retries in front of next. cfg may be nil. It works on a plain
-// http.Client too: &http.Client{Transport: retrier}.
+// NewRetrier returns a Retrier around next. cfg may be nil. It also works on a plain
+// http.Client: &http.Client{Transport: retrier}.
 func NewRetrier(next http.RoundTripper, cfg *RetryConfig) (*Retrier, error) {
 	if cfg == nil {
 		cfg = &RetryConfig{}
@@ -84,7 +84,7 @@ func NewRetrier(next http.RoundTripper, cfg *RetryConfig) (*Retrier, error) {
 	return t, nil
 }
 
-// RoundTrip sends r, and again where that is safe.
+// RoundTrip sends r, and repeats it if that is safe.
 func (t *Retrier) RoundTrip(r *http.Request) (*http.Response, error) {
 	b := t.budgets.ofURL(r.URL)
 	b.deposit()
@@ -115,7 +115,7 @@ func (t *Retrier) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// repeatable decides by what happened whether sending r again can do harm.
+// repeatable reports whether sending r again is safe after the given outcome.
 func (t *Retrier) repeatable(r *http.Request, resp *http.Response, err error) bool {
 	if r.Context().Err() != nil || r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
 		return false
@@ -136,8 +136,8 @@ func (t *Retrier) repeatable(r *http.Request, resp *http.Response, err error) bo
 	return false
 }
 
-// idempotent follows RFC 9110 section 9.2.2, and what net/http itself takes as
-// the caller's word that a repetition does no harm.
+// idempotent reports whether a request may be repeated by RFC 9110 section 9.2.2, or by the headers that
+// net/http itself accepts as the caller's permission.
 func idempotent(r *http.Request) bool {
 	switch r.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodTrace:
@@ -146,9 +146,9 @@ func idempotent(r *http.Request) bool {
 	return r.Header.Get("Idempotency-Key") != ""
 }
 
-// neverSent tells errors from before a connection was there. A name that does
-// not exist is not repeated: it is a mistake, not an outage. Nor is a call that
-// had no token, as the login has its own retries and its own pause.
+// neverSent reports whether the error occurred before a connection was established. A name that does
+// not exist is a mistake, not an outage, so it is not retried. A call without a
+// token is not retried either: the login has its own retries and backoff.
 func neverSent(err error) bool {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return false
@@ -157,8 +157,8 @@ func neverSent(err error) bool {
 	return ok && op.Op == "dial" && !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrLogin)
 }
 
-// transient tells errors that the next attempt may not meet: not those of our
-// own making, nor a certificate that will be as wrong the next time.
+// transient reports whether the next attempt may succeed. Errors of this package and
+// bad certificates are not transient.
 func transient(err error) bool {
 	if errors.Is(err, ErrInvalid) || errors.Is(err, ErrCircuitOpen) || errors.Is(err, ErrLogin) || errors.Is(err, context.Canceled) {
 		return false
@@ -169,14 +169,14 @@ func transient(err error) bool {
 	_, badCert := errors.AsType[*tls.CertificateVerificationError](err)
 	_, badHost := errors.AsType[x509.HostnameError](err)
 	_, alert := errors.AsType[tls.AlertError](err)
-	// net/http has no error values for what it refuses before it dials.
+	// net/http has no error values for requests that it refuses before it dials.
 	local := strings.HasPrefix(err.Error(), "net/http: invalid") || strings.Contains(err.Error(), "unsupported protocol scheme")
 	return !badCert && !badHost && !alert && !local
 }
 
-// delays gives waits with full jitter: uniform between nothing and the bound,
-// which doubles. The library spreads around half of the bound by all of it. Its
-// loop, backoff.Retry, is not used: whether and when to go on depends on the
+// delays returns delays with full jitter: uniform between zero and a limit
+// that doubles. The library is configured for it: half of the limit, randomized by 100 %. Its
+// loop, backoff.Retry, is not used: the decision to retry depends on the
 // answer, the budget and the deadline together.
 func (t *Retrier) delays() *backoff.ExponentialBackOff {
 	b := &backoff.ExponentialBackOff{
@@ -189,9 +189,9 @@ func (t *Retrier) delays() *backoff.ExponentialBackOff {
 	return b
 }
 
-// wait is delay, or what the server asks for if that is longer, plus a little so
-// that not everyone comes back in the same instant. It is not ok if the server
-// asks for more patience than is configured.
+// wait returns delay, or the server's Retry-After plus jitter if that is longer; the jitter
+// spreads the retries of many clients. It returns false if Retry-After
+// exceeds MaxRetryAfter.
 func (t *Retrier) wait(delay time.Duration, resp *http.Response) (time.Duration, bool) {
 	if resp == nil {
 		return delay, true
@@ -206,8 +206,8 @@ func (t *Retrier) wait(delay time.Duration, resp *http.Response) (time.Duration,
 	return delay, true
 }
 
-// retryAfter reads the header in both its forms (RFC 9110 section 10.2.3); 0 if
-// it is absent, unreadable or in the past.
+// retryAfter parses both forms of the header (RFC 9110 section 10.2.3). It returns 0 if
+// the header is absent, invalid or in the past.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	v := strings.TrimSpace(h.Get("Retry-After"))
 	if v == "" {
@@ -227,7 +227,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return min(max(0, at.Sub(now)), maxRetryAfter)
 }
 
-// maxRetryAfter is what an absurd Retry-After counts as.
+// maxRetryAfter is the limit for an absurd Retry-After.
 const maxRetryAfter = 365 * 24 * time.Hour
 
 func fitsDeadline(ctx context.Context, wait time.Duration) bool {
@@ -246,7 +246,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// rewind makes the request to send again; retry counts from 1.
+// rewind returns the request to send again; retry counts from 1.
 func rewind(r *http.Request, retry int) (*http.Request, error) {
 	again := r.WithContext(context.WithValue(r.Context(), attemptKey{}, retry+1))
 	if r.Body == nil || r.Body == http.NoBody {
@@ -261,10 +261,10 @@ func rewind(r *http.Request, retry int) (*http.Request, error) {
 }
 
 // drainBytes is how much of an unwanted body is read so that its connection can
-// be used again; beyond that a new connection is cheaper.
+// be reused; for more, a new connection is cheaper.
 const drainBytes = 64 << 10
 
-// discard gives resp's connection back.
+// discard releases resp's connection.
 func discard(resp *http.Response) {
 	if resp == nil || resp.Body == nil {
 		return

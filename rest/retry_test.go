@@ -22,7 +22,7 @@ type fault struct {
 	do   func(t *testing.T, w http.ResponseWriter, r *http.Request)
 }
 
-// connections wait for a header no longer than they must, where that is the fault.
+// connections have a short header timeout for faults that block the header.
 func (f fault) connections() (c rest.TransportConfig) {
 	if f.name == "timeout" {
 		c.HeaderTimeout = 250 * time.Millisecond
@@ -54,12 +54,12 @@ func TestAPOSTThatMayHaveBeenProcessedArrivesOnce(t *testing.T) {
 			t.Run(method+" "+f.name, func(t *testing.T) {
 				var count atomic.Int64
 				s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-					if r.Method == "GET" { // warms the connection up: net/http repeats on those
+					if r.Method == "GET" { // opens a connection: net/http itself repeats requests on used ones
 						w.WriteHeader(204)
 						return
 					}
 					count.Add(1)
-					_, _ = io.Copy(io.Discard, r.Body) // else the server does not see the client leave
+					_, _ = io.Copy(io.Discard, r.Body) // otherwise the server does not notice that the client has disconnected
 					f.do(t, w, r)
 				})
 				c := client(t, rest.Config{Host: s.URL, Connections: f.connections()})
@@ -75,7 +75,7 @@ func TestAPOSTThatMayHaveBeenProcessedArrivesOnce(t *testing.T) {
 	}
 }
 
-func TestWhatIsSafeToRepeatIsRepeated(t *testing.T) {
+func TestRequestsThatAreSafeToRepeatAreRetried(t *testing.T) {
 	for _, f := range faults {
 		for name, call := range map[string]func(*rest.Client) error{
 			"GET":  func(c *rest.Client) error { return get(t, c) },
@@ -87,7 +87,7 @@ func TestWhatIsSafeToRepeatIsRepeated(t *testing.T) {
 			},
 		} {
 			if f.name == "500" || f.name == "reset after the header" {
-				continue // a 500 is an answer; a body that breaks off is not the transport's to repeat
+				continue // a 500 is an answer, and the transport does not repeat a body that breaks off
 			}
 			t.Run(name+" "+f.name, func(t *testing.T) {
 				var count atomic.Int64
@@ -156,7 +156,7 @@ func TestAPOSTIsRepeatedWhenNothingWasSentOrTheServerSaysItRefused(t *testing.T)
 		}}})
 		_, err = rest.Post[any](t.Context(), c, "x", 1)
 		if !errors.Is(err, rest.ErrConnection) || !errors.Is(err, syscall.ECONNREFUSED) || attempts.Load() != 4 {
-			t.Errorf("%v after %d attempts, want refused after 4", err, attempts.Load())
+			t.Errorf("%v after %d attempts, want a refusal after 4", err, attempts.Load())
 		}
 	})
 }
@@ -174,7 +174,7 @@ func TestAStreamIsSentOnce(t *testing.T) {
 	}
 }
 
-// retrier repeats over a transport that answers with status and header, in virtual time.
+// retrier returns a Retrier over a transport that answers with status and header, in virtual time.
 func retrier(t *testing.T, cfg *rest.RetryConfig, status int, header http.Header) (*rest.Retrier, *[]time.Time) {
 	t.Helper()
 	sent := new([]time.Time)
@@ -211,7 +211,7 @@ func TestRetryAfterIsWaitedForInBothForms(t *testing.T) {
 					t.Fatal(err)
 				}
 				if wait := (*sent)[1].Sub((*sent)[0]); wait < 6*time.Second || wait > 7200*time.Millisecond {
-					t.Errorf("waited %v, want 7s and a little", wait)
+					t.Errorf("waited %v, want slightly more than 7s", wait)
 				}
 			})
 		})
@@ -247,7 +247,7 @@ func TestWaitsAreRandomAndGrowToTheirBound(t *testing.T) {
 			}
 		}
 		if len(different) < 8 {
-			t.Errorf("only %d different waits", len(different))
+			t.Errorf("only %d different delays", len(different))
 		}
 	})
 }

@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// scratch holds buffers for documents between the wire and encoding/json, which
+// scratch holds buffers for documents that encoding/json reads; encoding/json
 // copies what it keeps.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // scratchBytes is the largest buffer kept: a rare huge answer must not stay in
-// memory for ever.
+// memory indefinitely.
 const scratchBytes = 256 << 10
 
 func keepScratch(b *[]byte) {
@@ -21,7 +21,7 @@ func keepScratch(b *[]byte) {
 
 var anyHolders sync.Map // reflect.Type -> bool
 
-// holdsAny tells whether decoding into t can make an any, whose numbers would
+// holdsAny reports whether decoding into t can produce an any, whose numbers would
 // become float64.
 func holdsAny(t reflect.Type) bool {
 	if known, ok := anyHolders.Load(t); ok {

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-go/parley/rest"
 )
 
-func TestADownloadStreamsWhatIsLargerThanMemoryAllows(t *testing.T) {
+func TestADownloadStreamsBodiesLargerThanMemory(t *testing.T) {
 	const size = 64 << 20
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept") != "*/*" {
@@ -68,7 +68,7 @@ func TestADownloadThatBreaksOffIsNeverAShortFile(t *testing.T) {
 		}
 		d, err := rest.Download(t.Context(), c, path, rest.MaxBytes(limit))
 		if errors.Is(err, want) {
-			continue // told by Content-Length
+			continue // reported by Content-Length
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +79,7 @@ func TestADownloadThatBreaksOffIsNeverAShortFile(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %v", path, text, err, want)
 		}
 		if _, again := d.Read(make([]byte, 1)); again == nil {
-			t.Errorf("%s: Read after an error gives none", path)
+			t.Errorf("%s: Read after an error returns no error", path)
 		}
 	}
 	if _, err := rest.Download(t.Context(), c, "missing"); !errors.Is(err, rest.ErrNotFound) {
@@ -191,7 +191,7 @@ func TestPagesAreFetchedAsTheyAreNeeded(t *testing.T) {
 	}
 }
 
-func TestAListThatCannotGoOnEndsInAnError(t *testing.T) {
+func TestAListWithABadNextPageEndsInAnError(t *testing.T) {
 	var rec recorder
 	c := client(t, rest.Config{Host: pagesServer(t, &rec) + "/api"})
 	for _, path := range []string{"loop", "evil", "broken", "loop?page=%zz"} {

@@ -12,47 +12,47 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// A token is what the source gave, and when to do what with it.
+// A token is a token of the source with its times.
 type token struct {
 	value     *oauth2.Token
-	header    []string  // the Authorization header, ready to send
-	refreshAt time.Time // zero: never ahead of time
-	deadAt    time.Time // zero: lives until a 401
-	replaces  bool      // a token that a 401 refused
+	header    []string  // the Authorization header, encoded
+	refreshAt time.Time // zero: not before it expires
+	deadAt    time.Time // zero: valid until a 401
+	replaces  bool      // it replaces a token that a 401 refused
 }
 
 func (t *token) dead(now time.Time) bool { return !t.deadAt.IsZero() && !now.Before(t.deadAt) }
 
-// tokens keeps the current token and sees to it that one login runs at a time.
+// tokens keeps the current token and ensures that one login runs at a time.
 // oauth2.ReuseTokenSource holds its lock while it logs in, takes no context,
-// refreshes only once the token is dead, and cannot be told of a 401.
-// golang.org/x/sync/singleflight would do half of that, but its goroutine cannot
-// be joined by Close, and the pause after failures needs the same lock anyway.
+// refreshes only once the token has expired, and cannot react to a 401.
+// golang.org/x/sync/singleflight would do half of that. But Close cannot wait for its
+// goroutine, and the backoff after failures needs the same lock anyway.
 type tokens struct {
 	source oauth2.TokenSource
 	cfg    AuthConfig
 
 	// current is read without mu by every request; it changes only under mu.
 	current atomic.Pointer[token]
-	// proven is the token that was last seen to be accepted, so that the usual
-	// request takes no lock.
+	// proven is the token that was accepted last, so that most
+	// requests take no lock.
 	proven atomic.Pointer[token]
 
-	wg sync.WaitGroup // logins under way
+	wg sync.WaitGroup // running logins
 
 	// mu guards the fields below. It is not held while the source is called.
 	mu        sync.Mutex
 	closed    bool
 	flight    *flight
-	failures  int       // logins failed in a row
-	failed    error     // why the last one did
+	failures  int       // failed logins in a row
+	failed    error     // the error of the last failed login
 	pausedTo  time.Time // no login before that
-	unproven  int       // fresh tokens refused in a row
-	doubted   *token    // the one that was counted last
+	unproven  int       // consecutive fresh tokens that were refused
+	doubted   *token    // the refused token that was counted last
 	replacing bool      // the next token comes after a 401
 }
 
-// A flight is one login and those who wait for it.
+// A flight is one login and the requests that wait for it.
 type flight struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed once token and err are set
@@ -60,8 +60,8 @@ type flight struct {
 	err    error
 }
 
-// get gives the current token, or waits for the login that fetches one. It ends
-// with ctx; the login goes on for the others.
+// get returns the current token, or waits for the login that fetches one. It ends
+// with ctx; the login continues for the others.
 func (s *tokens) get(ctx context.Context) (*token, error) {
 	t := s.current.Load()
 	now := time.Now()
@@ -70,7 +70,7 @@ func (s *tokens) get(ctx context.Context) (*token, error) {
 	}
 	f, err := s.login(ctx, now)
 	if t := s.current.Load(); t != nil && !t.dead(now) {
-		return t, nil // it will do until the new one is there, or for the rest of its life
+		return t, nil // it is still valid while a new one is fetched
 	}
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (s *tokens) get(ctx context.Context) (*token, error) {
 	}
 }
 
-// login joins the login under way or starts one, unless a pause forbids it.
+// login joins the running login or starts one, except during a backoff.
 func (s *tokens) login(ctx context.Context, now time.Time) (*flight, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,10 +96,10 @@ func (s *tokens) login(ctx context.Context, now time.Time) (*flight, error) {
 		return nil, &LoginError{Err: s.failed, RetryAt: s.pausedTo}
 	}
 	if t := s.current.Load(); t != nil && (t.refreshAt.IsZero() || now.Before(t.refreshAt)) {
-		return landed(t), nil // another login ended between our look and the lock
+		return landed(t), nil // another login ended between the check and the lock
 	}
 	// The login keeps the caller's values (trace, language) but not its deadline:
-	// the first of many waiters must not fail the login for the rest.
+	// the first of many waiters must not fail the login for the others.
 	detached := context.WithValue(context.WithoutCancel(ctx), attemptKey{}, 1)
 	fctx, cancel := context.WithTimeout(detached, s.cfg.Timeout)
 	f := &flight{cancel: cancel, done: make(chan struct{})}
@@ -138,7 +138,7 @@ func (s *tokens) fly(ctx context.Context, f *flight) {
 	close(f.done)
 }
 
-// ask calls the source; a panic in it is an error for those who wait, not the end of the process.
+// ask calls the source; a panic of the source becomes an error for the waiting requests.
 func (s *tokens) ask(ctx context.Context) (t *oauth2.Token, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -152,40 +152,40 @@ func (s *tokens) ask(ctx context.Context) (t *oauth2.Token, err error) {
 	}
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, withoutReply(err, "")
 	case t == nil || t.AccessToken == "":
-		return nil, errors.New("token source gave an empty token")
+		return nil, errors.New("token source returned an empty token")
 	case !headerSafe(t.Type() + t.AccessToken):
-		return nil, errors.New("token holds characters that no header can carry")
+		return nil, errors.New("token contains characters that are invalid in a header")
 	}
 	return t, nil
 }
 
-// newToken decides when to refresh t. The jitter keeps a fleet that started
-// together from logging in together for ever.
+// newToken decides when to refresh t. The jitter prevents clients that started
+// together from always logging in together.
 func (s *tokens) newToken(t *oauth2.Token, now time.Time) *token {
 	k := &token{value: t, header: []string{t.Type() + " " + t.AccessToken}}
 	life := t.Expiry.Sub(now)
 	if t.Expiry.IsZero() || life <= 0 {
-		// Unknown, or dead on arrival, which is a matter of clocks: a 401 will tell.
+		// The expiry is unknown, or in the past because of clock skew: wait for a 401.
 		return k
 	}
 	at := time.Duration(float64(life) * s.cfg.RefreshAt * (0.95 + 0.1*rand.Float64()))
-	margin := min(5*time.Second, life/10) // time for the request to get there
+	margin := min(5*time.Second, life/10) // time for the request to arrive
 	k.deadAt = now.Add(life - margin)
 	k.refreshAt = now.Add(min(at, life-margin))
 	return k
 }
 
-// refused drops t after a 401, unless it is no longer the current token, and
-// tells whether asking for a token makes sense. It does not within a pause, nor
-// if t itself came after a 401 and has never been accepted: logging in did not help.
+// refused drops t after a 401, unless it is no longer the current token. It
+// reports whether to fetch a new token. It returns false during a backoff, and
+// if t itself came after a 401 and was never accepted: a new login would not help.
 func (s *tokens) refused(t *token) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.current.Load() != t:
-		return true // someone else has been here; use what they got
+		return true // another request has replaced the token: use the new one
 	case time.Now().Before(s.pausedTo):
 		return false
 	case t.replaces && s.doubted != t && s.proven.Load() != t:
@@ -197,7 +197,7 @@ func (s *tokens) refused(t *token) bool {
 	return true
 }
 
-// refusedAgain notes that a token fresh from login was refused.
+// refusedAgain records that a fresh token was refused.
 func (s *tokens) refusedAgain(t *token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,15 +207,15 @@ func (s *tokens) refusedAgain(t *token) {
 	}
 }
 
-// doubt begins a pause, under mu. Each in a row is twice as long as the one
-// before; else every request against a broken server would log in once.
+// doubt begins a backoff, under mu. Each one in a row is twice as long as the
+// previous one; otherwise every request against a broken server would log in once.
 func (s *tokens) doubt(t *token) {
 	s.doubted = t
 	s.unproven++
 	s.pausedTo = time.Now().Add(pause(s.cfg.MinBackoff, s.cfg.MaxBackoff, s.unproven))
 }
 
-// accepted ends such a series.
+// accepted ends such a series of backoffs.
 func (s *tokens) accepted(t *token) {
 	if s.proven.Load() == t {
 		return
@@ -238,7 +238,7 @@ func (s *tokens) close() {
 	s.wg.Wait()
 }
 
-// pause doubles from lowest to highest; n counts from 1.
+// pause returns a delay that doubles from lowest to highest; n counts from 1.
 func pause(lowest, highest time.Duration, n int) time.Duration {
 	d := lowest
 	for range min(n-1, 32) {

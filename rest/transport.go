@@ -12,37 +12,37 @@ import (
 	"time"
 )
 
-// TransportConfig sets the limits of the connections below a Client. The zero
-// value gives the defaults named at each field.
+// TransportConfig sets the limits of the connections of a Client. The zero
+// value means the defaults named at each field.
 type TransportConfig struct {
-	// DialTimeout bounds name look-up and connecting. Default: 5s.
+	// DialTimeout limits name lookup and connecting. Default: 5s.
 	DialTimeout time.Duration
-	// TLSTimeout bounds the TLS handshake. Default: 5s.
+	// TLSTimeout limits the TLS handshake. Default: 5s.
 	TLSTimeout time.Duration
-	// HeaderTimeout bounds the wait for the header of an answer after the request
+	// HeaderTimeout limits the wait for the header of an answer after the request
 	// is written. Default: 15s.
 	HeaderTimeout time.Duration
 	// IdleTimeout is how long an unused connection is kept. Default: 90s.
 	IdleTimeout time.Duration
 	// IdlePerHost is how many unused connections are kept per host. Default: 64.
 	IdlePerHost int
-	// ConnsPerHost bounds the connections per host; calls wait for one. Default: no bound.
+	// ConnsPerHost limits the connections per host; calls wait for one. Default: no limit.
 	ConnsPerHost int
-	// MaxHeaderBytes bounds the header of an answer. Default: 256 KiB.
+	// MaxHeaderBytes limits the header of an answer. Default: 256 KiB.
 	MaxHeaderBytes int64
-	// Proxy chooses a proxy, such as http.ProxyFromEnvironment. Default: none; the
-	// environment does not redirect the traffic between services unasked.
+	// Proxy returns a proxy, as http.ProxyFromEnvironment does. Default: none; the
+	// environment does not redirect the traffic between services by default.
 	Proxy func(*http.Request) (*url.URL, error)
 	// TLS is the TLS configuration. Default: TLS 1.2 and later, the system's roots.
 	TLS *tls.Config
 	// DenyPrivate refuses connections to loopback, private, link-local and other
-	// addresses that are not public. It looks at the address connected to, after
-	// name look-up, so a name that resolves to such an address is refused as well.
-	// Set it when hosts come from users. It cannot see behind a Proxy.
+	// addresses that are not public. It checks the address after
+	// name lookup, so a name that resolves to such an address is refused as well.
+	// Set it when hosts come from users. It cannot check addresses behind a Proxy.
 	DenyPrivate bool
 }
 
-// NewTransport makes the http.Transport that a Client uses if Config.Transport
+// NewTransport returns the http.Transport that a Client uses if Config.Transport
 // is nil. cfg may be nil.
 func NewTransport(cfg *TransportConfig) (*http.Transport, error) {
 	if cfg == nil {
@@ -60,10 +60,10 @@ func NewTransport(cfg *TransportConfig) (*http.Transport, error) {
 		notNegative("TransportConfig.ConnsPerHost", cfg.ConnsPerHost),
 		notNegative("TransportConfig.MaxHeaderBytes", cfg.MaxHeaderBytes))
 	if cfg.TLS != nil && cfg.TLS.InsecureSkipVerify && cfg.TLS.VerifyConnection == nil && cfg.TLS.VerifyPeerCertificate == nil {
-		errs = append(errs, errors.New("rest: TransportConfig.TLS must not skip verification; add the server's CA to RootCAs"))
+		errs = append(errs, errors.New("rest: TransportConfig.TLS must not skip verification (add the server's CA to RootCAs)"))
 	}
 	if cfg.DenyPrivate && cfg.Proxy != nil {
-		errs = append(errs, errors.New("rest: TransportConfig.DenyPrivate cannot see behind a Proxy; choose one"))
+		errs = append(errs, errors.New("rest: TransportConfig.DenyPrivate cannot check addresses behind a Proxy (set one of them)"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -91,12 +91,12 @@ func NewTransport(cfg *TransportConfig) (*http.Transport, error) {
 		MaxConnsPerHost:        cfg.ConnsPerHost,
 		MaxResponseHeaderBytes: or(cfg.MaxHeaderBytes, 256<<10),
 		ForceAttemptHTTP2:      true,
-		// A single HTTP/2 connection that stalled would stall every call to the host.
+		// A single stalled HTTP/2 connection would block every call to the host.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 	}, nil
 }
 
-// notPublic are ranges that netip's own predicates do not cover: carrier-grade
+// notPublic are ranges that netip's own methods do not cover: carrier-grade
 // NAT, "this network", benchmarking, protocol assignments, documentation, reserved, NAT64, 6to4.
 var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
@@ -113,8 +113,8 @@ var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("2001:db8::/32"),
 }
 
-// denyPrivate runs after name look-up and before connect, so there is no second
-// look-up that could give another address.
+// denyPrivate runs after name lookup and before connect, so no second
+// lookup can return another address.
 func denyPrivate(_, address string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {

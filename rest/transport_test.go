@@ -54,7 +54,7 @@ func TestTheEnvironmentDoesNotRedirectTraffic(t *testing.T) {
 
 func TestACertificateThatIsWrongIsNotTriedAgain(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, "1") }))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // the refused handshake is meant
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // the refused handshake is expected
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	t.Cleanup(s.Close)
@@ -73,7 +73,7 @@ func TestACertificateThatIsWrongIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-func TestPartsRefuseToBeMadeOfNothing(t *testing.T) {
+func TestPartsRequireTheirArguments(t *testing.T) {
 	_, retrier := rest.NewRetrier(nil, nil)
 	_, breaker := rest.NewBreaker(nil, nil)
 	_, auth := rest.NewAuth(nil, nil, nil, nil)

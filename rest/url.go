@@ -8,12 +8,12 @@ import (
 )
 
 // Path joins a prefix and path segments that come from data: each segment is
-// escaped, so that an id holding "/", "?" or ".." stays one segment.
+// escaped, so that an id with "/", "?" or ".." stays one segment.
 //
 //	rest.Path("api/v1/subjects", id) // id "a/b" -> "api/v1/subjects/a%2Fb"
 //
-// An empty segment is kept and refused by the call: it would change which
-// resource the path names. So are "." and "..", which no escaping protects.
+// An empty segment is kept and refused by the call: it would change the
+// resource that the path names. So are "." and "..", which cannot be escaped.
 func Path(prefix string, segments ...any) string {
 	var b strings.Builder
 	b.WriteString(strings.TrimSuffix(prefix, "/"))
@@ -24,17 +24,20 @@ func Path(prefix string, segments ...any) string {
 	return b.String()
 }
 
-// parseHost reads a host as configured: "http://api.example.com",
-// "https://api.example.com:8443/base/". It refuses what would make a URL that is
-// not exactly host plus path.
+// parseHost parses a configured host: "http://api.example.com",
+// "https://api.example.com:8443/base/". It refuses texts whose URL would not be
+// exactly host plus path.
 func parseHost(host string) (*url.URL, error) {
 	if host == "" {
-		return nil, errors.New("is empty; give scheme and host, such as http://api.example.com")
+		return nil, errors.New("is empty (set scheme and host, such as http://api.example.com)")
 	}
 	if i := strings.IndexFunc(host, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' }); i >= 0 {
-		return nil, errors.New("holds a space, a backslash or a control character")
+		return nil, errors.New("contains a space, a backslash or a control character")
 	}
 	u, err := url.Parse(host)
+	if err != nil && strings.Contains(host, "@") { // the cause may quote a part of a password
+		return nil, errors.New("is not a URL, and contains a user (use Username and Password, or Credential)")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("is not a URL: %w", bareURLError(err))
 	}
@@ -44,7 +47,7 @@ func parseHost(host string) (*url.URL, error) {
 	case u.Hostname() == "":
 		return nil, errors.New("names no host")
 	case u.User != nil:
-		return nil, errors.New("holds a user; use Username and Password, or Credential")
+		return nil, errors.New("contains a user (use Username and Password, or Credential)")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, errors.New("must not have a query or a fragment")
 	}
@@ -56,8 +59,8 @@ func parseHost(host string) (*url.URL, error) {
 	return u, nil
 }
 
-// origin is scheme, host and port: what a token is bound to. Two URLs of one
-// origin spell it alike.
+// origin returns scheme, host and port, to which a token is bound. Two URLs of one
+// origin have the same text.
 func origin(u *url.URL) string {
 	port := u.Port()
 	switch {
@@ -69,11 +72,11 @@ func origin(u *url.URL) string {
 	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
 }
 
-// joinURL appends path to base, a host read by parseHost. A query in path is
+// joinURL appends path to base, a host parsed by parseHost. A query in path is
 // kept, a fragment dropped, both as the Python library does.
 func joinURL(base *url.URL, path string) (*url.URL, error) {
 	if i := strings.IndexFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }); i >= 0 {
-		return nil, errors.New("holds a backslash or a control character")
+		return nil, errors.New("contains a backslash or a control character")
 	}
 	path, _, _ = strings.Cut(path, "#")
 	path, query, _ := strings.Cut(path, "?")
@@ -81,7 +84,7 @@ func joinURL(base *url.URL, path string) (*url.URL, error) {
 	case strings.HasPrefix(path, "@"):
 		return nil, errors.New("starts with @, which would name another host")
 	case hasScheme(path):
-		return nil, errors.New("is a whole URL; give the path, and the host with rest.Host")
+		return nil, errors.New("is an absolute URL (pass the path, and the host with rest.Host)")
 	}
 	onlySlash := path == "/"
 	path = strings.TrimPrefix(path, "/")
@@ -107,15 +110,15 @@ func joinURL(base *url.URL, path string) (*url.URL, error) {
 		}
 	}
 	if u.RawPath == u.Path {
-		u.RawPath = "" // as net/url has it
+		u.RawPath = "" // as in net/url
 	}
 	u.RawQuery = escapeUnsafe(query)
 	return &u, nil
 }
 
-// checkSegments refuses empty segments (but for a trailing slash) and dot
+// checkSegments refuses empty segments (except a trailing slash) and dot
 // segments, also in escaped form: a server that cleans its paths would answer
-// for another resource than the one meant.
+// for another resource.
 func checkSegments(escaped string) error {
 	if strings.Contains(escaped, "//") {
 		return errEmptySegment
@@ -135,9 +138,9 @@ func checkSegments(escaped string) error {
 	return nil
 }
 
-var errEmptySegment = errors.New("has an empty segment (//); is an id missing?")
+var errEmptySegment = errors.New("has an empty segment (//): an id may be missing")
 
-// hasScheme tells "http://x" and "HTTPS:/x" from a path whose later segment holds a colon.
+// hasScheme distinguishes "http://x" and "HTTPS:/x" from a path with a colon in a later segment.
 func hasScheme(path string) bool {
 	scheme, rest, ok := strings.Cut(path, ":")
 	if !ok || scheme == "" || !strings.HasPrefix(rest, "/") {
@@ -146,8 +149,8 @@ func hasScheme(path string) bool {
 	return strings.Trim(strings.ToLower(scheme), "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
 }
 
-// escapeUnsafe percent-encodes what may not stand in a URL and leaves the rest,
-// above all what is escaped already.
+// escapeUnsafe percent-encodes characters that are invalid in a URL and keeps all others,
+// including existing escapes.
 func escapeUnsafe(s string) string {
 	const hex = "0123456789ABCDEF"
 	unsafe := func(c byte) bool { return c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>^`{|}", c) >= 0 }
@@ -171,10 +174,10 @@ func escapeUnsafe(s string) string {
 	return string(b)
 }
 
-// secretWords mark query parameters whose values never reach an error, a log or a hook.
+// secretWords mark query parameters whose values must not appear in an error, a log or a hook.
 var secretWords = []string{"token", "secret", "passw", "pwd", "key", "auth", "signature", "credential", "session", "jwt"}
 
-// redactURL spells u for people: no user, no fragment, no secret query values.
+// redactURL returns u as text without user, fragment and secret query values.
 func redactURL(u *url.URL) string {
 	if u == nil {
 		return ""
@@ -198,7 +201,7 @@ func redactQuery(raw string) string {
 	return strings.Join(parts, "&")
 }
 
-// isSecretName also decodes the name first: "%74oken" is "token" to the server.
+// isSecretName decodes the name first: "%74oken" is "token" to the server.
 func isSecretName(name string) bool {
 	if plain, err := url.QueryUnescape(name); err == nil {
 		name = plain
@@ -215,8 +218,8 @@ func isSecretName(name string) bool {
 	return false
 }
 
-// bareURLError drops the URL that net/url and net/http put into their errors:
-// it may hold secrets, and our errors name the URL themselves.
+// bareURLError removes the URL that net/url and net/http put into their errors:
+// it may contain secrets, and the errors of this package name the URL themselves.
 func bareURLError(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err

@@ -14,7 +14,7 @@ import (
 
 func nan() float64 { return math.NaN() }
 
-// requested is the URL that a client with that host asks for, without a network.
+// requested returns the URL that a client with that host would request, without a network.
 func requested(host, path string, opts ...rest.Option) (*url.URL, error) {
 	var got *url.URL
 	c, err := rest.New(rest.Config{Host: host, Retry: rest.RetryConfig{MaxRetries: -1}, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -61,7 +61,7 @@ func TestHostilePathsAreRefusedAndNothingIsSent(t *testing.T) {
 	} {
 		got, err := requested("http://h", path)
 		if path == rest.Path("a", "") {
-			continue // "a/": only the server knows whether that is another resource
+			continue // "a/": only the server knows whether this is another resource
 		}
 		if !errors.Is(err, rest.ErrInvalid) || got != nil {
 			t.Errorf("path %q: sent to %v, %v; want ErrInvalid", path, got, err)
@@ -78,7 +78,7 @@ func TestHostileHostsAreRefused(t *testing.T) {
 			t.Errorf("host %q is accepted", host)
 			_ = c.Close()
 		} else if strings.Contains(err.Error(), "pw") {
-			t.Errorf("the error shows the password: %v", err)
+			t.Errorf("the error contains the password: %v", err)
 		}
 		if host == "" {
 			continue
@@ -118,20 +118,20 @@ func FuzzURLJoining(f *testing.F) {
 		}
 		again, err := url.Parse(got.String())
 		if err != nil {
-			t.Fatalf("%q: made a URL that does not parse: %v", path, err)
+			t.Fatalf("%q: the URL does not parse: %v", path, err)
 		}
 		if again.Scheme != "http" || again.Host != "host.example:8080" || again.User != nil || again.Fragment != "" {
-			t.Fatalf("%q: left the host: %v", path, got)
+			t.Fatalf("%q: the URL has another host: %v", path, got)
 		}
 		if again.Path != got.Path || again.RawQuery != got.RawQuery {
-			t.Fatalf("%q: reads back as %v", path, again)
+			t.Fatalf("%q: parsed again it is %v", path, again)
 		}
 		if p := got.EscapedPath(); p != "/base" && !strings.HasPrefix(p, "/base/") || strings.Contains(p, "//") || strings.ContainsAny(got.RequestURI(), " \r\n\x00") {
-			t.Fatalf("%q: became %q", path, got.RequestURI())
+			t.Fatalf("%q: the request URI is %q", path, got.RequestURI())
 		}
 		for seg := range strings.SplitSeq(got.Path, "/") {
 			if seg == "." || seg == ".." {
-				t.Fatalf("%q: has a dot segment: %v", path, got)
+				t.Fatalf("%q: the URL has a dot segment: %v", path, got)
 			}
 		}
 	})

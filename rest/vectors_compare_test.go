@@ -13,7 +13,7 @@ import (
 	"github.com/parley-go/parley/rest"
 )
 
-// compareDifference holds a call to its record, or to what differences says.
+// compareDifference compares a call with its record, or with the difference listed for it.
 func compareDifference(t *testing.T, v vector, got any, err error, requests []seen) {
 	t.Helper()
 	switch wanted := differences[v.Case]; wanted {
@@ -36,7 +36,7 @@ func compareDifference(t *testing.T, v vector, got any, err error, requests []se
 		if !errors.Is(err, rest.ErrLogin) || v.Case == "login_refused" && !errors.Is(err, rest.ErrForbidden) || len(requests) != 1 {
 			t.Errorf("%v after %d requests, want ErrLogin after one", err, len(requests))
 		}
-	case "ErrUnauthorized": // one login more; as it gave the same token, no replay
+	case "ErrUnauthorized": // one more login; it returned the same token, so there is no replay
 		if !errors.Is(err, rest.ErrUnauthorized) || len(requests) != 3 {
 			t.Errorf("%v after %d requests, want ErrUnauthorized after 3", err, len(requests))
 		}
@@ -63,7 +63,7 @@ func compareDifference(t *testing.T, v vector, got any, err error, requests []se
 	}
 }
 
-// sentinels translate the exceptions of the original.
+// sentinels translate the exceptions of the Python library.
 var sentinels = map[string]error{
 	"RestApiBadRequestError": rest.ErrBadRequest, "RestApiUnauthorizedError": rest.ErrUnauthorized, "RestApiForbiddenError": rest.ErrForbidden,
 	"RestApiNotFountError": rest.ErrNotFound, "RestApiBadGatewayError": rest.ErrBadGateway, "RestApiGatewayTimeoutError": rest.ErrGatewayTimeout,
@@ -111,7 +111,7 @@ func compareOutcome(t *testing.T, v vector, got any, err error) {
 func compareRequests(t *testing.T, v vector, requests []seen) {
 	t.Helper()
 	for len(requests) > len(v.Requests) && requests[0].target == "/api/v1/login" {
-		requests = requests[1:] // the record's process had a token from before
+		requests = requests[1:] // the recorded process had a token already
 	}
 	if len(requests) != len(v.Requests) {
 		t.Fatalf("%d requests, want %d: %v", len(requests), len(v.Requests), requests)
@@ -151,7 +151,7 @@ func compareBody(t *testing.T, got seen, contentType, body string) {
 	}
 }
 
-// parts lists name, file name and content of each part.
+// parts returns name, file name and content of each part.
 func parts(t *testing.T, contentType, body string) string {
 	t.Helper()
 	_, params, err := mime.ParseMediaType(contentType)

@@ -46,8 +46,8 @@ type vector struct {
 	}
 }
 
-// differences are the vectors that show what parley does on purpose differently,
-// each with the chapter of DIFFERENCES.md that names it. Here is what it does instead.
+// differences are the vectors for which parley intentionally behaves differently,
+// with what it does instead. DIFFERENCES.md names each of them.
 var differences = map[string]string{
 	"login_no_token":                     "LoginError",
 	"login_after_bad_login":              "LoginError",
@@ -178,7 +178,7 @@ func replyLogin(w http.ResponseWriter, name string) {
 	}
 }
 
-// callVector makes the call that a user of parley would write for it.
+// callVector makes the call as a user of parley would write it.
 func callVector(v vector, c *rest.Client, self string) (any, error) {
 	k := v.Kwargs
 	ctx := rest.WithLanguage(context.Background(), "en-us")

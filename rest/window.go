@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// windowSlots is how finely a window forgets.
+// windowSlots is the number of slots in which a window counts.
 const windowSlots = 10
 
-// A window counts outcomes of the last while.
+// A window counts the outcomes of a recent period.
 type window struct {
 	slot time.Duration
 
@@ -46,9 +46,9 @@ func (w *window) clear() {
 	clear(w.slots[:])
 }
 
-// roll makes slots[0] the one that now is in.
+// roll makes slots[0] the slot of the present time.
 func (w *window) roll(now time.Time) {
-	steps := now.Sub(w.start) / w.slot // huge at first, as start is zero
+	steps := now.Sub(w.start) / w.slot // huge at first, because start is zero
 	if steps <= 0 {
 		return
 	}

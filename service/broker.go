@@ -1,116 +1,55 @@
 package service
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"log/slog"
-	"os"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/memory"
 	"github.com/parley-go/parley/rabbitmq"
+	"github.com/parley-go/parley/service/settings"
 )
 
-// A closableBroker is the broker that the settings name.
+// A closableBroker is a broker that the service opened and has to close.
 type closableBroker interface {
 	parley.Broker
 	Close(ctx context.Context) error
 }
 
-// openBroker makes the broker; it connects when it is first used.
-func openBroker(s *Settings, log *slog.Logger) (closableBroker, error) {
-	if isMemory(s.Broker.URL) {
-		return memory.NewBroker(&memory.BrokerConfig{Topology: s.topologyMode(), LogLimit: -1}), nil
+// openBroker returns the broker that the settings name. It connects on first use.
+func openBroker(s *settings.Settings, log *slog.Logger) (closableBroker, error) {
+	if s.Broker.URL.IsMemory() {
+		return memory.NewBroker(&memory.BrokerConfig{Topology: s.TopologyMode(), MaxBody: s.Broker.MaxBody, LogLimit: -1}), nil
 	}
 	b := &s.Broker
 	cfg := &rabbitmq.Config{
 		URL: b.URL.Reveal(), Host: b.Host, Port: b.Port, VirtualHost: b.VirtualHost,
-		Name: or(s.AppID, "parley"), Heartbeat: b.Heartbeat, DialTimeout: b.DialTimeout,
-		ConfirmTimeout: b.ConfirmTimeout, Window: b.Window,
-		Topology: s.topologyMode(), ExchangeTypes: map[string]parley.ExchangeType{}, Logger: log,
+		Name: cmp.Or(s.AppID, "parley"), Heartbeat: b.Heartbeat, DialTimeout: b.DialTimeout,
+		ConfirmTimeout: b.ConfirmTimeout, Window: b.Window, MaxBody: b.MaxBody,
+		Topology: s.TopologyMode(), ExchangeTypes: map[string]parley.ExchangeType{}, ExchangeArguments: map[string]map[string]any{}, Logger: log,
 	}
-	if b.URL == "" {
+	for _, u := range b.URLs {
+		cfg.URLs = append(cfg.URLs, u.Reveal())
+	}
+	if b.URL == "" && len(b.URLs) == 0 {
 		cfg.Username, cfg.Password = b.Username, b.Password.Reveal()
 	}
 	for _, e := range s.Exchanges {
 		if e.Type != "" {
 			cfg.ExchangeTypes[e.Name] = parley.ExchangeType(e.Type)
 		}
+		if len(e.Arguments) > 0 {
+			cfg.ExchangeArguments[e.Name] = e.Arguments
+		}
 	}
 	var err error
-	if cfg.TLS, err = b.TLS.config(); err != nil {
+	if cfg.TLS, err = b.TLS.Config(); err != nil {
 		return nil, err
 	}
 	broker, err := rabbitmq.New(cfg)
 	if err != nil {
-		return nil, redacted(err, s.secrets()...)
+		return nil, s.Redact(err)
 	}
 	return broker, nil
-}
-
-// config reads the certificates; nil stands for the system's defaults, or for no TLS.
-func (t *TLSSettings) config() (*tls.Config, error) {
-	if *t == (TLSSettings{}) {
-		return nil, nil
-	}
-	cfg := &tls.Config{ServerName: t.ServerName, MinVersion: tls.VersionTLS12}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("broker.tls.ca_file: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("broker.tls.ca_file: %s holds no PEM certificate", t.CAFile)
-		}
-	}
-	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("broker.tls.cert_file: %w", err)
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	return cfg, nil
-}
-
-func (s *Settings) topologyMode() parley.TopologyMode {
-	switch s.Topology {
-	case "verify":
-		return parley.TopologyVerify
-	case "none":
-		return parley.TopologyNone
-	}
-	return parley.TopologyDeclare
-}
-
-// brokerName names the broker in logs.
-func (s *Settings) brokerName() string {
-	if s.Broker.URL != "" {
-		return s.Broker.URL.String()
-	}
-	return s.Broker.Host
-}
-
-// topology is what the settings want on the broker.
-func (s *Settings) topology() parley.Topology {
-	t := s.relayTopology()
-	if s.Queue != "" {
-		t.Queues = []parley.Queue{{Name: s.Queue}}
-	}
-	for _, b := range s.Binds {
-		t.Bindings = append(t.Bindings, parley.Binding{Queue: s.Queue, Exchange: b.Exchange, RoutingKey: b.RoutingKey})
-	}
-	return t
-}
-
-// relayTopology is what the relay wants: the exchanges, no queue.
-func (s *Settings) relayTopology() parley.Topology {
-	t := parley.Topology{Mode: s.topologyMode()}
-	for _, e := range s.Exchanges {
-		t.Exchanges = append(t.Exchanges, parley.Exchange{Name: e.Name, Type: parley.ExchangeType(e.Type)})
-	}
-	return t
 }

@@ -2,28 +2,46 @@ package service
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/service/settings"
 )
 
-// A database is the store that the settings name, whatever its type of transaction.
-type database interface {
-	parley.OutboxStore[*Tx]
-	parley.InboxStore[*Tx]
+// A Database is the administrative view of the service's database, for commands and consoles.
+type Database interface {
 	parley.RelaySource
-	parley.RelayWaker
+	parley.BlockerInspector
 	parley.OutboxInspector
 	parley.ParkedStore
+	// Failures returns the table of failed deliveries.
+	Failures() FailureStore
+	// Migrations lists all migrations and whether they are applied.
+	Migrations(ctx context.Context) ([]Migration, error)
+	// Diagnose returns the findings of the driver.
+	parley.Diagnoser
+	// Ping reports whether the database is reachable, accepts writes and has a free connection. It returns ErrReadOnly for a
+	// standby.
+	Ping(ctx context.Context) error
+}
+
+// A database is the store that the settings name, with *Tx in place of the driver's transaction.
+type database interface {
+	Database
+	parley.OutboxStore[*Tx]
+	parley.InboxStore[*Tx]
+	parley.RelaySleeper
 	inTx(ctx context.Context, fn func(tx *Tx) error) error
 	migrate(ctx context.Context) error
-	migrations(ctx context.Context) ([]Migration, error)
-	ping(ctx context.Context) error
 	close() error
-	// native is the driver's store: *postgres.Store, *sqlite.Store, *mysql.Store or *memory.Store.
+	// pools returns the connection pool of handlers and publishers; at most one of the two is not nil.
+	pools() (*pgxpool.Pool, *sql.DB)
+	// native returns the driver's store: *postgres.Store, *sqlite.Store, *mysql.Store or *memory.Store.
 	native() any
 }
 
@@ -46,18 +64,23 @@ type adapter[T any] struct {
 	unwrap func(*Tx) T
 	begin  func(ctx context.Context, fn func(tx T) error) error
 	admin  admin
+	failed *failureAdapter[T]
 }
 
-// admin is what the drivers do each in their own way.
+// admin holds the functions that differ between the drivers.
 type admin struct {
 	migrate    func(ctx context.Context) error
 	migrations func(ctx context.Context) ([]Migration, error)
 	ping       func(ctx context.Context) error
 	close      func() error
+	pool       *pgxpool.Pool
+	db         *sql.DB
 }
 
-func newAdapter[T any](store nativeStore[T], wrap func(T) *Tx, unwrap func(*Tx) T, begin func(context.Context, func(T) error) error, a admin) *adapter[T] {
-	return &adapter[T]{RelaySource: store, OutboxInspector: store, ParkedStore: store, store: store, wrap: wrap, unwrap: unwrap, begin: begin, admin: a}
+func newAdapter[T any](store nativeStore[T], failures nativeFailures[T], wrap func(T) *Tx, unwrap func(*Tx) T, begin func(context.Context, func(T) error) error, a admin) *adapter[T] {
+	out := &adapter[T]{RelaySource: store, OutboxInspector: store, ParkedStore: store, store: store, wrap: wrap, unwrap: unwrap, begin: begin, admin: a}
+	out.failed = &failureAdapter[T]{FailureStore: failures, FailureOperator: failures, native: failures, owner: out}
+	return out
 }
 
 // Insert implements parley.OutboxStore.
@@ -80,9 +103,9 @@ func (a *adapter[T]) Scheduled(ctx context.Context, tx *Tx, s parley.Selection, 
 	return a.store.Scheduled(ctx, a.unwrap(tx), s, limit)
 }
 
-// Once implements parley.InboxStore.
+// Once implements parley.InboxStore. Within a handler, the consumer is that of the handler's queue.
 func (a *adapter[T]) Once(ctx context.Context, consumer, identity string, fn func(ctx context.Context, tx *Tx) error) error {
-	return a.store.Once(ctx, consumer, identity, func(ctx context.Context, tx T) error { return fn(ctx, a.wrap(tx)) })
+	return a.store.Once(ctx, consumerOf(ctx, consumer), identity, func(ctx context.Context, tx T) error { return fn(ctx, a.wrap(tx)) })
 }
 
 // SweepInbox implements parley.InboxStore.
@@ -90,7 +113,7 @@ func (a *adapter[T]) SweepInbox(ctx context.Context, age time.Duration, limit in
 	return a.store.SweepInbox(ctx, age, limit)
 }
 
-// Watch wakes the relay if the store can.
+// Watch implements parley.RelayWaker. Without support in the store it only waits for the end of ctx.
 func (a *adapter[T]) Watch(ctx context.Context, wake func()) error {
 	if w, ok := a.store.(parley.RelayWaker); ok {
 		return w.Watch(ctx, wake)
@@ -99,56 +122,81 @@ func (a *adapter[T]) Watch(ctx context.Context, wake func()) error {
 	return nil
 }
 
+// WatchAsleep implements parley.RelaySleeper. Without support in the store it is Watch, without a flag.
+func (a *adapter[T]) WatchAsleep(ctx context.Context, wake func(), ready func(parley.SleepFlag)) error {
+	if s, ok := a.store.(parley.RelaySleeper); ok {
+		return s.WatchAsleep(ctx, wake, ready)
+	}
+	return a.Watch(ctx, wake)
+}
+
+// Blockers implements parley.BlockerInspector.
+func (a *adapter[T]) Blockers(ctx context.Context) ([]parley.Blocker, error) {
+	return blockersOf(ctx, a.store)
+}
+
+// blockersOf returns the sessions that lock due records, or nil without support in the store.
+func blockersOf(ctx context.Context, source parley.RelaySource) ([]parley.Blocker, error) {
+	if b, ok := source.(parley.BlockerInspector); ok {
+		return b.Blockers(ctx)
+	}
+	return nil, nil
+}
+
 func (a *adapter[T]) inTx(ctx context.Context, fn func(tx *Tx) error) error {
 	return a.begin(ctx, func(tx T) error { return fn(a.wrap(tx)) })
 }
 
 func (a *adapter[T]) migrate(ctx context.Context) error { return a.admin.migrate(ctx) }
 
-func (a *adapter[T]) migrations(ctx context.Context) ([]Migration, error) {
+// Migrations implements Database.
+func (a *adapter[T]) Migrations(ctx context.Context) ([]Migration, error) {
 	return a.admin.migrations(ctx)
 }
 
-func (a *adapter[T]) ping(ctx context.Context) error { return a.admin.ping(ctx) }
-func (a *adapter[T]) close() error                   { return a.admin.close() }
-func (a *adapter[T]) native() any                    { return a.store }
-
-// scheme returns what kind of database the URL names, or "".
-func (d *DatabaseSettings) scheme() string {
-	s, _, _ := strings.Cut(d.URL.Reveal(), ":")
-	switch s {
-	case "postgresql":
-		return "postgres"
-	case "mariadb":
-		return "mysql"
+// Diagnose implements parley.Diagnoser. It returns nil without support in the store.
+func (a *adapter[T]) Diagnose(ctx context.Context) []parley.Finding {
+	var store any = a.store
+	if over, ok := store.(overDjango[T]); ok {
+		store = over.djangoOutbox
 	}
-	return s
+	if d, ok := store.(parley.Diagnoser); ok {
+		return d.Diagnose(ctx)
+	}
+	return nil
 }
+
+// Ping implements Database.
+func (a *adapter[T]) Ping(ctx context.Context) error { return a.admin.ping(ctx) }
+
+func (a *adapter[T]) close() error                    { return a.admin.close() }
+func (a *adapter[T]) pools() (*pgxpool.Pool, *sql.DB) { return a.admin.pool, a.admin.db }
+func (a *adapter[T]) native() any                     { return a.store }
 
 const ownTable = "parley_outbox"
 
-// openDatabase opens the store that the settings name; it does not connect yet where that can wait.
-func openDatabase(s *Settings) (database, error) {
+// openDatabase opens the store that the settings name. Where possible it connects on first use.
+func openDatabase(s *settings.Settings, cfg *Config) (database, error) {
 	d := &s.Database
 	switch {
 	case d.Table == "" || d.Table == ownTable:
-	case d.Table != djangoTable:
-		return nil, fmt.Errorf("database.table %q is not known: it is %s, or %s for a Django service", d.Table, ownTable, djangoTable)
-	case d.scheme() == "memory":
-		return nil, fmt.Errorf("database.table %s: there is no Django service on %s", d.Table, d.URL)
+	case d.Table != DjangoTable:
+		return nil, fmt.Errorf("database.table: unknown table %q (use %s, or %s for a Django service)", d.Table, ownTable, DjangoTable)
+	case d.Scheme() == "memory":
+		return nil, fmt.Errorf("database.table %s: not supported on %s", d.Table, d.URL)
 	}
-	if d.Schema != "" && d.scheme() != "postgres" {
-		return nil, errors.New("database.schema is for PostgreSQL only: leave it out")
+	if d.Schema != "" && d.Scheme() != "postgres" {
+		return nil, errors.New("database.schema: supported on PostgreSQL only (leave it out)")
 	}
-	switch d.scheme() {
+	switch d.Scheme() {
 	case "memory":
 		return openMemory(), nil
 	case "postgres":
-		return openPostgres(s)
+		return openPostgres(s, cfg.Pool, cfg.Logger)
 	case "sqlite":
-		return openSQLite(s)
+		return openSQLite(s, cfg.DB)
 	case "mysql":
-		return openMySQL(s)
+		return openMySQL(s, cfg.DB)
 	}
-	return nil, fmt.Errorf("there is no store for %s", d.URL)
+	return nil, fmt.Errorf("no store for %s (use postgres, mysql, sqlite or memory:)", d.URL)
 }

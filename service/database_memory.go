@@ -6,10 +6,10 @@ import (
 	"github.com/parley-go/parley/memory"
 )
 
-// openMemory makes a store that lives and dies with the process.
+// openMemory returns a store in the memory of this process.
 func openMemory() database {
 	s := memory.NewStore()
-	return newAdapter(s,
+	return newAdapter(s, s.Failures(),
 		func(tx *memory.Tx) *Tx { return &Tx{Memory: tx} },
 		func(tx *Tx) *memory.Tx { return tx.Memory },
 		s.InTx,

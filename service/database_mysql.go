@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,27 +12,25 @@ import (
 	driver "github.com/go-sql-driver/mysql"
 
 	"github.com/parley-go/parley/mysql"
+	"github.com/parley-go/parley/service/settings"
 )
 
-func openMySQL(s *Settings) (database, error) {
-	dsn, err := mysqlDSN(s.Database.URL)
+// openMySQL opens the store on db. If db is nil, it opens pools of its own.
+func openMySQL(s *settings.Settings, db *sql.DB) (database, error) {
+	relay, store, err := mysqlStores(s, db)
 	if err != nil {
 		return nil, err
 	}
-	store, err := mysql.Open(dsn, nil)
-	if err != nil {
-		return nil, redacted(err, append(s.secrets(), dsn)...)
-	}
-	store.DB().SetMaxOpenConns(s.Database.MaxConnections)
+	shut := func() error { return errors.Join(relay.Close(), store.Close()) }
 	var native nativeStore[mysql.Tx] = store
-	if s.Database.Table == djangoTable {
-		outbox, err := mysql.NewDjango(store.DB(), &mysql.DjangoConfig{AppID: s.AppID})
+	if s.Database.Table == DjangoTable {
+		outbox, err := mysql.NewDjango(store.DB(), &mysql.DjangoConfig{AppID: s.AppID, WatchInterval: s.Database.WatchInterval, RelayDB: relay.DB()})
 		if err != nil {
-			return nil, errors.Join(err, store.Close())
+			return nil, errors.Join(err, shut())
 		}
 		native = overDjango[mysql.Tx]{outbox, store, store}
 	}
-	return newAdapter(native,
+	return newAdapter(native, store.Failures(),
 		func(tx mysql.Tx) *Tx { return &Tx{SQL: tx} },
 		func(tx *Tx) mysql.Tx { return tx.SQL },
 		func(ctx context.Context, fn func(mysql.Tx) error) error {
@@ -40,22 +39,49 @@ func openMySQL(s *Settings) (database, error) {
 		admin{
 			migrate:    store.Migrate,
 			migrations: func(ctx context.Context) ([]Migration, error) { return migrationsOf(store.MigrationStatus(ctx)) },
-			ping:       store.DB().PingContext,
-			close:      store.Close,
+			ping:       func(ctx context.Context) error { return pingDB(ctx, relay.DB(), store.DB()) },
+			close:      shut,
+			db:         store.DB(),
 		}), nil
 }
 
-// mysqlDSN turns mysql://user:password@host:port/name?parameters into the driver's form.
-func mysqlDSN(s URL) (string, error) {
+// mysqlStores returns a store for relay and health checks and one for handlers and publishers. With a db both are the same.
+func mysqlStores(s *settings.Settings, db *sql.DB) (relay, store *mysql.Store, err error) {
+	cfg := &mysql.Config{FailedTable: s.Consumer.Failures.Table, WatchInterval: s.Database.WatchInterval}
+	if db != nil {
+		store, err = mysql.New(db, cfg)
+		return store, store, err
+	}
+	dsn, err := mysqlDSN(s.Database.URL)
+	if err != nil {
+		return nil, nil, err
+	}
+	if dsn, err = mysqlTLS(dsn, &s.Database.TLS); err != nil {
+		return nil, nil, s.Redact(err, dsn)
+	}
+	if relay, err = mysql.Open(dsn, nil); err != nil {
+		return nil, nil, s.Redact(err, dsn)
+	}
+	cfg.RelayDB = relay.DB()
+	if store, err = mysql.Open(dsn, cfg); err != nil {
+		return nil, nil, errors.Join(s.Redact(err, dsn), relay.Close())
+	}
+	relay.DB().SetMaxOpenConns(relayConnections)
+	store.DB().SetMaxOpenConns(s.Database.MaxConnections)
+	return relay, store, nil
+}
+
+// mysqlDSN converts mysql://user:password@host:port/name?parameters to the driver's DSN.
+func mysqlDSN(s settings.URL) (string, error) {
 	u, err := url.Parse(s.Reveal())
 	if err != nil {
-		return "", wrong("database.url is not a URL", "percent-encode special characters of the password")
+		return "", errors.New("database.url: not a URL (percent-encode special characters of the password)")
 	}
 	c := driver.NewConfig()
 	c.User = u.User.Username()
 	c.Passwd, _ = u.User.Password()
 	c.Net = "tcp"
-	c.Addr = net.JoinHostPort(or(u.Hostname(), "127.0.0.1"), or(u.Port(), "3306"))
+	c.Addr = net.JoinHostPort(cmp.Or(u.Hostname(), "127.0.0.1"), cmp.Or(u.Port(), "3306"))
 	c.DBName = strings.TrimPrefix(u.Path, "/")
 	dsn := c.FormatDSN()
 	switch {

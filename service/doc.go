@@ -1,15 +1,15 @@
-// Package service turns one settings file, the environment and flags into a running
-// service: store, broker, outbox, relay and consumer, and the commands of its binary.
+// Package service opens and runs what the settings describe: database, broker, outbox, relay and consumer.
 //
-//	func main() {
-//		service.Main(func(s *service.Service) error {
-//			parley.On(s.Router, contracts.UserRenamed, onUserRenamed)
-//			return nil
-//		})
-//	}
+//	loaded, err := settings.Load(nil)
+//	...
+//	s, err := service.Open(loaded, nil)
+//	...
+//	parley.On(s.Router, contracts.UserRenamed, onUserRenamed)
+//	err = s.Run(ctx, service.PartRelay|service.PartConsumer)
 //
-// The binary then has the commands run, consumer, relay, migrate, check, routes,
-// topology and more; `mysvc help` lists them. Every setting can be given in the
-// file (parley.yaml), as an environment variable (PARLEY_BROKER_URL) or as a flag
-// (--broker-url); flags go before the environment, and that goes before the file.
+// Most programs call command.Main of package command instead, which does this and gives the binary its commands. Package settings
+// lists the settings. This package has no command line.
+//
+// To build on it: Service.Add runs a runner beside relay and consumer. Service.HandleHTTP serves a handler at the address of the
+// health checks. Service.Pgx and Service.DB return the connection pools. Config takes pools and a broker that the program opened.
 package service

@@ -12,11 +12,11 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// health answers /healthz (the process works) and /readyz (it does its work now).
+// health serves /healthz (liveness) and /readyz (readiness).
 type health struct {
-	service  *Service
-	relay    *parley.Relay
-	consumer *parley.Consumer
+	service   *Service
+	relay     *parley.Relay
+	consumers []consumer
 }
 
 // Run serves until ctx ends.
@@ -25,10 +25,11 @@ func (h *health) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("service: listen for health checks: %w", err)
 	}
-	h.service.Logger.Info("service: answers health checks", "address", l.Addr().String())
+	h.service.Logger.Info("service: listening for health checks", "address", l.Addr().String())
+	limits := &h.service.Settings.HTTP
 	server := &http.Server{
-		Handler: h.mux(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: h.mux(), ReadHeaderTimeout: min(5*time.Second, limits.ReadTimeout), ReadTimeout: limits.ReadTimeout,
+		WriteTimeout: limits.WriteTimeout, IdleTimeout: limits.IdleTimeout, MaxHeaderBytes: 16 << 10,
 	}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }() // joined below
@@ -51,46 +52,59 @@ func (h *health) Run(ctx context.Context) error {
 
 func (h *health) mux() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, h.alive()) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, h.ready(r.Context())) })
-	for pattern, handler := range h.service.HTTPHandlers {
-		mux.Handle(pattern, handler)
+	for _, r := range append(h.routes(), h.service.routes...) {
+		mux.Handle(r.pattern, r.handler)
 	}
 	return mux
 }
 
-// states are the findings by part: "ok", or what is wrong.
+// routes are those of the health checks.
+func (h *health) routes() []route {
+	return []route{
+		{"GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, h.alive()) }), "health checks"},
+		{"GET /readyz", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, h.ready(r.Context())) }), "health checks"},
+	}
+}
+
+// states holds the state of each part: "ok", or the problem.
 type states map[string]string
 
 func answer(w http.ResponseWriter, found states) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	for _, state := range found {
-		if state != ok {
+		if state != ok && state != busy {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			break
 		}
 	}
-	_ = json.NewEncoder(w).Encode(found) // the client may have gone
+	_ = json.NewEncoder(w).Encode(found) // the client may have disconnected
 }
 
-const ok = "ok"
+const (
+	ok = "ok"
+	// A busy process stays ready: requests wait for a connection, and the relay has its own.
+	busy = "busy: all connections are in use"
+)
 
-// alive tells that the process answers. What is away is no reason to restart it.
+// alive returns the liveness: the process answers. An unreachable broker or database is no reason to restart the process.
 func (h *health) alive() states { return states{"process": ok} }
 
-// ready tells whether relay, consumer and database do their work at the moment. A relay
-// that stands by is ready: another one is active. Causes are in the log: texts of
-// drivers and handlers may name what is not for everybody.
+// ready returns the current state of relay, consumer and database. A standby relay is ready: another one is active. Causes are
+// only in the log, because error texts of drivers and handlers may be confidential.
 func (h *health) ready(ctx context.Context) states {
 	found := h.alive()
-	if h.consumer != nil {
-		found["consumer"] = ok
+	for _, c := range h.consumers {
+		name := "consumer"
+		if len(h.consumers) > 1 {
+			name = "consumer " + c.queue
+		}
+		found[name] = ok
 		switch {
-		case !h.consumer.Subscribed():
-			found["consumer"] = "not subscribed"
-		case h.consumer.Health() != nil:
-			found["consumer"] = "paused, or its handlers hang"
+		case !c.Subscribed():
+			found[name] = "not subscribed"
+		case c.Health() != nil:
+			found[name] = "paused, or handlers are stuck, or failed deliveries cannot be stored"
 		}
 	}
 	if h.relay != nil {
@@ -103,8 +117,13 @@ func (h *health) ready(ctx context.Context) states {
 		found["database"] = ok
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
-		if err := h.service.db.ping(ctx); err != nil {
-			found["database"] = "does not answer"
+		switch err := h.service.db.Ping(ctx); {
+		case errors.Is(err, errBusy):
+			found["database"] = busy
+		case errors.Is(err, ErrReadOnly):
+			found["database"] = err.Error()
+		case err != nil:
+			found["database"] = "unreachable"
 		}
 	}
 	return found

@@ -1,17 +1,18 @@
 package service
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"io"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/service/internal/servicetest"
+	"github.com/parley-go/parley/service/settings"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -21,63 +22,34 @@ type user struct {
 	ID int64 `json:"id"`
 }
 
-var (
-	renamed = parley.NewEvent[user]("user", "renamed")
-	remind  = parley.NewEvent[user]("user", "remind.photo")
-)
+var renamed = parley.NewEvent[user]("user", "renamed")
 
-// call runs a command line of the operator's commands, and returns exit code and output.
-func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
+// databases returns the URL of a fresh database for each kind.
+func databases(t *testing.T) map[string]settings.URL {
 	t.Helper()
-	return callWith(t, nil, strings.NewReader(""), args...)
-}
-
-func callWith(t *testing.T, register func(*Service) error, in io.Reader, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	root := NewOperatorCommand("parley", "for a test")
-	if register != nil {
-		root = NewCommand("svc", register)
-	}
-	var out, errs bytes.Buffer
-	root.SetOut(&out)
-	root.SetErr(&errs)
-	root.SetIn(in)
-	code = Execute(t.Context(), root, args)
-	return code, out.String(), errs.String()
-}
-
-// mustCall fails the test unless the exit code is want.
-func mustCall(t *testing.T, want int, args ...string) string {
-	t.Helper()
-	code, out, errs := call(t, args...)
-	if code != want {
-		t.Fatalf("parley %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), code, want, out, errs)
-	}
-	return out + errs
-}
-
-func wantText(t *testing.T, text string, words ...string) {
-	t.Helper()
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			t.Errorf("the output lacks %q:\n%s", w, text)
-		}
+	return map[string]settings.URL{
+		"SQLite":     settings.URL("sqlite:" + filepath.Join(t.TempDir(), "x.db")),
+		"PostgreSQL": settings.URL(testenv.Postgres(t)),
+		"MariaDB":    settings.URL(servicetest.MySQLURL(t, testenv.MariaDB(t))),
 	}
 }
 
-// sqliteURL returns the flag for a fresh SQLite file with tables.
-func sqliteURL(t *testing.T) string {
+// openURL opens a service on a database.
+func openURL(t *testing.T, url settings.URL) *Service {
 	t.Helper()
-	flag := "--database-url=sqlite:" + filepath.Join(t.TempDir(), "test.db")
-	wantText(t, mustCall(t, ExitOK, "migrate", "up", flag), "up to date")
-	return flag
+	return open(t, &settings.Settings{AppID: "test", Database: settings.Database{URL: url}}, nil)
 }
 
-// openFlag opens a service on the database of a flag.
-func openFlag(t *testing.T, flag string) *Service {
+// open opens a service that the end of the test closes.
+func open(t *testing.T, with *settings.Settings, cfg *Config) *Service {
 	t.Helper()
-	_, url, _ := strings.Cut(flag, "=")
-	s, err := Open(&Settings{AppID: "test", Database: DatabaseSettings{URL: URL(url)}}, &Config{LogOutput: io.Discard})
+	if cfg == nil {
+		cfg = &Config{}
+	}
+	if cfg.LogOutput == nil {
+		cfg.LogOutput = io.Discard
+	}
+	s, err := Open(with, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,10 +61,19 @@ func openFlag(t *testing.T, flag string) *Service {
 	return s
 }
 
-func publish(t *testing.T, s *Service, e *parley.EventType[user], id int64, options ...parley.Option) {
+// migrated brings the tables of a service up to date.
+func migrated(t *testing.T, s *Service) *Service {
+	t.Helper()
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func publish(t *testing.T, s *Service, e *parley.EventType[user], id int64) {
 	t.Helper()
 	err := s.InTx(t.Context(), func(tx *Tx) error {
-		_, err := parley.Publish(t.Context(), s.Outbox.In(tx), e, user{id}, options...)
+		_, err := parley.Publish(t.Context(), s.Outbox.In(tx), e, user{id})
 		return err
 	})
 	if err != nil {
@@ -100,5 +81,28 @@ func publish(t *testing.T, s *Service, e *parley.EventType[user], id int64, opti
 	}
 }
 
-// patience bounds waits for real servers and files.
-const patience = 20 * time.Second
+// serve runs a service until its handlers have called done n times.
+func serve(t *testing.T, with *settings.Settings, n int, register func(s *Service, done func())) {
+	t.Helper()
+	s, err := Open(with, &Config{LogOutput: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), servicetest.Patience)
+	defer cancel()
+	calls := make(chan struct{}, 64)
+	register(s, func() { calls <- struct{}{} })
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Run(ctx, PartRelay|PartConsumer) }()
+	for range n {
+		select {
+		case <-calls:
+		case <-ctx.Done():
+			t.Errorf("the handler was not called %d times in %v", n, servicetest.Patience)
+		}
+	}
+	cancel()
+	if err := errors.Join(<-stopped, s.Close(context.Background())); err != nil {
+		t.Error(err)
+	}
+}

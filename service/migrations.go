@@ -9,14 +9,14 @@ import (
 	"github.com/parley-go/parley/sqlite"
 )
 
-// A Migration is one step of the tables' history.
+// A Migration is one versioned change of the tables.
 type Migration struct {
 	Version int64  `json:"version"`
 	Name    string `json:"name"`
 	Applied bool   `json:"applied"`
 }
 
-// migrationsOf converts a driver's list.
+// migrationsOf converts the driver's list of migrations.
 func migrationsOf[M postgres.Migration | mysql.Migration | sqlite.Migration](in []M, err error) ([]Migration, error) {
 	out := make([]Migration, len(in))
 	for i, m := range in {
@@ -25,8 +25,8 @@ func migrationsOf[M postgres.Migration | mysql.Migration | sqlite.Migration](in 
 	return out, err
 }
 
-// migrationSQL returns the statements of the database's migrations.
-func migrationSQL(scheme string) (string, error) {
+// MigrationSQL returns the statements of all migrations of a kind of database: postgres, mysql or sqlite.
+func MigrationSQL(scheme string) (string, error) {
 	switch scheme {
 	case "postgres":
 		return postgres.MigrationSQL()
@@ -35,7 +35,7 @@ func migrationSQL(scheme string) (string, error) {
 	case "sqlite":
 		return sqlite.MigrationSQL()
 	case "memory":
-		return "", errors.New("a memory: database has no tables")
+		return "", errors.New("memory: has no tables")
 	}
-	return "", fmt.Errorf("there are no migrations for %q: use postgres, mysql or sqlite", scheme)
+	return "", fmt.Errorf("no migrations for %q (use postgres, mysql or sqlite)", scheme)
 }

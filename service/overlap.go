@@ -2,11 +2,11 @@ package service
 
 import "strings"
 
-// overlap tells whether there is a routing key that both topic patterns match (AMQP
-// 0-9-1, 3.1.3.3: * is one word, # any number of words).
+// overlap reports whether a routing key exists that both topic patterns match (AMQP 0-9-1, 3.1.3.3: * is one word, # any number of
+// words).
 func overlap(a, b string) bool {
 	x, y := strings.Split(a, "."), strings.Split(b, ".")
-	// meets[j] tells whether x[i:] and y[j:] have a key in common.
+	// meets[j] reports whether x[i:] and y[j:] match a common key.
 	meets := make([]bool, len(y)+1)
 	for i := len(x); i >= 0; i-- {
 		row := make([]bool, len(y)+1)

@@ -10,13 +10,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/parley-go/parley/rest"
+	"github.com/parley-go/parley/service/internal/servicetest"
+	"github.com/parley-go/parley/service/settings"
 )
 
-// The three ways of the Python library to give a credential all log in.
+// All three ways of the Python library to give a credential work.
 func TestTheRESTClientLogsInAsTheSettingsSay(t *testing.T) {
-	for name, settings := range map[string]RESTSettings{
-		"credential":            {Credential: Credential{"user_name": "sarvar", "password": "s3cret"}},
-		"credential file":       {CredentialFile: writeFile(t, "c", `{"user_name": "sarvar", "password": "s3cret"}`)},
+	for name, with := range map[string]settings.REST{
+		"credential":            {Credential: settings.Credential{"user_name": "sarvar", "password": "s3cret"}},
+		"credential file":       {CredentialFile: servicetest.WriteFile(t, "c", `{"user_name": "sarvar", "password": "s3cret"}`)},
 		"username and password": {Username: "sarvar", Password: "s3cret"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -36,8 +38,8 @@ func TestTheRESTClientLogsInAsTheSettingsSay(t *testing.T) {
 			})
 			server := httptest.NewServer(mux)
 			defer server.Close()
-			settings.Host, settings.AuthURL = server.URL, "api/v1/login"
-			getThings(t, settings)
+			with.Host, with.AuthURL = server.URL, "api/v1/login"
+			getThings(t, with)
 			user := "userName"
 			if name == "username and password" {
 				user = "username"
@@ -49,9 +51,9 @@ func TestTheRESTClientLogsInAsTheSettingsSay(t *testing.T) {
 	}
 }
 
-func getThings(t *testing.T, settings RESTSettings) {
+func getThings(t *testing.T, with settings.REST) {
 	t.Helper()
-	s, err := Open(&Settings{REST: settings}, nil)
+	s, err := Open(&settings.Settings{REST: with}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

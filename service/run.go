@@ -4,94 +4,151 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/service/internal/sleep"
 )
 
-// Part is what Run may run.
+// A Part is a part of a service that Run can run. Parts are combined with |.
 type Part int
 
 const (
-	// PartRelay moves the outbox to the broker.
+	// PartRelay publishes the records of the outbox.
 	PartRelay Part = 1 << iota
-	// PartConsumer handles messages, and sweeps the inbox.
+	// PartConsumer handles messages and sweeps the inbox.
 	PartConsumer
 )
 
-// Run runs the parts and the health endpoints until ctx ends or the process gets SIGINT or
-// SIGTERM; then it stops cleanly and returns nil. A second signal ends the process at
-// once. With database.migrate it brings the tables up to date first.
+// Run runs the parts, the runners of Add and the health endpoints. It shuts down gracefully and returns nil when ctx ends or the
+// process gets SIGINT or SIGTERM. A second signal ends the process immediately. With database.migrate, Run applies pending
+// migrations first.
 func (s *Service) Run(ctx context.Context, parts Part) error {
 	runners, err := s.runners(parts)
 	if err != nil {
 		return err
 	}
 	return parley.Run(ctx, parley.RunnerFunc(func(ctx context.Context) error {
-		if err := s.prepare(ctx); err != nil || ctx.Err() != nil {
+		if err := s.Prepare(ctx); err != nil || ctx.Err() != nil {
 			return err
 		}
-		s.Logger.Info("service: runs", "app_id", s.Settings.AppID, "database", s.Settings.Database.URL, "broker", s.Settings.brokerName())
+		s.Logger.Info("service: started", "app_id", s.Settings.AppID, "database", s.Settings.Database.URL, "broker", s.Settings.BrokerName())
 		defer s.Logger.Info("service: stopped", "app_id", s.Settings.AppID)
 		return together(ctx, runners)
 	}))
 }
 
-// prepare brings the tables up to date, if that is wanted. It waits for a database that is
-// away, as relay and consumer do; a migration that fails is an error.
-func (s *Service) prepare(ctx context.Context) error {
+// Parts returns the parts that the service has: a relay if it has a database, a consumer if it has a handler. It returns an error
+// if there are no parts and no added runners.
+func (s *Service) Parts() (Part, error) {
+	var parts Part
+	if s.db != nil {
+		parts |= PartRelay
+	}
+	switch {
+	case s.handles():
+		parts |= PartConsumer
+	default:
+		s.Logger.Warn("service: no handler is registered, running without a consumer")
+	}
+	if parts == 0 && len(s.added) == 0 {
+		return 0, fmt.Errorf("nothing to run: no handler is registered and no database is configured: %w", s.Settings.Need("database.url"))
+	}
+	return parts, nil
+}
+
+// handles reports whether a handler is registered, in any router.
+func (s *Service) handles() bool {
+	return len(s.Router.Routes()) > 0 || slices.ContainsFunc(s.queues, func(q *Queue) bool { return len(q.Router.Routes()) > 0 })
+}
+
+// Prepare applies pending migrations if database.migrate is set. Run calls it. While the database is unreachable, Prepare retries
+// with backoff. A failed migration is an error.
+func (s *Service) Prepare(ctx context.Context) error {
 	if !s.Settings.Database.Migrate || s.db == nil {
 		return nil
 	}
 	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
-		err := s.db.ping(ctx)
-		if err == nil {
+		err := s.db.Ping(ctx)
+		if err == nil || errors.Is(err, errBusy) {
 			return s.Migrate(ctx)
 		}
 		if ctx.Err() == nil {
-			s.Logger.Warn("service: the database does not answer", "err", redacted(err, s.Settings.secrets()...))
+			s.Logger.Warn("service: database unreachable or read-only, retrying", "err", s.Settings.Redact(err))
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if !sleep.For(ctx, pause) {
 			return nil
-		case <-t.C:
 		}
 	}
 }
 
-// runners makes what is to run.
+// runners returns everything that Run runs.
 func (s *Service) runners(parts Part) ([]parley.Runner, error) {
 	var out []parley.Runner
 	var errs []error
 	h := &health{service: s}
 	if parts&PartRelay != 0 {
-		t := s.Settings.relayTopology()
+		t := s.Settings.RelayTopology()
 		if parts&PartConsumer != 0 {
-			// The queue comes first: what is sent before it is bound is for nobody, and a
-			// broker within the process has forgotten it since the last start.
-			t = s.Settings.topology()
+			// The relay declares the queue before it publishes: an event without a bound queue is dropped. A broker in the process
+			// has lost the queue of the last run.
+			t = s.Topology()
 		}
 		r, err := s.relay(t)
 		errs = append(errs, err)
 		out, h.relay = append(out, r), r
 	}
 	if parts&PartConsumer != 0 {
-		c, err := s.Consumer()
+		consumers, err := s.consumers()
 		errs = append(errs, err)
-		out, h.consumer = append(out, c), c
+		for i := range consumers {
+			out, h.consumers = append(out, consumers[i].Consumer), append(h.consumers, consumers[i])
+		}
+		s.warnUnbound()
 		if s.Inbox != nil {
 			out = append(out, s.Inbox)
 		}
 	}
+	for _, n := range s.added {
+		out = append(out, s.run(n))
+	}
 	if s.Settings.HTTP.Address != "" {
 		out = append(out, h)
+	} else if len(s.routes) > 0 {
+		s.Logger.Warn("service: HTTP handlers registered but not served (set http.address)", "handlers", len(s.routes))
 	}
 	return out, errors.Join(errs...)
 }
 
-// together runs all runners; the end of one ends the others.
+// A consumer is a consumer with its queue.
+type consumer struct {
+	*parley.Consumer
+	queue string
+}
+
+// consumers returns the consumers of all queues that have a handler. At least one must have one.
+func (s *Service) consumers() (out []consumer, err error) {
+	if err := s.need("broker.url", "queue"); err != nil {
+		return nil, fmt.Errorf("service: %w", err)
+	}
+	queues := s.Queues()
+	idle := slices.DeleteFunc(slices.Clone(queues), func(q *Queue) bool { return len(q.Router.Routes()) > 0 })
+	for _, q := range queues {
+		if len(idle) < len(queues) && slices.Contains(idle, q) {
+			s.Logger.Warn("service: queue has no handler, its messages stay in it", "queue", q.Name)
+			continue
+		}
+		c, err := q.Consumer()
+		if err != nil {
+			return nil, fmt.Errorf("service: queue %q: %w", q.Name, err)
+		}
+		out = append(out, consumer{c, q.Name})
+	}
+	return out, nil
+}
+
+// together runs all runners. When one returns, it stops the others.
 func together(ctx context.Context, runners []parley.Runner) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -107,33 +164,14 @@ func together(ctx context.Context, runners []parley.Runner) error {
 	return errors.Join(errs...)
 }
 
-// separate refuses a memory: broker or database for a command that works alone: what it
-// moved, or looked for, would live in this process only.
-func (s *Service) separate(command string) error {
-	var mistakes []Mistake
-	for _, u := range [...]struct {
-		key string
-		url URL
-	}{{"broker.url", s.Settings.Broker.URL}, {"database.url", s.Settings.Database.URL}} {
-		if isMemory(u.url) {
-			mistakes = append(mistakes, Mistake{Key: u.key, Source: s.Settings.sources[u.key].text,
-				Problem: fmt.Sprintf("memory: lives within one process, so that %q would work on nothing", command), Mend: "use the command run, or a server"})
-		}
-	}
-	if len(mistakes) > 0 {
-		return &SettingsError{mistakes}
-	}
-	return nil
-}
-
-// Apply declares, or checks, exchanges, queue and bindings as the settings say. A consumer
-// does it by itself when it starts; do it before to miss nothing that is sent earlier.
+// Apply declares or verifies exchanges, queue and bindings, as the setting topology says. A consumer does so when it starts. Call
+// Apply earlier if events published before that must reach the queue.
 func (s *Service) Apply(ctx context.Context) error {
-	if err := s.Settings.need("broker.url"); err != nil {
+	if err := s.need("broker.url"); err != nil {
 		return fmt.Errorf("service: %w", err)
 	}
-	if err := s.Broker.Declare(ctx, s.Settings.topology()); err != nil {
-		return fmt.Errorf("service: %w", redacted(err, s.Settings.secrets()...))
+	if err := s.Broker.Declare(ctx, s.Topology()); err != nil {
+		return fmt.Errorf("service: %w", s.Settings.Redact(err))
 	}
 	return nil
 }

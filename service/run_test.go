@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,9 +16,11 @@ import (
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/service/internal/servicetest"
+	"github.com/parley-go/parley/service/settings"
 )
 
-// syncBuffer is a log that goroutines write to.
+// A syncBuffer is a buffer for concurrent writers.
 type syncBuffer struct {
 	mu sync.Mutex // guards the field below
 	b  strings.Builder
@@ -39,39 +40,28 @@ func (b *syncBuffer) String() string {
 
 func TestRunMovesAnEventFromATransactionToItsHandler(t *testing.T) {
 	name := testenv.Unique(t, "parley_service")
-	rabbit := URL(testenv.RabbitMQ(t))
+	rabbit := settings.URL(testenv.RabbitMQ(t))
 	for _, servers := range []struct {
 		name             string
-		database, broker URL
+		database, broker settings.URL
 	}{
 		{"memory", "memory:", "memory:"},
-		{"SQLite", URL("sqlite:" + filepath.Join(t.TempDir(), "test.db")), "memory:"},
-		{"MariaDB", mysqlURL(t, testenv.MariaDB(t)), "memory:"},
-		{"PostgreSQL and RabbitMQ", URL(testenv.Postgres(t)), rabbit},
+		{"SQLite", settings.URL("sqlite:" + filepath.Join(t.TempDir(), "test.db")), "memory:"},
+		{"MariaDB", settings.URL(servicetest.MySQLURL(t, testenv.MariaDB(t))), "memory:"},
+		{"PostgreSQL and RabbitMQ", settings.URL(testenv.Postgres(t)), rabbit},
 	} {
 		t.Run(servers.name, func(t *testing.T) {
 			aggregate := name + "_" + strings.ToLower(strings.Fields(servers.name)[0])
-			settings := &Settings{
-				AppID: "test", Queue: aggregate, Exchanges: []Exchange{{Name: aggregate}}, Binds: []Bind{{Exchange: aggregate}},
-				Broker: BrokerSettings{URL: servers.broker}, Database: DatabaseSettings{URL: servers.database, Migrate: true},
+			with := &settings.Settings{
+				AppID: "test", Queue: aggregate, Exchanges: []settings.Exchange{{Name: aggregate}}, Binds: []settings.Bind{{Exchange: aggregate}},
+				Broker: settings.Broker{URL: servers.broker}, Database: settings.Database{URL: servers.database, Migrate: true},
 			}
 			if servers.broker == rabbit {
-				cleanUp(t, aggregate)
+				servicetest.CleanUp(t, aggregate)
 			}
-			moveOne(t, settings, aggregate)
+			moveOne(t, with, aggregate)
 		})
 	}
-}
-
-// mysqlURL turns the driver's address into a URL.
-func mysqlURL(t *testing.T, dsn string) URL {
-	t.Helper()
-	c, err := driver.ParseDSN(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := url.URL{Scheme: "mysql", User: url.UserPassword(c.User, c.Passwd), Host: c.Addr, Path: "/" + c.DBName}
-	return URL(u.String())
 }
 
 func TestMySQLURLsKeepPasswordAndParameters(t *testing.T) {
@@ -81,14 +71,14 @@ func TestMySQLURLsKeepPasswordAndParameters(t *testing.T) {
 	}
 	c, err := driver.ParseDSN(dsn)
 	if err != nil || c.User != "us@er" || c.Passwd != "p:/@ss" || c.Addr != "h:3306" || c.DBName != "db" || c.Timeout != 3*time.Second {
-		t.Errorf("%+v, %v: not what the URL says", c, err)
+		t.Errorf("%+v, %v: differs from the URL", c, err)
 	}
 }
 
-// moveOne runs the service; a handler publishes what another one gets.
-func moveOne(t *testing.T, settings *Settings, aggregate string) {
+// moveOne runs the service. The handler of one event publishes a second one, which reaches another handler.
+func moveOne(t *testing.T, with *settings.Settings, aggregate string) {
 	var log syncBuffer
-	s, err := Open(settings, &Config{LogOutput: &log})
+	s, err := Open(with, &Config{LogOutput: &log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,23 +101,22 @@ func moveOne(t *testing.T, settings *Settings, aggregate string) {
 		if e.Payload.ID != 7 || e.Delivery.AppID != "test" {
 			t.Errorf("got %+v of %q, want user 7 of \"test\"", e.Payload, e.Delivery.AppID)
 		}
-	case <-time.After(patience):
-		t.Errorf("nothing arrived in %v\n%s", patience, &log)
+	case <-time.After(servicetest.Patience):
+		t.Errorf("nothing arrived in %v\n%s", servicetest.Patience, &log)
 	}
 	cancel()
 	if err := errors.Join(<-done, s.Close(context.Background())); err != nil {
-		t.Errorf("the service did not end cleanly: %v\n%s", err, &log)
+		t.Errorf("the service did not stop cleanly: %v\n%s", err, &log)
 	}
 }
 
-// publishWhenReady publishes once the tables are there and the queue is bound: what is sent
-// before is for nobody.
+// publishWhenReady publishes after the tables exist and the queue is bound. An event published earlier would be dropped.
 func publishWhenReady(ctx context.Context, t *testing.T, s *Service, e *parley.EventType[user]) {
 	t.Helper()
-	if err := s.Broker.Declare(ctx, s.Settings.topology()); err != nil {
+	if err := s.Broker.Declare(ctx, s.Settings.ConsumerTopology()); err != nil {
 		t.Error(err)
 	}
-	await(t, "the tables are made", func() error {
+	servicetest.Await(t, "the tables exist", func() error {
 		return s.InTx(ctx, func(tx *Tx) error {
 			_, err := parley.Publish(ctx, s.Outbox.In(tx), e, user{7})
 			return err
@@ -135,30 +124,27 @@ func publishWhenReady(ctx context.Context, t *testing.T, s *Service, e *parley.E
 	})
 }
 
-func TestEventsThatWaitedInTheOutboxAreNotSentBeforeTheQueueIsThere(t *testing.T) {
-	file := URL("sqlite:" + filepath.Join(t.TempDir(), "test.db"))
-	settings := &Settings{
-		Queue: "q", Exchanges: []Exchange{{Name: "user"}}, Binds: []Bind{{Exchange: "user"}},
-		Broker: BrokerSettings{URL: "memory:"}, Database: DatabaseSettings{URL: file},
+func TestEventsInTheOutboxAreNotPublishedBeforeTheQueueIsBound(t *testing.T) {
+	file := settings.URL("sqlite:" + filepath.Join(t.TempDir(), "test.db"))
+	with := &settings.Settings{
+		Queue: "q", Exchanges: []settings.Exchange{{Name: "user"}}, Binds: []settings.Bind{{Exchange: "user"}},
+		Broker: settings.Broker{URL: "memory:"}, Database: settings.Database{URL: file},
 	}
-	waiting := openFlag(t, "--database-url="+string(file))
-	if err := waiting.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	waiting := migrated(t, openURL(t, file))
 	for id := range int64(20) {
 		publish(t, waiting, renamed, id)
-		serve(t, settings, 1, func(s *Service, done func()) {
+		serve(t, with, 1, func(s *Service, done func()) {
 			parley.On(s.Router, renamed, func(_ context.Context, e parley.Event[user]) error {
 				done()
 				return nil
 			})
-		}, func(context.Context, *Service) error { return nil })
+		})
 	}
 }
 
 func TestATransactionThatFailsPublishesNothing(t *testing.T) {
-	s := openFlag(t, sqliteURL(t))
-	fails := errors.New("business says no")
+	s := migrated(t, openURL(t, settings.URL("sqlite:"+filepath.Join(t.TempDir(), "x.db"))))
+	fails := errors.New("business error")
 	err := s.InTx(t.Context(), func(tx *Tx) error {
 		_, err := parley.Publish(t.Context(), s.Outbox.In(tx), renamed, user{1})
 		return errors.Join(err, fails)
@@ -171,10 +157,10 @@ func TestATransactionThatFailsPublishesNothing(t *testing.T) {
 	}
 }
 
-func TestHealthAndReadinessTellTheTruth(t *testing.T) {
+func TestHealthAndReadinessReportEachPart(t *testing.T) {
 	var log syncBuffer
-	s, err := Open(&Settings{
-		Queue: "q", Broker: BrokerSettings{URL: "memory:"}, Database: DatabaseSettings{URL: "memory:"}, HTTP: HTTPSettings{Address: "127.0.0.1:0", Metrics: true},
+	s, err := Open(&settings.Settings{
+		Queue: "q", Broker: settings.Broker{URL: "memory:"}, Database: settings.Database{URL: "memory:"}, HTTP: settings.HTTP{Address: "127.0.0.1:0", Metrics: true},
 	}, &Config{LogOutput: &log})
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +170,7 @@ func TestHealthAndReadinessTellTheTruth(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, PartRelay|PartConsumer) }()
 	var address string
-	await(t, "the service tells its address", func() error {
+	servicetest.Await(t, "the service logs its address", func() error {
 		_, after, ok := strings.Cut(log.String(), "address=")
 		address, _, _ = strings.Cut(after, "\n")
 		if !ok || !strings.HasPrefix(address, "127.0.0.1:") {
@@ -192,17 +178,17 @@ func TestHealthAndReadinessTellTheTruth(t *testing.T) {
 		}
 		return nil
 	})
-	await(t, "the service is ready", func() error {
+	servicetest.Await(t, "the service is ready", func() error {
 		return readiness(address, http.StatusOK, `"consumer":"ok"`, `"relay":"ok"`, `"database":"ok"`)
 	})
 	publish(t, s, renamed, 1)
-	await(t, "the metrics count the event", func() error {
+	servicetest.Await(t, "the metrics count the event", func() error {
 		return fetch("http://"+address+"/metrics", http.StatusOK, "parley_relay_returned_total 1", `parley_outbox_due{outbox="outbox"} 0`, `parley_consumer_subscribed{queue="q"} 1`)
 	})
 	if err := s.broker.Close(ctx); err != nil {
 		t.Error(err)
 	}
-	await(t, "the service notices that its broker is gone", func() error {
+	servicetest.Await(t, "the service notices that the connection to its broker is lost", func() error {
 		return readiness(address, http.StatusServiceUnavailable, `"consumer":"not subscribed"`)
 	})
 	cancel()
@@ -215,7 +201,7 @@ func readiness(address string, code int, words ...string) error {
 	return fetch("http://"+address+"/readyz", code, words...)
 }
 
-// fetch makes sure of the status and of words in the body.
+// fetch returns an error unless the response has this status and contains all words.
 func fetch(url string, code int, words ...string) error {
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get(url)
@@ -232,71 +218,17 @@ func fetch(url string, code int, words ...string) error {
 	}
 	for _, w := range words {
 		if !strings.Contains(string(body), w) {
-			return fmt.Errorf("the answer lacks %s: %s", w, body)
+			return fmt.Errorf("the response lacks %s: %s", w, body)
 		}
 	}
 	return nil
 }
 
-// await polls until check returns nil.
-func await(t *testing.T, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v: %v", what, patience, err)
-		}
-		<-time.After(20 * time.Millisecond)
-	}
-}
-
-func TestRoutesShowsWhichBindingFeedsWhat(t *testing.T) {
-	register := func(s *Service) error {
-		s.Router.HandleFunc("user", "event.*", func(context.Context, *parley.Delivery) error { return nil })
-		s.Router.HandleFunc("user", "other", func(context.Context, *parley.Delivery) error { return nil })
-		return nil
-	}
-	code, out, errs := callWith(t, register, nil, "routes", "--queue=q", "--binds=user:event.#,audit")
-	if code != ExitOK {
-		t.Fatal(code, errs)
-	}
-	wantText(t, out, "event.*", "user:event.#", "run_test.go:", "no binding of the settings")
-}
-
-func TestAServiceWithNothingToRunSaysSo(t *testing.T) {
-	code, _, errs := callWith(t, func(*Service) error { return nil }, nil, "run", "--broker-url=memory:")
-	if code != ExitUsage {
-		t.Errorf("exit code %d, want %d", code, ExitUsage)
-	}
-	wantText(t, errs, "no handler is registered", "database.url: is missing")
-}
-
-func TestOverlapFindsPatternsThatShareAKey(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		want bool
-	}{
-		{"#", "", true}, {"#", "a.b", true}, {"a.*", "a.b", true}, {"a.*", "*.b", true}, {"a.*", "a", false},
-		{"a.#", "a", true}, {"a.#.z", "*.b.c.z", true}, {"a.#.z", "b.#", false}, {"*.*", "#.x", true}, {"*", "a.#.b", false},
-	} {
-		if got := overlap(tt.a, tt.b); got != tt.want {
-			t.Errorf("overlap(%q, %q) is %t, want %t", tt.a, tt.b, got, tt.want)
-		}
-		if got := overlap(tt.b, tt.a); got != tt.want {
-			t.Errorf("overlap(%q, %q) is %t, want %t", tt.b, tt.a, got, tt.want)
-		}
-	}
-}
-
-func TestAServiceWaitsForADatabaseThatIsAwayAndStopsAllTheSame(t *testing.T) {
+func TestAServiceWaitsForAnUnreachableDatabaseAndCanBeStopped(t *testing.T) {
 	var log syncBuffer
-	s, err := Open(&Settings{
-		Broker:   BrokerSettings{URL: "memory:"},
-		Database: DatabaseSettings{URL: "postgres://nobody:cAnArY@127.0.0.1:1/x?connect_timeout=1", Migrate: true},
+	s, err := Open(&settings.Settings{
+		Broker:   settings.Broker{URL: "memory:"},
+		Database: settings.Database{URL: "postgres://user:cAnArY@127.0.0.1:1/x?connect_timeout=1", Migrate: true},
 	}, &Config{LogOutput: &log})
 	if err != nil {
 		t.Fatal(err)
@@ -304,8 +236,8 @@ func TestAServiceWaitsForADatabaseThatIsAwayAndStopsAllTheSame(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, PartRelay) }()
-	await(t, "the service tells that it waits", func() error {
-		if !strings.Contains(log.String(), "does not answer") {
+	servicetest.Await(t, "the service logs that it waits", func() error {
+		if !strings.Contains(log.String(), "database unreachable or read-only, retrying") {
 			return errors.New("nothing is logged")
 		}
 		return nil

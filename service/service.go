@@ -1,137 +1,137 @@
 package service
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
-	"os"
-	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/otelparley"
 	"github.com/parley-go/parley/rest"
+	"github.com/parley-go/parley/service/settings"
 )
 
-// A Service is everything that the settings name, opened: the database with outbox and
-// inbox, the broker, and a router for handlers. What the settings do not name is nil.
+// A Service is an opened service: the database with outbox and inbox, the broker, and a router for handlers. Parts that are not
+// configured are nil.
 type Service struct {
-	// Settings are complete: defaults are filled in, secret files read.
-	Settings *Settings
-	// Logger writes to standard error as the settings say.
+	// Settings are the complete settings, with defaults filled in and secret files read.
+	Settings *settings.Settings
+	// Logger writes to standard error, in the level and format of the settings.
 	Logger *slog.Logger
-	// Router takes the handlers. With none, the service has no consumer.
+	// Router holds the handlers of the first queue of the settings; see Queue for those of others. Without handlers the service has no
+	// consumer.
 	Router *parley.Router
 	// Outbox publishes within a transaction of InTx or OnTx: s.Outbox.In(tx). Nil without a database.
 	Outbox *parley.Outbox[*Tx]
-	// Inbox is for parley.OnTx. Nil without a database.
+	// Inbox is for parley.OnTx, with the router of each queue: it keeps the consumers of the queues apart. Nil without a database.
 	Inbox *parley.Inbox[*Tx]
-	// Broker sends at once and is what relay and consumer use. Nil if the settings name none.
+	// Broker publishes without the outbox; relay and consumer use it too. Nil without a broker.
 	Broker parley.Broker
-	// Telemetry makes spans and metrics of all parts: spans by OpenTelemetry's global provider,
-	// metrics by http.metrics or else the global provider. Telemetry.Publisher(s.Broker)
-	// has what is sent at once traced, too.
+	// Telemetry records spans and metrics of all parts. Spans go to OpenTelemetry's global provider, metrics to the endpoint of
+	// http.metrics or else to the global provider. Use Telemetry.Publisher(s.Broker) to trace messages published without the outbox.
 	Telemetry *otelparley.Telemetry
 
-	// The fields below are for the function that registers handlers to set: they count when
-	// relay and consumer are made.
+	// The function that registers handlers may set the fields below. They are read when relay and consumer are created.
 
-	// RelayHooks and ConsumerHooks observe relay and consumer.
+	// RelayHooks and ConsumerHooks observe relay and consumer. They are called after the service's own hooks for logs and metrics.
 	RelayHooks    parley.RelayHooks
 	ConsumerHooks parley.ConsumerHooks
-	// Propagate adds headers to what is published, beside the trace context; see parley.OutboxConfig.
+	// Propagate adds headers to published messages, beside the trace context; see parley.OutboxConfig.
 	Propagate func(ctx context.Context, set func(name, value string))
-	// HTTPHandlers are served beside the health checks, by pattern: "GET /metrics".
-	HTTPHandlers map[string]http.Handler
 
 	db     database
-	broker closableBroker
-	meters *sdk.MeterProvider // of http.metrics
+	queues []*Queue       // all of the settings
+	broker closableBroker // opened from the settings; nil if the program handed in a broker
+	added  []named
+	routes []route
+	meters *sdk.MeterProvider // of http.metrics and telemetry.otlp
+
+	shutTelemetry []func(ctx context.Context) error
 }
 
-// Config holds what a program, not its operator, chooses for a service.
+// Config holds choices of the program, as opposed to the settings of its operator.
 type Config struct {
-	// Logger replaces the one that the settings describe.
+	// Logger replaces the logger of the settings.
 	Logger *slog.Logger
-	// LogOutput is where the logger of the settings writes. Default: os.Stderr.
+	// LogOutput is the output of the logger of the settings. Default: os.Stderr.
 	LogOutput io.Writer
+
+	// The pools and the broker below replace those of the settings. The program owns them: Service.Close leaves them open.
+
+	// Pool is a PostgreSQL pool for handlers and publishers. Relay and health checks use connections of their own, with Pool's
+	// configuration.
+	Pool *pgxpool.Pool
+	// DB is a MySQL, MariaDB or SQLite pool, opened as mysql.New or sqlite.New requires. Relay and health checks use it too. If its
+	// driver wraps the MySQL or the SQLite driver, set database.url to name the kind of database.
+	DB *sql.DB
+	// Broker is the broker of relay and consumer.
+	Broker parley.Broker
 }
 
-// Open opens what the settings name. It reports all mistakes at once, as *SettingsError.
-// It does not wait for servers: database and broker are connected when they are first used.
-func Open(s *Settings, cfg *Config) (*Service, error) {
-	settings := *s
-	if mistakes := settings.complete(nil); len(mistakes) > 0 {
-		return nil, &SettingsError{mistakes}
-	}
+// Open opens what the settings describe. It reports all mistakes in the settings at once, as *settings.Error. It does not wait for
+// servers: database and broker connect on first use.
+func Open(s *settings.Settings, cfg *Config) (*Service, error) {
 	if cfg == nil {
 		cfg = &Config{}
 	}
-	svc := &Service{Settings: &settings, Router: parley.NewRouter(), Logger: cfg.Logger}
-	if svc.Logger == nil {
-		svc.Logger = newLogger(&settings.Log, cfg.LogOutput)
+	own := *s
+	if err := cfg.describe(&own); err != nil {
+		return nil, fmt.Errorf("service: %w", err)
 	}
-	if err := errors.Join(svc.openTelemetry(), svc.openDatabase(), svc.openBroker()); err != nil {
+	if err := own.Complete(); err != nil {
+		return nil, err
+	}
+	svc := &Service{Settings: &own, Logger: cfg.Logger}
+	if svc.Logger == nil {
+		svc.Logger = newLogger(&own.Log, cfg.LogOutput)
+	}
+	with := *cfg
+	with.Logger = svc.Logger
+	if err := errors.Join(svc.openTelemetry(), svc.openDatabase(&with), svc.openBroker(cfg)); err != nil {
 		return nil, errors.Join(fmt.Errorf("service: %w", err), svc.Close(context.Background()))
 	}
 	return svc, nil
 }
 
-func newLogger(l *LogSettings, w io.Writer) *slog.Logger {
-	if w == nil {
-		w = os.Stderr
-	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
-		level = slog.LevelInfo // the settings have been checked
-	}
-	o := &slog.HandlerOptions{Level: level}
-	if l.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
-}
-
-func (s *Service) openTelemetry() (err error) {
-	cfg := &otelparley.Config{}
-	if s.Settings.HTTP.Metrics {
-		var handler http.Handler
-		if s.meters, handler, err = otelparley.NewPrometheus(); err != nil {
-			return fmt.Errorf("open metrics: %w", err)
-		}
-		cfg.MeterProvider = s.meters
-		s.HTTPHandlers = map[string]http.Handler{"GET /metrics": handler}
-	}
-	if s.Telemetry, err = otelparley.New(cfg); err != nil {
-		return err
-	}
-	s.Router.Use(s.Telemetry.Middleware())
-	return nil
-}
-
-func (s *Service) openDatabase() (err error) {
+func (s *Service) openDatabase(cfg *Config) (err error) {
 	if s.Settings.Database.URL == "" {
 		return nil
 	}
-	if s.db, err = openDatabase(s.Settings); err != nil {
+	if s.db, err = openDatabase(s.Settings, cfg); err != nil {
 		return fmt.Errorf("open database: %w", err)
 	}
-	s.Outbox, err = parley.NewOutbox[*Tx](s.db, s.Telemetry.Outbox(&parley.OutboxConfig{AppID: s.Settings.AppID, Propagate: s.propagate}))
+	s.Outbox, err = parley.NewOutbox[*Tx](s.db, s.Telemetry.Outbox(&parley.OutboxConfig{AppID: s.Settings.AppID, KeyRules: s.Settings.Keys.Rules(), Propagate: s.propagate}))
 	if err != nil {
 		return err
 	}
-	if s.meters != nil {
-		if err := s.Telemetry.Observe(or(s.Settings.AppID, "outbox"), s.db); err != nil {
-			return err
+	if err := s.observe(); err != nil {
+		return err
+	}
+	consumer := cmp.Or(cmp.Or(s.Settings.ConsumerName(), s.Settings.AppID), "service")
+	in := &s.Settings.Inbox
+	s.Inbox, err = parley.NewInbox[*Tx](s.db, &parley.InboxConfig{Consumer: consumer, Retention: in.Retention, SweepInterval: in.SweepInterval, Logger: s.Logger})
+	return err
+}
+
+// observe adds the outbox and the consumer's failed deliveries to the metrics of http.metrics.
+func (s *Service) observe() error {
+	if s.meters == nil {
+		return nil
+	}
+	err := s.Telemetry.Observe(cmp.Or(s.Settings.AppID, "outbox"), s.db)
+	for _, q := range s.Settings.RunQueues() {
+		if s.Settings.FailuresInSQL() {
+			err = errors.Join(err, s.Telemetry.ObserveFailures(q.ConsumerName, s.db.Failures()))
 		}
 	}
-	consumer := or(or(s.Settings.Queue, s.Settings.AppID), "service")
-	s.Inbox, err = parley.NewInbox[*Tx](s.db, &parley.InboxConfig{Consumer: consumer, Logger: s.Logger})
 	return err
 }
 
@@ -141,8 +141,12 @@ func (s *Service) propagate(ctx context.Context, set func(name, value string)) {
 	}
 }
 
-func (s *Service) openBroker() (err error) {
-	if s.Settings.Broker.URL == "" && s.Settings.Broker.Host == "" {
+func (s *Service) openBroker(cfg *Config) (err error) {
+	if cfg.Broker != nil {
+		s.Broker = cfg.Broker
+		return nil
+	}
+	if !s.Settings.HasBroker() {
 		return nil
 	}
 	if s.broker, err = openBroker(s.Settings, s.Logger); err != nil {
@@ -153,21 +157,19 @@ func (s *Service) openBroker() (err error) {
 }
 
 const (
-	// closeTimeout bounds the end of the broker's connections.
+	// closeTimeout is the longest time that closing metrics and broker may take.
 	closeTimeout = 3 * time.Second
-	// databaseCloseTimeout is short: nobody but a handler that never returns uses the database by then.
+	// databaseCloseTimeout is short: only a handler that never returns still uses the database when Close runs.
 	databaseCloseTimeout = 500 * time.Millisecond
 )
 
-// Close ends the connections. Run has returned by then. It does not wait for a handler that never returns,
-// whose connection to the database cannot be ended.
+// Close closes the connections. Call it after Run has returned. Close does not wait for the database connection of a handler that
+// never returns.
 func (s *Service) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
+	s.closeTelemetry(ctx)
 	var errs []error
-	if s.meters != nil {
-		errs = append(errs, s.meters.Shutdown(ctx))
-	}
 	if s.broker != nil {
 		errs = append(errs, s.broker.Close(ctx))
 	}
@@ -177,31 +179,30 @@ func (s *Service) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// closeDatabase gives up after a moment: pools wait for whoever uses them, for ever.
+// closeDatabase closes the pools. It gives up after databaseCloseTimeout, because pools wait for used connections indefinitely.
 func (s *Service) closeDatabase() error {
 	done := make(chan error, 1)
-	go func() { done <- s.db.close() }() // joined below, unless the database is in use
+	go func() { done <- s.db.close() }() // joined below, unless a connection stays in use
 	t := time.NewTimer(databaseCloseTimeout)
 	defer t.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-t.C:
-		return errors.New("service: the database is still in use, or does not answer: its connections are left to the end of the process")
+		return errors.New("service: timed out closing the database pool; open connections are abandoned")
 	}
 }
 
-// InTx runs fn in a transaction of the service's database. It commits if fn returns nil
-// and rolls back if fn fails or panics.
+// InTx runs fn in a transaction of the service's database. It commits if fn returns nil, and rolls back if fn fails or panics.
 func (s *Service) InTx(ctx context.Context, fn func(tx *Tx) error) error {
 	if s.db == nil {
-		return fmt.Errorf("service: %w", s.Settings.need("database.url"))
+		return fmt.Errorf("service: %w", s.need("database.url"))
 	}
 	return s.db.inTx(ctx, fn)
 }
 
 // Store returns the driver's store: *postgres.Store, *sqlite.Store, *mysql.Store or
-// *memory.Store, and nil without a database. It is for what only that database can do.
+// *memory.Store. It returns nil without a database. Use it for features of one database.
 func (s *Service) Store() any {
 	if s.db == nil {
 		return nil
@@ -209,35 +210,38 @@ func (s *Service) Store() any {
 	return s.db.native()
 }
 
-// Migrate brings the tables up to date.
-func (s *Service) Migrate(ctx context.Context) error {
+// Database returns the administrative view of the database, or nil without a database.
+func (s *Service) Database() Database {
 	if s.db == nil {
-		return fmt.Errorf("service: %w", s.Settings.need("database.url"))
+		return nil
 	}
-	return redacted(s.db.migrate(ctx), s.Settings.secrets()...)
+	return s.db
 }
 
-// Relay returns a relay from the database to the broker, as the settings describe it.
-func (s *Service) Relay() (*parley.Relay, error) { return s.relay(s.Settings.relayTopology()) }
+// Migrate applies pending migrations.
+func (s *Service) Migrate(ctx context.Context) error {
+	if s.db == nil {
+		return fmt.Errorf("service: %w", s.need("database.url"))
+	}
+	return s.Settings.Redact(s.db.migrate(ctx))
+}
+
+// Relay returns a relay from the database to the broker, with the options of the settings.
+func (s *Service) Relay() (*parley.Relay, error) { return s.relay(s.Settings.RelayTopology()) }
 
 func (s *Service) relay(t parley.Topology) (*parley.Relay, error) {
-	if err := s.Settings.need("database.url", "broker.url"); err != nil {
+	if err := s.need("database.url", "broker.url"); err != nil {
 		return nil, fmt.Errorf("service: %w", err)
 	}
 	r := &s.Settings.Relay
 	cfg := &parley.RelayConfig{
 		BatchSize: r.BatchSize, MaxBytes: r.MaxBytes, PollInterval: r.PollInterval, StandbyInterval: r.StandbyInterval,
-		HoldLimit: r.HoldLimit, Grace: r.Grace, Topology: t,
-		Hooks: s.RelayHooks, Logger: s.Logger,
+		HoldLimit: r.HoldLimit, ShutdownTimeout: r.ShutdownTimeout, Topology: t,
+		Logger: s.Logger,
 	}
-	cfg.Hooks.State = func(state parley.RelayState) {
-		s.Logger.Info("relay: "+string(state), "outbox", s.Settings.Database.URL)
-		if s.RelayHooks.State != nil {
-			s.RelayHooks.State(state)
-		}
-	}
+	cfg.Hooks = parley.RelayHooks{State: newStateLog(s.Logger.With("outbox", s.Settings.Database.URL)).changed}.Then(s.RelayHooks)
 	if r.Mode == "parallel" {
-		cfg.Mode = parley.ModeParallel
+		cfg.Mode = parley.RelayModeParallel
 	}
 	cfg.Unroutable = map[string]parley.UnroutablePolicy{
 		"drop": parley.UnroutableDrop, "park": parley.UnroutablePark, "retry": parley.UnroutableRetry,
@@ -245,42 +249,27 @@ func (s *Service) relay(t parley.Topology) (*parley.Relay, error) {
 	return parley.NewRelay(s.db, s.Telemetry.Publisher(s.Broker), s.Telemetry.Relay(cfg))
 }
 
-// Consumer returns a consumer of the queue that hands deliveries to Router, as the settings describe it.
+// Consumer returns a consumer of the queue that passes deliveries to Router, with the options of the settings. With several queues
+// it is that of the first one that this process handles; see Queue.Consumer.
 func (s *Service) Consumer() (*parley.Consumer, error) {
-	if err := s.Settings.need("broker.url", "queue"); err != nil {
+	if err := s.need("broker.url", "queue"); err != nil {
 		return nil, fmt.Errorf("service: %w", err)
 	}
-	c := &s.Settings.Consumer
-	cfg := &parley.ConsumerConfig{
-		Queue: s.Settings.Queue, Topology: s.Settings.topology(), Lanes: c.Lanes, Prefetch: c.Prefetch,
-		Grace: c.Grace, HandlerTimeout: c.HandlerTimeout, MaxBytes: c.MaxBytes,
-		Retry: parley.RetryPolicy{Quick: c.QuickRetries, Delays: c.RetryDelays},
-		Hooks: s.ConsumerHooks, Logger: s.Logger,
-	}
-	cfg.Hooks.Subscribed = func(up bool, cause error) {
-		if up {
-			s.Logger.Info("consumer: subscribed", "queue", s.Settings.Queue)
-		}
-		if s.ConsumerHooks.Subscribed != nil {
-			s.ConsumerHooks.Subscribed(up, cause)
-		}
-	}
-	if c.Secret != "" {
-		cfg.Secrets = [][]byte{[]byte(c.Secret.Reveal())}
-	}
-	if c.Unhandled == "park" {
-		cfg.Unhandled = parley.UnhandledPark
-	}
-	return parley.NewConsumer(s.Broker, s.Router, s.Telemetry.Consumer(cfg))
+	return s.Queues()[0].Consumer()
 }
 
-// REST returns a client for the HTTP API that the settings name. Close it after use.
+// REST returns a client for the HTTP API at rest.host. Close it after use.
 func (s *Service) REST() (*rest.Client, error) {
-	if err := s.Settings.need("rest.host"); err != nil {
+	if err := s.need("rest.host"); err != nil {
 		return nil, fmt.Errorf("service: %w", err)
 	}
 	r := &s.Settings.REST
-	cfg := rest.Config{Host: r.Host, AuthURL: r.AuthURL, Timeout: r.Timeout, CorrelationID: parley.CorrelationID}
+	cfg := rest.Config{
+		Host: r.Host, AuthURL: r.AuthURL, Timeout: r.Timeout, MaxBytes: int64(r.MaxBytes), UserAgent: r.UserAgent, CorrelationID: parley.CorrelationID,
+		Login:       rest.LoginConfig{TokenField: r.TokenField, RefreshURL: r.RefreshURL},
+		Retry:       rest.RetryConfig{MaxRetries: cmp.Or(r.MaxRetries, -1)}, // 0 in the settings means never
+		Connections: rest.TransportConfig{DenyPrivate: r.DenyPrivate},
+	}
 	switch {
 	case len(r.Credential) > 0:
 		cfg.Credential = map[string]any(r.Credential)
@@ -288,25 +277,4 @@ func (s *Service) REST() (*rest.Client, error) {
 		cfg.Username, cfg.Password = r.Username, r.Password.Reveal()
 	}
 	return rest.New(cfg)
-}
-
-// need returns a *SettingsError that names each of the settings that is missing. The
-// broker's URL may be given as parameters.
-func (s *Settings) need(keys ...string) error {
-	var missing []Mistake
-	for _, key := range keys {
-		f := fieldByKey(key)
-		if !f.value(s).IsZero() || key == "broker.url" && s.Broker.Host != "" {
-			continue
-		}
-		ways := []string{key + " in the settings file", f.env()}
-		if f.flag() != "" {
-			ways = append(ways, "--"+f.flag())
-		}
-		missing = append(missing, Mistake{Key: key, Problem: "is missing", Mend: "set " + strings.Join(ways, ", or ")})
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return &SettingsError{missing}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/parley-go/parley/memory"
 )
 
-// SQLTx is a transaction of database/sql, as *sql.Tx has it.
+// SQLTx is the interface of *sql.Tx that handlers use.
 type SQLTx interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -18,9 +18,8 @@ type SQLTx interface {
 	Rollback() error
 }
 
-// A Tx is a transaction of the service's database, whichever that is: exactly one of Pgx, SQL
-// and Memory is not nil. Write with it what belongs to the handler, and publish in the same
-// transaction with Service.Outbox.In(tx).
+// A Tx is a transaction of the service's database. Exactly one of Pgx, SQL and Memory is not nil. A handler writes its own tables
+// with it and publishes in the same transaction with Service.Outbox.In(tx).
 type Tx struct {
 	// Pgx is the transaction on PostgreSQL.
 	Pgx pgx.Tx

@@ -5,17 +5,18 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/failpoint"
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// Claim takes due records for a relay; see [parley.RelaySource]. It writes down in one
-// short transaction what the relay holds, for at most Config.Lease: the lease of ordered
-// relays and the scheduled records of the batch, or all its records in parallel mode. As
-// SQLite's writers cannot wait for each other's work, a Cancel of held records does not
-// wait: it neither counts nor deletes them. Nothing is written when nothing is due.
+// Claim claims due records for a relay; see [parley.RelaySource]. One short transaction stores
+// what the relay holds, for at most Config.Lease: the lease of ordered
+// relays and the scheduled records of the batch, or all its records in parallel mode.
+// SQLite's writers cannot wait for row locks. So a Cancel of held records does not
+// wait: it neither counts nor deletes them. Nothing is written if no record is due.
 // A parallel relay stands by while an ordered one holds a batch.
 func (s *Store) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
 	b := &batch{store: s, owner: rand.Text()}
@@ -32,15 +33,15 @@ func (s *Store) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch,
 	return nil, fail("claim records", err)
 }
 
-// errNothingDue rolls back a claim that has come too late: an empty batch holds nothing.
+// errNothingDue rolls back a claim that came too late: an empty batch holds no record.
 var errNothingDue = errors.New("nothing is due")
 
 const (
-	leased  = "EXISTS (SELECT 1 FROM parley_lease WHERE until > " + now + ")"
-	andFree = " AND NOT EXISTS (SELECT 1 FROM parley_held h WHERE h.record_id = o.id AND h.until > " + now + ")"
+	leased  = "EXISTS (SELECT 1 FROM parley_lease WHERE " + lasting + ")"
+	andFree = " AND NOT EXISTS (SELECT 1 FROM parley_held h WHERE h.record_id = o.id AND " + lasting + ")"
 )
 
-// anyDue looks without writing: each commit would wake all relays, and so itself.
+// anyDue checks without writing: each commit would wake all relays, including this one.
 func (s *Store) anyDue(ctx context.Context, o parley.ClaimOptions) (due bool, err error) {
 	q, args := anyDueQuery(o.Except)
 	var standby bool
@@ -60,7 +61,7 @@ func anyDueQuery(except []string) (query string, args []any) {
 	return "SELECT " + leased + ", " + from + "IS NULL" + free + ") OR " + from + "<= " + now + free + ")", append(names, names...)
 }
 
-// A batch is what one relay holds, as owner.
+// A batch is the set of records that one relay holds, as owner.
 type batch struct {
 	store   *Store
 	owner   string
@@ -69,7 +70,8 @@ type batch struct {
 }
 
 func (b *batch) take(ctx context.Context, tx Tx, o parley.ClaimOptions) error {
-	until := fmt.Sprintf("%s + %d", now, b.store.cfg.Lease.Microseconds())
+	length := b.store.cfg.Lease.Microseconds()
+	until := fmt.Sprintf("%s + %d", now, length)
 	free, err := b.lead(ctx, tx, o.Mode, until)
 	if err != nil {
 		return err
@@ -77,8 +79,8 @@ func (b *batch) take(ctx context.Context, tx Tx, o parley.ClaimOptions) error {
 	if !free {
 		return parley.ErrStandby
 	}
-	// Left behind by relays that crashed.
-	if _, err := tx.ExecContext(ctx, "DELETE FROM parley_held WHERE until <= "+now); err != nil {
+	// These rows are left from crashed relays.
+	if _, err := tx.ExecContext(ctx, "DELETE FROM parley_held WHERE NOT ("+lasting+")"); err != nil {
 		return err
 	}
 	if b.records, err = sqlstore.ReadDue(ctx, &b.store.engine, tx, o, andFree, ""); err != nil {
@@ -89,24 +91,25 @@ func (b *batch) take(ctx context.Context, tx Tx, o parley.ClaimOptions) error {
 	}
 	var ids []int64
 	for i := range b.records {
-		if o.Mode == parley.ModeParallel || !b.records[i].DueAt.IsZero() {
+		if o.Mode == parley.RelayModeParallel || !b.records[i].DueAt.IsZero() {
 			ids = append(ids, b.records[i].ID)
 		}
 	}
 	return sqlstore.Chunks(ids, func(list string) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO parley_held (record_id, owner, until) SELECT id, ?, "+until+
-			" FROM parley_outbox WHERE id IN "+list, b.owner)
+		_, err := tx.ExecContext(ctx, "INSERT INTO parley_held (record_id, owner, until, length) SELECT id, ?, "+until+
+			", ? FROM parley_outbox WHERE id IN "+list, b.owner, length)
 		return err
 	})
 }
 
-// lead takes the lease for an ordered relay, and looks that nobody has it for a parallel one.
+// lead takes the lease for an ordered relay, and checks for a parallel one that no relay has it.
 func (b *batch) lead(ctx context.Context, tx Tx, mode parley.RelayMode, until string) (free bool, err error) {
-	if mode == parley.ModeParallel {
+	if mode == parley.RelayModeParallel {
 		err = tx.QueryRowContext(ctx, "SELECT NOT "+leased).Scan(&free)
 		return free, err
 	}
-	n, err := sqlstore.Exec(ctx, tx, "UPDATE parley_lease SET owner = ?, until = "+until+" WHERE until <= "+now, b.owner)
+	n, err := sqlstore.Exec(ctx, tx, "UPDATE parley_lease SET owner = ?, length = ?, until = "+until+" WHERE NOT ("+lasting+")",
+		b.owner, b.store.cfg.Lease.Microseconds())
 	return n == 1, err
 }
 
@@ -115,9 +118,10 @@ func (b *batch) Records() []parley.Record { return b.records }
 
 var errEnded = errors.New("the batch was settled or released before")
 
-// Settle implements parley.Batch. Sent records are deleted by their ids even if the lease
-// has run out meanwhile: the broker has them. What a successor has removed is reported.
-func (b *batch) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (foreign int, err error) {
+// Settle implements parley.Batch. Sent records are deleted even if the lease has expired
+// meanwhile, because the broker has them, but only if they are unchanged. Records that a successor has deleted,
+// or that were changed meanwhile, are counted.
+func (b *batch) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (elsewhere int, err error) {
 	if b.done {
 		return 0, fail("settle batch", errEnded)
 	}
@@ -126,19 +130,34 @@ func (b *batch) Settle(ctx context.Context, sent []int64, parked []parley.Parked
 		return 0, nil
 	}
 	err = sqlstore.Own(ctx, &b.store.engine, func(tx Tx) error {
-		if foreign, err = sqlstore.Finish(ctx, &b.store.engine, tx, sent, parked); err == nil {
+		if elsewhere, err = b.finish(ctx, tx, sent, parked); err == nil {
 			err = failpoint.Hit("store.deleted")
 		}
 		if err != nil {
 			return err
 		}
-		return errors.Join(b.letGo(ctx, tx), failpoint.Hit("store.committing"))
+		return errors.Join(b.free(ctx, tx), failpoint.Hit("store.committing"))
 	})
 	b.done = err == nil
 	if err == nil {
 		err = failpoint.Hit("store.committed")
 	}
-	return foreign, fail("settle batch", err)
+	return elsewhere, fail("settle batch", err)
+}
+
+func (b *batch) finish(ctx context.Context, tx Tx, sent []int64, parked []parley.Parked) (elsewhere int, err error) {
+	ids := slices.Clone(sent)
+	for i := range parked {
+		ids = append(ids, parked[i].Record.ID)
+	}
+	same, err := sqlstore.Unchanged(ctx, &b.store.engine, tx, b.records, ids)
+	if err != nil {
+		return 0, err
+	}
+	sent = slices.DeleteFunc(slices.Clone(sent), func(id int64) bool { return !same[id] })
+	parked = slices.DeleteFunc(slices.Clone(parked), func(p parley.Parked) bool { return !same[p.Record.ID] })
+	elsewhere, err = sqlstore.Finish(ctx, &b.store.engine, tx, sent, parked)
+	return elsewhere + len(ids) - len(sent) - len(parked), err
 }
 
 // Release implements parley.Batch.
@@ -147,18 +166,18 @@ func (b *batch) Release(ctx context.Context) error {
 		b.done = true
 		return nil
 	}
-	err := sqlstore.Own(ctx, &b.store.engine, func(tx Tx) error { return b.letGo(ctx, tx) })
+	err := sqlstore.Own(ctx, &b.store.engine, func(tx Tx) error { return b.free(ctx, tx) })
 	b.done = err == nil
 	return fail("release batch", err)
 }
 
-// letGo frees what is still this batch's own.
-func (b *batch) letGo(ctx context.Context, tx Tx) error {
+// free releases the records that this batch still holds.
+func (b *batch) free(ctx context.Context, tx Tx) error {
 	if _, err := tx.ExecContext(ctx, "DELETE FROM parley_held WHERE owner = ?", b.owner); err != nil {
-		return fmt.Errorf("free records: %w", err)
+		return fmt.Errorf("release records: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, "UPDATE parley_lease SET owner = '', until = 0 WHERE owner = ?", b.owner); err != nil {
-		return fmt.Errorf("free lease: %w", err)
+		return fmt.Errorf("release lease: %w", err)
 	}
 	return nil
 }

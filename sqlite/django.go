@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/parley-go/parley"
@@ -14,14 +15,14 @@ import (
 // DjangoTable is the outbox table of the Python library.
 const DjangoTable = sqlstore.DjangoTable
 
-// DjangoConfig holds the choices for a store on the table of a Django service.
+// DjangoConfig configures a store on the table of a Django service.
 type DjangoConfig struct {
-	// AppID is the app_id of what the relay publishes: APP_ID in Django's settings.
+	// AppID is the app_id of messages that the relay publishes: APP_ID in Django's settings.
 	AppID string
-	// WatchInterval is how often a relay looks whether another connection has committed.
+	// WatchInterval is how often a relay checks whether another connection has committed.
 	// Default: 20ms.
 	WatchInterval time.Duration
-	// Lease is how long a relay may hold rows without settling them; then others may have
+	// Lease is how long a relay may hold rows without settling them. Then other relays may claim
 	// them. It must be longer than RelayConfig.HoldLimit. Default: 15s.
 	Lease time.Duration
 }
@@ -29,26 +30,26 @@ type DjangoConfig struct {
 type djangoEngine = sqlstore.Django[Tx]
 
 // A DjangoStore works on the unmodified table of django-microservices-communication in a
-// SQLite file, next to Django code: a relay drains it in place of manage.py runpublisher,
-// and Go code publishes, schedules and cancels in it. It adds no table and no column. Times
-// in the table are UTC, as Django keeps them unless DATABASES sets another TIME_ZONE.
+// SQLite file, together with Django code. A relay drains the table instead of manage.py runpublisher,
+// and Go code publishes, schedules and cancels in it. The store adds no table and no column. Times
+// in the table are UTC, as Django stores them unless DATABASES sets another TIME_ZONE.
 //
-// What a relay holds, and until when, stands in a small file beside the database, named
-// after it with "-parley-relay" at the end. It is read and written only with SQLite's
-// write lock held. All processes that relay or cancel need access to it, so to the
-// database's folder, as SQLite does too. As in a Store, Cancel and Reschedule leave alone
-// what a relay holds, and do not count it; what a crashed relay held is free after
+// The rows that a relay holds, and until when, are stored in a small file beside the database, named
+// after it with the suffix "-parley-relay". It is read and written only while SQLite's
+// write lock is held. All processes that relay or cancel need access to it, and so to the
+// database's folder, which SQLite needs too. As in a Store, Cancel and Reschedule do not change
+// or count rows that a relay holds. The rows of a crashed relay are released after
 // DjangoConfig.Lease.
 //
-// A row that the broker can never accept stays in the table, as there is no place of ours:
-// this process leaves it alone from then on.
+// A row that the broker can never accept stays in the table, because parley has no table to park it in.
+// This process ignores the row from then on.
 type DjangoStore struct {
 	*djangoEngine
 	base *Store
 }
 
-// NewDjango returns a store on a Django service's table. db is as for [New], which says
-// when it fails; the table has to exist when the store is used.
+// NewDjango returns a store on a Django service's table. db must meet the conditions of [New], which also says
+// when it fails; the table must exist when the store is used.
 func NewDjango(db *sql.DB, cfg *DjangoConfig) (*DjangoStore, error) {
 	var c DjangoConfig
 	if cfg != nil {
@@ -62,12 +63,13 @@ func NewDjango(db *sql.DB, cfg *DjangoConfig) (*DjangoStore, error) {
 	s := &DjangoStore{base: base}
 	s.djangoEngine = sqlstore.NewDjango(sqlstore.DjangoDialect{
 		Package: "sqlite", AppID: c.AppID,
-		Now:     "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')", // with as many digits as Django's
+		Now:     "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')", // with as many digits as Django writes
 		Earlier: "min",
-		Text:    func(expr string) string { return "CAST(" + expr + " AS TEXT)" }, // else the driver makes times of them
+		Text:    func(expr string) string { return "CAST(" + expr + " AS TEXT)" }, // otherwise the driver returns times
 		Columns: "SELECT name FROM pragma_table_info('" + DjangoTable + "')",
 		ByID:    DjangoTable,
-		Delete:  func(list string) string { return "DELETE FROM " + DjangoTable + " WHERE id IN " + list },
+		Delete:  func(list string) string { return deleteByID(DjangoTable, list) },
+		Exact:   exact,
 
 		Transient:    transient,
 		BeforeChange: func(ctx context.Context, tx sqlstore.Tx) error { return lockTable(ctx, tx, DjangoTable) },
@@ -101,10 +103,10 @@ func (s *DjangoStore) Claim(ctx context.Context, o parley.ClaimOptions) (parley.
 }
 
 func (s *DjangoStore) own(ctx context.Context, fn func(tx Tx) error) error {
-	return sqlstore.OwnDjango(ctx, s.djangoEngine, fn) // with the write lock, as the base begins it
+	return sqlstore.OwnDjango(ctx, s.djangoEngine, fn) // with the write lock, like transactions of the base
 }
 
-// A djangoBatch is what one relay holds, as owner.
+// A djangoBatch is the set of rows that one relay holds, as owner.
 type djangoBatch struct {
 	store *DjangoStore
 	owner string
@@ -119,7 +121,7 @@ func (b *djangoBatch) take(ctx context.Context, tx Tx, o parley.ClaimOptions) er
 	}
 	var held []int64
 	for _, l := range leases {
-		if l.Ordered || o.Mode == parley.ModeOrdered {
+		if l.Ordered || o.Mode == parley.RelayModeOrdered {
 			return parley.ErrStandby
 		}
 		held = append(held, l.Rows...)
@@ -127,7 +129,8 @@ func (b *djangoBatch) take(ctx context.Context, tx Tx, o parley.ClaimOptions) er
 	if b.rows, err = sqlstore.ReadDjango(ctx, b.store.djangoEngine, tx, o, held, ""); err != nil || len(b.rows) == 0 {
 		return err
 	}
-	l := lease{Owner: b.owner, Until: time.Now().Add(b.store.base.cfg.Lease), Ordered: o.Mode == parley.ModeOrdered}
+	length := b.store.base.cfg.Lease
+	l := lease{Owner: b.owner, Until: time.Now().Add(length), Length: length, Ordered: o.Mode == parley.RelayModeOrdered}
 	for i := range b.rows {
 		l.Rows = append(l.Rows, b.rows[i].ID)
 	}
@@ -137,17 +140,17 @@ func (b *djangoBatch) take(ctx context.Context, tx Tx, o parley.ClaimOptions) er
 // Records implements parley.Batch.
 func (b *djangoBatch) Records() []parley.Record { return b.rows }
 
-// Settle implements parley.Batch. Parked rows stay in the table and are left alone by this process.
-func (b *djangoBatch) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (foreign int, err error) {
+// Settle implements parley.Batch. Parked rows stay in the table; this process ignores them from then on.
+func (b *djangoBatch) Settle(ctx context.Context, sent []int64, parked []parley.Parked) (elsewhere int, err error) {
 	if b.done {
 		return 0, fail("settle batch", errEnded)
 	}
 	if len(b.rows)+len(sent) > 0 {
 		err = b.store.own(ctx, func(tx Tx) error {
-			if foreign, err = sqlstore.FinishDjango(ctx, b.store.djangoEngine, tx, sent); err != nil {
+			if elsewhere, err = b.finish(ctx, tx, sent); err != nil {
 				return err
 			}
-			// Before the commit: should that fail, the rows are free a little earlier.
+			// Before the commit: if that fails, the rows are released a little earlier.
 			return b.store.dropLease(b.owner)
 		})
 	}
@@ -156,7 +159,18 @@ func (b *djangoBatch) Settle(ctx context.Context, sent []int64, parked []parley.
 	}
 	b.done = true
 	sqlstore.SkipDjango(b.store.djangoEngine, parked)
-	return foreign, nil
+	return elsewhere, nil
+}
+
+// finish deletes the sent rows that are unchanged: the lease may have expired.
+func (b *djangoBatch) finish(ctx context.Context, tx Tx, sent []int64) (elsewhere int, err error) {
+	same, err := sqlstore.UnchangedDjango(ctx, b.store.djangoEngine, tx, b.rows, sent)
+	if err != nil {
+		return 0, err
+	}
+	fits := slices.DeleteFunc(slices.Clone(sent), func(id int64) bool { return !same[id] })
+	elsewhere, err = sqlstore.FinishDjango(ctx, b.store.djangoEngine, tx, fits)
+	return elsewhere + len(sent) - len(fits), err
 }
 
 // Release implements parley.Batch.

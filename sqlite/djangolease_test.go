@@ -9,7 +9,7 @@ import (
 	"github.com/parley-go/parley/sqlite"
 )
 
-func TestDjangoCancelLeavesAloneWhatARelayHoldsUntilItsLeaseEnds(t *testing.T) {
+func TestDjangoCancelSkipsHeldRowsUntilTheLeaseExpires(t *testing.T) {
 	ctx := t.Context()
 	_, db, _ := openDjango(t, "2.6")
 	s, err := sqlite.NewDjango(db, &sqlite.DjangoConfig{Lease: time.Hour})
@@ -48,7 +48,7 @@ func TestDjangoCancelLeavesAloneWhatARelayHoldsUntilItsLeaseEnds(t *testing.T) {
 	}
 	crashed, err := brief.Claim(ctx, parley.ClaimOptions{Limit: 10})
 	if err != nil || len(crashed.Records()) != 1 {
-		t.Fatalf("claimed %+v (%v), want the row that was given back", crashed, err)
+		t.Fatalf("claimed %+v (%v), want the released row", crashed, err)
 	}
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -57,23 +57,23 @@ func TestDjangoCancelLeavesAloneWhatARelayHoldsUntilItsLeaseEnds(t *testing.T) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal("what a crashed relay held is never free")
+			t.Fatal("the rows of a crashed relay are never released")
 		}
 	}
-	if foreign, err := crashed.Settle(ctx, []int64{crashed.Records()[0].ID}, nil); err != nil || foreign != 1 {
-		t.Errorf("a relay that comes too late is told of %d rows (%v) that others removed, want 1", foreign, err)
+	if elsewhere, err := crashed.Settle(ctx, []int64{crashed.Records()[0].ID}, nil); err != nil || elsewhere != 1 {
+		t.Errorf("a late settlement returns %d rows (%v) deleted elsewhere, want 1", elsewhere, err)
 	}
 }
 
-func TestDjangoStoreWithoutATableSaysSo(t *testing.T) {
+func TestADjangoStoreWithoutItsTableReturnsAnError(t *testing.T) {
 	if _, err := sqlite.NewDjango(nil, nil); err == nil {
-		t.Error("no database is no error")
+		t.Error("no error without a database")
 	}
 	s, err := sqlite.NewDjango(open(t, nil).DB(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Claim(t.Context(), parley.ClaimOptions{Limit: 1}); err == nil {
-		t.Error("a database without Django's table is no error")
+		t.Error("no error without Django's table")
 	}
 }

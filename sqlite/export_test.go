@@ -7,7 +7,7 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// AnyDueQuery is what a relay asks before it writes.
+// AnyDueQuery is the query of a relay before it writes.
 var AnyDueQuery = anyDueQuery
 
 // ReadDue reads due records as Claim does.

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"database/sql"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func claimable(t *testing.T, s *sqlite.Store, mode parley.RelayMode) parley.Batc
 		select {
 		case <-tick.C:
 		case <-timeout.C:
-			t.Fatal("nobody may ever claim what a crashed relay held")
+			t.Fatal("the records of a crashed relay can never be claimed")
 		}
 	}
 }
@@ -40,8 +41,8 @@ func reminder(due time.Duration) parley.Record {
 	}
 }
 
-func TestWhatACrashedRelayHeldIsFreeAfterItsLease(t *testing.T) {
-	for _, mode := range []parley.RelayMode{parley.ModeOrdered, parley.ModeParallel} {
+func TestRecordsOfACrashedRelayAreReleasedAfterItsLease(t *testing.T) {
+	for _, mode := range []parley.RelayMode{parley.RelayModeOrdered, parley.RelayModeParallel} {
 		t.Run(mode.String(), func(t *testing.T) {
 			s := open(t, &sqlite.Config{Lease: 300 * time.Millisecond})
 			ids := insert(t, s, reminder(-time.Hour), reminder(-time.Hour))
@@ -50,23 +51,23 @@ func TestWhatACrashedRelayHeldIsFreeAfterItsLease(t *testing.T) {
 			if n := len(heir.Records()); n != 2 {
 				t.Fatalf("the heir gets %d records, want 2", n)
 			}
-			// The first one was only frozen, and the broker has accepted one of its records.
-			foreign, err := crashed.Settle(t.Context(), ids[:1], nil)
-			if err != nil || foreign != 0 {
-				t.Errorf("a late settlement returns %d and %v, want 0: the record was there", foreign, err)
+			// The first relay was only frozen, and the broker has accepted one of its records.
+			elsewhere, err := crashed.Settle(t.Context(), ids[:1], nil)
+			if err != nil || elsewhere != 0 {
+				t.Errorf("a late settlement returns %d and %v, want 0: the record still existed", elsewhere, err)
 			}
-			if _, err := s.Claim(t.Context(), parley.ClaimOptions{Limit: 1}); mode == parley.ModeOrdered && !errors.Is(err, parley.ErrStandby) {
+			if _, err := s.Claim(t.Context(), parley.ClaimOptions{Limit: 1}); mode == parley.RelayModeOrdered && !errors.Is(err, parley.ErrStandby) {
 				t.Errorf("a late settlement has ended the heir's lease: %v", err)
 			}
-			foreign, err = heir.Settle(t.Context(), ids, nil)
-			if err != nil || foreign != 1 {
-				t.Errorf("the heir's settlement returns %d and %v, want 1: one record was gone", foreign, err)
+			elsewhere, err = heir.Settle(t.Context(), ids, nil)
+			if err != nil || elsewhere != 1 {
+				t.Errorf("the heir's settlement returns %d and %v, want 1: one record was deleted elsewhere", elsewhere, err)
 			}
 		})
 	}
 }
 
-func TestCancelLeavesHeldRecordsAloneUntilTheyAreGivenBack(t *testing.T) {
+func TestCancelSkipsHeldRecordsUntilTheyAreReleased(t *testing.T) {
 	s := open(t, nil)
 	insert(t, s, reminder(-time.Hour))
 	cancel := func() (n int) {
@@ -79,7 +80,7 @@ func TestCancelLeavesHeldRecordsAloneUntilTheyAreGivenBack(t *testing.T) {
 		}
 		return n
 	}
-	b := claimable(t, s, parley.ModeOrdered)
+	b := claimable(t, s, parley.RelayModeOrdered)
 	if n := cancel(); n != 0 {
 		t.Errorf("cancelled %d records that a relay holds", n)
 	}
@@ -87,11 +88,11 @@ func TestCancelLeavesHeldRecordsAloneUntilTheyAreGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := cancel(); n != 1 {
-		t.Errorf("cancelled %d records after they were given back, want 1", n)
+		t.Errorf("cancelled %d records after they were released, want 1", n)
 	}
 }
 
-// Each commit wakes every relay: one that wrote while nothing is due would wake itself for ever.
+// Each commit wakes every relay: one that wrote while nothing is due would wake itself indefinitely.
 func TestAnIdleRelayWritesNothing(t *testing.T) {
 	s := open(t, nil)
 	insert(t, s, reminder(time.Hour))
@@ -107,7 +108,7 @@ func TestAnIdleRelayWritesNothing(t *testing.T) {
 		return n
 	}
 	before := version()
-	for _, mode := range []parley.RelayMode{parley.ModeOrdered, parley.ModeParallel} {
+	for _, mode := range []parley.RelayMode{parley.RelayModeOrdered, parley.RelayModeParallel} {
 		b, err := s.Claim(t.Context(), parley.ClaimOptions{Mode: mode, Limit: 10})
 		if err == nil {
 			_, err = b.Settle(t.Context(), nil, nil)
@@ -120,6 +121,45 @@ func TestAnIdleRelayWritesNothing(t *testing.T) {
 		}
 	}
 	if after := version(); after != before {
-		t.Errorf("claims of nothing have committed something")
+		t.Errorf("claims without due records have committed")
+	}
+}
+
+// The clock of the machine was an hour ahead when a relay claimed, and was corrected later.
+func TestALeaseWrittenByAFastClockIsInvalid(t *testing.T) {
+	for _, mode := range []parley.RelayMode{parley.RelayModeOrdered, parley.RelayModeParallel} {
+		t.Run(mode.String(), func(t *testing.T) {
+			s := open(t, nil)
+			insert(t, s, reminder(-time.Hour))
+			claimable(t, s, mode)
+			heir := func() error {
+				b, err := s.Claim(t.Context(), parley.ClaimOptions{Mode: mode, Limit: 10})
+				if err == nil && len(b.Records()) == 0 {
+					err = parley.ErrStandby
+				}
+				return err
+			}
+			if err := heir(); !errors.Is(err, parley.ErrStandby) {
+				t.Fatalf("within the lease another relay gets %v, want ErrStandby", err)
+			}
+			for _, q := range []string{"UPDATE parley_lease SET until = until + 3600000000 WHERE until > 0", "UPDATE parley_held SET until = until + 3600000000"} {
+				if _, err := s.DB().ExecContext(t.Context(), q); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := heir(); err != nil {
+				t.Errorf("a lease that ends in an hour, of relays with leases of 15s, blocks another relay: %v", err)
+			}
+		})
+	}
+}
+
+func TestALongLeaseOfAnotherRelayIsHonoured(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	patient, brief := openAt(t, path, &sqlite.Config{Lease: time.Hour}), openAt(t, path, &sqlite.Config{Lease: time.Second})
+	insert(t, patient, reminder(-time.Hour))
+	claimable(t, patient, parley.RelayModeOrdered)
+	if _, err := brief.Claim(t.Context(), parley.ClaimOptions{Limit: 10}); !errors.Is(err, parley.ErrStandby) {
+		t.Errorf("while a relay has a lease of an hour, another one with a lease of a second gets %v, want ErrStandby", err)
 	}
 }

@@ -16,16 +16,17 @@ var files embed.FS
 
 var migrations = sqlstore.Migrations{Files: files, Dialect: goose.DialectSQLite3}
 
-// A Migration is one step of the tables' history.
+// A Migration is one step in the history of the tables.
 type Migration struct {
 	Version int64
 	Name    string
 	Applied bool
 }
 
-// Migrate brings the tables up to date. Several processes may do it at once.
+// Migrate brings the tables up to date, and the table of failed deliveries if Config.FailedTable sets another name (its
+// versions are in <table>_migrations). Several processes may call it at once.
 func (s *Store) Migrate(ctx context.Context) error {
-	err := sqlstore.Retry(ctx, transient, func() error { return migrations.Up(ctx, s.db) })
+	err := sqlstore.Retry(ctx, transient, func() error { return migrations.UpAll(ctx, s.db, s.cfg.FailedTable) })
 	if err != nil && s.migrated(ctx) {
 		return nil // another process has been faster
 	}
@@ -39,7 +40,7 @@ func (s *Store) migrated(ctx context.Context) bool {
 
 // MigrationStatus lists the migrations, in order, and which of them are applied.
 func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
-	steps, err := migrations.Status(ctx, s.db)
+	steps, err := migrations.StatusAll(ctx, s.db, s.cfg.FailedTable)
 	if err != nil {
 		return nil, fail("migration status", err)
 	}
@@ -50,7 +51,7 @@ func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	return out, nil
 }
 
-// MigrationSQL returns the text of all migrations, in goose's form, for teams that run their own.
+// MigrationSQL returns the text of all migrations, in goose's form, for teams that apply migrations themselves.
 func MigrationSQL() (string, error) {
 	text, err := migrations.SQL()
 	if err != nil {

@@ -14,9 +14,13 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// Open opens the file at path, or makes it, and returns a store that owns its *sql.DB:
-// WAL, synchronous=FULL (what is committed survives a power failure), foreign keys on, a
-// busy timeout and immediate transactions. path is a plain file name; ":memory:" is refused.
+// cacheSize lets a connection keep 16 MiB of pages, in place of SQLite's 2 MB: with a million rows the trees of the indexes do not
+// fit into less. Pages are allocated as they are read.
+const cacheSize = "cache_size(-16384)"
+
+// Open opens the file at path, or creates it, and returns a store that owns its *sql.DB.
+// It uses WAL, synchronous=FULL (commits survive a power failure), foreign keys, a
+// busy timeout, a page cache of at most 16 MiB for each connection, and immediate transactions. path is a plain file name; ":memory:" is refused.
 func Open(path string, cfg *Config) (*Store, error) {
 	var c Config
 	if cfg != nil {
@@ -25,7 +29,7 @@ func Open(path string, cfg *Config) (*Store, error) {
 	if err := errors.Join(c.complete(), checkPath(path)); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", dsn(path, c.BusyTimeout, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"))
+	db, err := sql.Open("sqlite", dsn(path, c.BusyTimeout, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", cacheSize))
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %q: %w", path, err)
 	}
@@ -39,7 +43,7 @@ func Open(path string, cfg *Config) (*Store, error) {
 func openOn(db *sql.DB, c Config) (*Store, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.BusyTimeout+10*time.Second)
 	defer cancel()
-	// Two processes that open a new file both switch it to WAL, and one of them finds it locked.
+	// If two processes open a new file, both switch it to WAL, and one of them finds it locked.
 	if err := sqlstore.Retry(ctx, transient, func() error { return db.PingContext(ctx) }); err != nil {
 		return nil, err
 	}
@@ -54,16 +58,16 @@ func openOn(db *sql.DB, c Config) (*Store, error) {
 func checkPath(path string) error {
 	switch {
 	case path == "":
-		return errors.New("sqlite: path must not be empty: SQLite would use a temporary file for each connection")
+		return errors.New("sqlite: path must not be empty (SQLite would use a temporary file for each connection)")
 	case strings.HasPrefix(path, ":memory:"):
 		return errInMemory
 	case strings.HasPrefix(path, "file:"):
-		return fmt.Errorf("sqlite: path %q is a URI: give the plain file name, or open it with sql.Open and use New", path)
+		return fmt.Errorf("sqlite: path %q is a URI (use the plain file name, or open it with sql.Open and use New)", path)
 	}
 	return nil
 }
 
-// dsn returns the driver's name for path. Everything that a URI would read as its own is escaped.
+// dsn returns the driver's name for path. Characters with a meaning in URIs are escaped.
 func dsn(path string, busy time.Duration, pragmas ...string) string {
 	u := url.URL{Path: path}
 	timeout := fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds())

@@ -24,7 +24,7 @@ func TestOpenRefusesWhatCannotBeShared(t *testing.T) {
 		"file:x?cache=none": "plain file name",
 	} {
 		if _, err := sqlite.Open(path, nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Open(%q) gives %v, want an error with %q", path, err, want)
+			t.Errorf("Open(%q) returns %v, want an error with %q", path, err, want)
 		}
 	}
 }
@@ -36,7 +36,7 @@ func TestNewRefusesADatabaseInMemory(t *testing.T) {
 	}
 	defer db.Close()
 	if _, err := sqlite.New(db, nil); err == nil || !strings.Contains(err.Error(), "use a file") {
-		t.Errorf("New on a database in memory gives %v, want an error that says how to mend it", err)
+		t.Errorf("New on a database in memory returns %v, want an error with a hint", err)
 	}
 	if _, err := sqlite.New(nil, nil); err == nil {
 		t.Errorf("New(nil) succeeds")
@@ -56,11 +56,11 @@ func TestOpenTakesAnyFileName(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a b?c#d%20é.db")
 	openAt(t, path, nil)
 	if _, err := os.Stat(path); err != nil {
-		t.Errorf("the file is elsewhere: %v", err)
+		t.Errorf("the file is not at the path: %v", err)
 	}
 }
 
-// A user's own *sql.DB may know nothing of WAL, timeouts and immediate transactions.
+// A user's own *sql.DB may have neither WAL, nor timeouts, nor immediate transactions.
 func TestStoreOnOneConnectionOfAPlainDatabase(t *testing.T) {
 	parleytest.TestStore(t, func(t *testing.T) parleytest.StoreUnderTest[sqlite.Tx] {
 		db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=busy_timeout(5000)")
@@ -119,7 +119,7 @@ func TestInTxRollsBackErrorsAndPanics(t *testing.T) {
 	func() {
 		defer func() {
 			if v := recover(); v != "panicked" {
-				t.Errorf("the panic has come back as %v", v)
+				t.Errorf("the recovered panic is %v", v)
 			}
 		}()
 		_ = s.InTx(t.Context(), func(tx *sql.Tx) error {
@@ -154,8 +154,12 @@ func TestIDsAreNotReusedAfterAReopening(t *testing.T) {
 			t.Errorf("the id %d comes after %d", ids[0], last)
 		}
 		last = ids[0]
-		if n, err := s.Delete(t.Context(), ids); n != 1 || err != nil {
-			t.Errorf("deleted %d (%v)", n, err)
+		b, err := s.Claim(t.Context(), parley.ClaimOptions{Limit: 1})
+		if err == nil {
+			_, err = b.Settle(t.Context(), ids, nil)
+		}
+		if err != nil {
+			t.Error(err)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)

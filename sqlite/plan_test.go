@@ -39,13 +39,13 @@ func insert(t testing.TB, s *sqlite.Store, records ...parley.Record) []int64 {
 	return ids
 }
 
-// scan is a step that reads one of the tables that grow, or all of its index.
+// scan matches a step that reads a growing table, or a whole index of it.
 var scan = regexp.MustCompile(`^SCAN (o|t\d|parley_outbox\w*)\b`)
 
 func TestPollAndCancelUseIndexes(t *testing.T) {
 	s := open(t, nil)
 	fill(t, s, 2000)
-	if _, err := s.DB().ExecContext(t.Context(), "ANALYZE"); err != nil { // the planner knows how common tags are
+	if _, err := s.DB().ExecContext(t.Context(), "ANALYZE"); err != nil { // so that the planner knows how common tags are
 		t.Fatal(err)
 	}
 	tx, err := s.DB().BeginTx(t.Context(), nil)
@@ -68,7 +68,7 @@ func TestPollAndCancelUseIndexes(t *testing.T) {
 	}
 }
 
-// runAll runs what must stay cheap, however many records are scheduled.
+// runAll runs the operations whose cost must not depend on the number of scheduled records.
 func runAll(t *testing.T, s *sqlite.Store, tx sqlite.Tx) {
 	t.Helper()
 	ctx := t.Context()

@@ -22,7 +22,7 @@ import (
 	"github.com/parley-go/parley/sqlite"
 )
 
-// A relay process is this test binary, run again with these variables.
+// A relay process is this test binary, started with these variables.
 const (
 	fileVariable = "PARLEY_TEST_SQLITE_RELAY"
 	modeVariable = "PARLEY_TEST_SQLITE_MODE"
@@ -47,8 +47,8 @@ func relayProcess(path, mode string) error {
 	}
 	defer s.Close()
 	cfg := &parley.RelayConfig{BatchSize: 7, PollInterval: 10 * time.Millisecond, StandbyInterval: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}
-	if mode == parley.ModeParallel.String() {
-		cfg.Mode = parley.ModeParallel
+	if mode == parley.RelayModeParallel.String() {
+		cfg.Mode = parley.RelayModeParallel
 	}
 	relay, err := parley.NewRelay(s, printer{}, cfg)
 	if err != nil {
@@ -74,7 +74,7 @@ func (printer) Publish(_ context.Context, messages []parley.Message) []error {
 	return nil
 }
 
-// startRelay starts a relay process. stop ends it and returns what it has sent.
+// startRelay starts a relay process. stop ends it and returns the numbers that it has sent.
 func startRelay(t *testing.T, path string, mode parley.RelayMode, seen func()) (stop func() []int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -91,7 +91,7 @@ func startRelay(t *testing.T, path string, mode parley.RelayMode, seen func()) (
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			n, err := strconv.Atoi(lines.Text())
 			if err != nil {
-				t.Errorf("a relay process says %q", lines.Text())
+				t.Errorf("a relay process prints %q", lines.Text())
 			}
 			all = append(all, n)
 			seen()
@@ -111,7 +111,7 @@ func startRelay(t *testing.T, path string, mode parley.RelayMode, seen func()) (
 }
 
 func TestTwoProcessesShareOneFile(t *testing.T) {
-	for _, mode := range []parley.RelayMode{parley.ModeOrdered, parley.ModeParallel} {
+	for _, mode := range []parley.RelayMode{parley.RelayModeOrdered, parley.RelayModeParallel} {
 		t.Run(mode.String(), func(t *testing.T) {
 			const producers, each = 3, 60
 			path := filepath.Join(t.TempDir(), "test.db")
@@ -133,7 +133,7 @@ func TestTwoProcessesShareOneFile(t *testing.T) {
 			await(t, arrived, producers*each)
 			one, two := first(), second()
 			t.Logf("one process has sent %d records, the other one %d", len(one), len(two))
-			if mode == parley.ModeOrdered && (!perProducer(one, each) || !perProducer(two, each)) {
+			if mode == parley.RelayModeOrdered && (!perProducer(one, each) || !perProducer(two, each)) {
 				t.Errorf("an ordered relay has changed the order of one producer's records")
 			}
 			all := slices.Sorted(slices.Values(append(one, two...)))
@@ -155,12 +155,12 @@ func await(t *testing.T, arrived <-chan struct{}, n int) {
 		select {
 		case <-arrived:
 		case <-timeout.C:
-			t.Fatalf("only %d of %d records have been sent", i, n)
+			t.Fatalf("only %d of %d records were sent", i, n)
 		}
 	}
 }
 
-// perProducer tells whether the records of each producer come in order.
+// perProducer reports whether the records of each producer are in order.
 func perProducer(sent []int, each int) bool {
 	last := map[int]int{}
 	for _, n := range sent {

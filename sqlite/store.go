@@ -10,21 +10,30 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// Config holds the choices for a store.
+// Config configures a store.
 type Config struct {
 	// BusyTimeout is how long a statement waits for another writer, on connections that
-	// Open makes. Default: 5s.
+	// Open creates. Default: 5s.
 	BusyTimeout time.Duration
-	// WatchInterval is how often a relay looks whether another connection has committed.
-	// It costs a few microseconds each time. Default: 20ms.
+	// WatchInterval is how often a relay checks whether another connection has committed.
+	// A check costs a few microseconds. Default: 20ms.
 	WatchInterval time.Duration
-	// Lease is how long a relay may hold records without settling them; then others may
-	// have them. It must be longer than RelayConfig.HoldLimit. Default: 15s.
+	// Lease is how long a relay may hold records without settling them. Then other relays may
+	// claim them. It must be longer than RelayConfig.HoldLimit. Default: 15s.
 	Lease time.Duration
+	// FailedTable is the table of failed deliveries; their bodies are in a second table with the suffix
+	// _body. It must be a plain identifier. Migrate creates both. Default: parley_failed.
+	FailedTable string
 }
 
 func (c *Config) complete() error {
 	var errs []error
+	if c.FailedTable == "" {
+		c.FailedTable = sqlstore.FailedTable
+	}
+	if err := sqlstore.CheckFailedTable(c.FailedTable); err != nil {
+		errs = append(errs, fmt.Errorf("sqlite: Config.%w", err))
+	}
 	for _, f := range []struct {
 		name  string
 		value *time.Duration
@@ -44,7 +53,7 @@ func (c *Config) complete() error {
 	return errors.Join(errs...)
 }
 
-// Tx is a transaction of database/sql: *sql.Tx and what embeds it. A *sql.DB does not fit.
+// Tx is a transaction of database/sql: *sql.Tx and types that embed it. A *sql.DB does not fit.
 type Tx interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -55,7 +64,7 @@ type Tx interface {
 
 type engine = sqlstore.Engine[Tx]
 
-// Store is an outbox, its relay's source and an inbox in one SQLite file. It is safe for
+// Store is an outbox, its relay's source, an inbox and a table of failed deliveries in one SQLite file. It is safe for
 // concurrent use.
 type Store struct {
 	engine
@@ -63,21 +72,21 @@ type Store struct {
 	owned bool
 	file  string
 	cfg   Config
-	turn  chan struct{} // holds the token of the one writer
-	ended broadcast     // after each of the store's own transactions
-	table string        // one that exists, to take the write lock with
+	turn  turns     // of the store's own writers
+	ended broadcast // signalled after each of the store's own transactions
+	table string    // an existing table, to take the write lock with
 }
 
 // New returns a store on db, which must be opened with the driver "sqlite" of
-// modernc.org/sqlite on a file, best as Open does it: WAL, a busy timeout and
+// modernc.org/sqlite on a file. Recommended are Open's settings: WAL, a busy timeout and
 // _txlock=immediate. Without WAL and without a busy timeout a commit fails with
-// SQLITE_BUSY if a relay happens to look at the file at that moment.
+// SQLITE_BUSY if a relay reads the file at that moment.
 // New reads the file's name, and refuses databases in memory.
 func New(db *sql.DB, cfg *Config) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("sqlite: db must not be nil")
 	}
-	s := &Store{db: db, turn: make(chan struct{}, 1), table: "parley_lease"}
+	s := &Store{db: db, table: "parley_lease"}
 	if cfg != nil {
 		s.cfg = *cfg
 	}
@@ -89,11 +98,11 @@ func New(db *sql.DB, cfg *Config) (*Store, error) {
 		return nil, err
 	}
 	s.file = file
-	s.engine = sqlstore.New(dialect(), db, s.begin)
+	s.engine = sqlstore.New(s.dialect(), db, s.begin)
 	return s, nil
 }
 
-// fileOf asks for the name of the database file.
+// fileOf returns the name of the database file.
 func fileOf(db *sql.DB) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -113,10 +122,10 @@ func fileOf(db *sql.DB) (string, error) {
 var errInMemory = errors.New("sqlite: a database in memory cannot be shared: each connection would see its own; " +
 	"use a file (in tests: filepath.Join(t.TempDir(), \"test.db\")), or package memory")
 
-// DB returns the database that the store works on.
+// DB returns the database of the store.
 func (s *Store) DB() *sql.DB { return s.db }
 
-// Close closes the *sql.DB if Open has made it. It does nothing to the one given to New.
+// Close closes the *sql.DB if Open has created it. It does not close a *sql.DB passed to New.
 func (s *Store) Close() error {
 	if !s.owned {
 		return nil
@@ -127,17 +136,17 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// InTx runs fn in a transaction that has the write lock from its beginning, for which it
-// waits until ctx ends. It commits if fn returns nil, and rolls back if fn fails or panics.
+// InTx runs fn in a transaction that has the write lock from its beginning. It waits for the lock
+// until ctx ends. It commits if fn returns nil, and rolls back if fn fails or panics.
 // fn runs at most once. It must not begin another transaction of the store: that one would
-// wait for fn's own.
+// wait for fn itself.
 func (s *Store) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	tx, done, err := s.beginWrite(ctx)
 	if err != nil {
 		return fmt.Errorf("sqlite: begin transaction: %w", err)
 	}
 	defer done()
-	defer tx.Rollback() // for an error or a panic; after a commit it does nothing
+	defer tx.Rollback() // for an error or a panic; it does nothing after a commit
 	if err := fn(tx); err != nil {
 		return err
 	}
@@ -147,22 +156,33 @@ func (s *Store) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return nil
 }
 
-func (s *Store) begin(ctx context.Context) (Tx, func(), error) { return s.beginWrite(ctx) }
+func (s *Store) begin(ctx context.Context) (Tx, func(error), error) {
+	tx, done, err := s.beginWrite(ctx)
+	return tx, func(error) { done() }, err
+}
 
-// fail names the package and what was done.
+// beginFirst is begin for short transactions that must not wait for all queued handlers.
+func (s *Store) beginFirst(ctx context.Context) (Tx, func(error), error) {
+	tx, done, err := s.beginInTurn(ctx, true)
+	return tx, func(error) { done() }, err
+}
+
+// fail adds the package and the operation to an error.
 func fail(doing string, err error) error { return sqlstore.Fail("sqlite", doing, err) }
 
-// beginWrite begins a transaction and takes the write lock, for a *sql.DB without
-// _txlock=immediate too. The store's own transactions queue up for their turn first:
-// SQLite's way to wait is to try again after a pause, in which others overtake.
-func (s *Store) beginWrite(ctx context.Context) (tx *sql.Tx, done func(), err error) {
-	select {
-	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+// beginWrite begins a transaction and takes the write lock, also for a *sql.DB without
+// _txlock=immediate. The store's own transactions queue up first:
+// SQLite waits by retrying after a delay, during which other connections can overtake.
+func (s *Store) beginWrite(ctx context.Context) (*sql.Tx, func(), error) {
+	return s.beginInTurn(ctx, false)
+}
+
+func (s *Store) beginInTurn(ctx context.Context, first bool) (tx *sql.Tx, done func(), err error) {
+	if err := s.turn.take(ctx, first); err != nil {
+		return nil, nil, err
 	}
 	done = func() {
-		<-s.turn
+		s.turn.pass()
 		s.ended.signal()
 	}
 	err = sqlstore.Retry(ctx, transient, func() error {
@@ -180,8 +200,8 @@ func (s *Store) beginWrite(ctx context.Context) (tx *sql.Tx, done func(), err er
 	return tx, done, err
 }
 
-// takeWriteLock changes no row, but as a statement that writes it takes the write lock
-// before it looks. As the first statement it waits for other writers.
+// takeWriteLock changes no row. As a writing statement it takes the write lock
+// before it reads. As the first statement it waits for other writers.
 func takeWriteLock(ctx context.Context, tx sqlstore.Tx) error {
 	return lockTable(ctx, tx, "parley_lease")
 }

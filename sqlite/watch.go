@@ -10,9 +10,9 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// Watch implements parley.RelayWaker: it asks a connection of its own, every
-// Config.WatchInterval, whether another one has committed, of this process or another. It
-// asks at once after a transaction of InTx or Once.
+// Watch implements parley.RelayWaker. Every Config.WatchInterval it checks, on a connection of its
+// own, whether another connection has committed, of this process or another one. It
+// also checks right after a transaction of InTx or Once.
 func (s *Store) Watch(ctx context.Context, wake func()) error {
 	err := s.watch(ctx, wake)
 	if ctx.Err() != nil {
@@ -22,7 +22,7 @@ func (s *Store) Watch(ctx context.Context, wake func()) error {
 }
 
 func (s *Store) watch(ctx context.Context, wake func()) (err error) {
-	// Not one of s.db's connections: that may have only one. It leaves the file's mode as it is.
+	// Not one of s.db's connections: the pool may have only one. It does not change the file's mode.
 	db, err := sql.Open("sqlite", dsn(s.file, s.cfg.BusyTimeout))
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (s *Store) poll(ctx context.Context, conn *sql.Conn, wake func()) error {
 	defer tick.Stop()
 	last := int64(-1)
 	for {
-		ended := s.ended.wait() // before the look, so that no end falls between the two
+		ended := s.ended.wait() // before the check, so that no commit is missed
 		var version int64
 		err := sqlstore.Retry(ctx, transient, func() error {
 			return conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version)
@@ -64,10 +64,10 @@ func (s *Store) poll(ctx context.Context, conn *sql.Conn, wake func()) error {
 	}
 }
 
-// A broadcast tells all that wait for it that something has happened.
+// A broadcast wakes all its waiters.
 type broadcast struct {
 	mu sync.Mutex
-	// mu guards the field below; nil until somebody waits.
+	// mu guards the field below, which is nil while there is no waiter.
 	next chan struct{}
 }
 

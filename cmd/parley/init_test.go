@@ -14,7 +14,7 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// tool runs a program in dir and returns its output; a failure ends the test.
+// tool runs a program in dir and returns its output. It fails the test if the program fails.
 func tool(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
@@ -26,7 +26,7 @@ func tool(t *testing.T, dir, name string, args ...string) string {
 	return string(out)
 }
 
-// lines collects what a process prints.
+// lines collects the output of a process.
 type lines struct {
 	mu sync.Mutex // guards the field below
 	b  bytes.Buffer
@@ -55,12 +55,15 @@ func (l *lines) await(t *testing.T, text string) {
 	}
 }
 
-// newService makes a service with init and returns its folder and binary.
+// newService creates a service with init, and returns its folder and binary.
 func newService(t *testing.T) (dir, binary string) {
 	t.Helper()
-	root := filepath.Dir(strings.TrimSpace(tool(t, ".", "go", "env", "GOMOD")))
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
 	parent := t.TempDir()
-	cmd, out := command(t.Context(), t, "init", "shop", "--clone", root)
+	cmd, out := program(t.Context(), t, "init", "shop", "--clone", root)
 	cmd.Dir = parent
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("init failed: %v\n%s", err, out)
@@ -92,11 +95,11 @@ func TestInitWritesAServiceThatRunsAndPassesItsOwnTest(t *testing.T) {
 		t.Error(err)
 	}
 	if err := run.Wait(); err != nil {
-		t.Errorf("the service did not end cleanly: %v\n%s", err, &out)
+		t.Errorf("the service did not stop cleanly: %v\n%s", err, &out)
 	}
 }
 
-// awaitTables polls until the running service has made its tables.
+// awaitTables polls until the running service has created its tables.
 func awaitTables(t *testing.T, dir, binary string) {
 	t.Helper()
 	for late := time.After(time.Minute); ; {
@@ -108,7 +111,7 @@ func awaitTables(t *testing.T, dir, binary string) {
 		}
 		select {
 		case <-late:
-			t.Fatalf("the service made no tables: %v\n%s", err, out)
+			t.Fatalf("the service created no tables: %v\n%s", err, out)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -143,7 +146,7 @@ func TestDevReloadsAServiceAfterAnEditOfAHandler(t *testing.T) {
 	publish("1")
 	out.await(t, "orders: accepted\" order=1")
 	save("package orders\n\nthis is no Go\n")
-	out.await(t, "the old program goes on")
+	out.await(t, "old program still running")
 	publish("2")
 	out.await(t, "orders: accepted\" order=2")
 	save(strings.ReplaceAll(string(source), "orders: accepted", "orders: taken"))
@@ -154,7 +157,7 @@ func TestDevReloadsAServiceAfterAnEditOfAHandler(t *testing.T) {
 		t.Error(err)
 	}
 	if err := dev.Wait(); err != nil {
-		t.Errorf("dev did not end cleanly: %v\n%s", err, &out)
+		t.Errorf("dev did not stop cleanly: %v\n%s", err, &out)
 	}
 }
 
@@ -164,7 +167,7 @@ func TestInitRefusesWhatWouldOverwrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"init"}, {"init", "a", "b"}, {"init", "Bad Name"}, {"init", dir}} {
-		cmd, out := command(t.Context(), t, args...)
+		cmd, out := program(t.Context(), t, args...)
 		if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 2 {
 			t.Errorf("parley %v: %v, want exit code 2\n%s", args, err, out)
 		}

@@ -1,6 +1,5 @@
-// Command parley shows what parley does (parley demo), relays events from an outbox to a
-// broker without a service of its own, and looks after outboxes: migrations, health,
-// scheduled and parked records. `parley help` lists the commands.
+// Command parley is the operator's tool: it demonstrates parley (parley demo), relays an outbox to a broker without a service, and
+// administers databases and brokers: migrations, checks, scheduled and parked messages. `parley help` lists the commands.
 package main
 
 import (
@@ -10,22 +9,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley/internal/failpoint"
-	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/command"
 )
 
-const long = `parley moves events and commands between services: a transactional outbox, a relay, a consumer.
-Begin with "parley demo": it needs nothing.
+const long = `parley moves events and commands between services with a transactional outbox, a relay and a consumer.
+Start with "parley demo": it needs no server.
 
-Settings come from parley.yaml, from PARLEY_... variables and from flags; a flag goes before the
-environment, and that before the file. "parley settings schema" lists all of them; each is a flag
-too: broker.virtual_host is --broker-virtual-host. Passwords have no flag: use a variable or a file.`
+Settings come from parley.yaml, from PARLEY_... variables and from flags. Flags override the environment,
+and the environment overrides the file. "parley settings schema" lists all settings. Each has a flag:
+broker.virtual_host is --broker-virtual-host. Secrets have no flag: use a variable or a file.`
 
 func main() {
-	failpoint.Exit(service.Execute(context.Background(), newCommand(), os.Args[1:]))
+	failpoint.Exit(command.Execute(context.Background(), newCommand(), os.Args[1:]))
 }
 
 func newCommand() *cobra.Command {
-	root := service.NewOperatorCommand("parley", long)
-	root.AddCommand(demoCommand(), initCommand(), service.NewDevCommand(), versionCommand())
+	root := command.NewOperator("parley", long)
+	root.AddCommand(demoCommand(), initCommand(), command.NewDev(), versionCommand())
 	return root
 }

@@ -19,14 +19,14 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv("PARLEY_TEST_BE_PARLEY") == "1" {
-		main() // the test binary plays the command
+		main() // the test binary acts as the command
 		return
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// command returns a process that runs the command with args.
-func command(ctx context.Context, t *testing.T, args ...string) (cmd *exec.Cmd, out *bytes.Buffer) {
+// program returns a process that runs the command with args.
+func program(ctx context.Context, t *testing.T, args ...string) (cmd *exec.Cmd, out *bytes.Buffer) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -40,9 +40,9 @@ func command(ctx context.Context, t *testing.T, args ...string) (cmd *exec.Cmd, 
 	return cmd, out
 }
 
-func TestDemoNeedsNothingAndEndsWellInUnderTenSeconds(t *testing.T) {
+func TestDemoNeedsNoServerAndSucceedsInUnderTenSeconds(t *testing.T) {
 	start := time.Now()
-	cmd, out := command(t.Context(), t, "demo")
+	cmd, out := program(t.Context(), t, "demo")
 	if err := cmd.Run(); err != nil {
 		t.Errorf("the demo failed: %v\n%s", err, out)
 	}
@@ -58,20 +58,20 @@ func TestDemoNeedsNothingAndEndsWellInUnderTenSeconds(t *testing.T) {
 
 func TestDemoLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
-	cmd, out := command(t.Context(), t, "demo")
+	cmd, out := program(t.Context(), t, "demo")
 	cmd.Env = append(cmd.Env, "TMPDIR="+dir)
 	if err := cmd.Run(); err != nil {
 		t.Errorf("the demo failed: %v\n%s", err, out)
 	}
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) > 0 {
-		t.Errorf("%d files are left, %v", len(left), err)
+		t.Errorf("%d files are left (%v), want none", len(left), err)
 	}
 }
 
 func TestSIGTERMStopsTheRelayCleanly(t *testing.T) {
 	url := "--database-url=sqlite:" + filepath.Join(t.TempDir(), "test.db")
-	cmd, _ := command(t.Context(), t, "relay", url, "--database-migrate", "--broker-url="+testenv.RabbitMQ(t), "--http-address=127.0.0.1:0")
+	cmd, _ := program(t.Context(), t, "relay", url, "--database-migrate", "--broker-url="+testenv.RabbitMQ(t), "--http-address=127.0.0.1:0")
 	var out lines
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
@@ -82,13 +82,13 @@ func TestSIGTERMStopsTheRelayCleanly(t *testing.T) {
 	if err := awaitReady(ctx, &out); err != nil {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		t.Fatalf("the relay did not get ready: %v\n%s", err, &out)
+		t.Fatalf("the relay did not become ready: %v\n%s", err, &out)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("SIGTERM ended the relay with %v, want exit code 0\n%s", err, &out)
+		t.Errorf("after SIGTERM the relay exited with %v, want exit code 0\n%s", err, &out)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestExitCodesAreAsTheHelpSays(t *testing.T) {
 		{0, "version"}, {0, "help"}, {0, "help relay"}, {0, ""}, {2, "demoo"}, {2, "demo now"}, {2, "relay --no-such-flag"}, {2, "relay"},
 		{2, "check --database-url=sqlite:new.db"}, {1, "migrate status --database-url=sqlite:new.db"},
 	} {
-		cmd, out := command(t.Context(), t, strings.Fields(tt.args)...)
+		cmd, out := program(t.Context(), t, strings.Fields(tt.args)...)
 		err := cmd.Run()
 		if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
 			t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// awaitReady polls /readyz, at the address that the log tells, until it answers 200.
+// awaitReady polls /readyz, at the address in the log, until it answers 200.
 func awaitReady(ctx context.Context, log *lines) error {
 	for {
 		err := ready(ctx, log.String())
@@ -28,7 +28,7 @@ func ready(ctx context.Context, log string) error {
 	_, after, _ := strings.Cut(log, "address=")
 	address, _, ok := strings.Cut(after, "\n")
 	if !ok {
-		return errors.New("the log tells no address")
+		return errors.New("the log contains no address")
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
 	if err != nil {

@@ -8,12 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/command"
 )
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "print the version of parley and of Go", Args: service.NoArgs,
+		Use: "version", Short: "print the version of parley and of Go", Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return printVersion(cmd.OutOrStdout()) },
 	}
 }

@@ -1,6 +1,6 @@
-// Command calls shows two services and one call between them: pricing answers quotes, shop
-// asks for them. It asks once through its outbox, with the answer coming to a handler, and
-// then waits for answers in place. Everything runs within this process.
+// Command calls shows two services and one call between them: service shop asks service
+// pricing for quotes. The first call goes through shop's outbox, and its reply goes to a
+// handler. The next calls wait for their replies. Everything runs in this process.
 package main
 
 import (
@@ -65,13 +65,13 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	customer := parley.RunnerFunc(func(ctx context.Context) error {
-		return buy(ctx, out, shop, caller, answered) // its end ends the others
+		return buy(ctx, out, shop, caller, answered) // when it returns, parley.Run stops the other runners
 	})
 	runners := append(pricing.runners(), shop.runners()...)
 	return parley.Run(ctx, append(runners, caller, customer)...)
 }
 
-// quote is pricing's handler. Whatever it wrote with tx would be committed with the reply.
+// quote is pricing's handler. What it writes with tx is committed together with the reply.
 func quote(_ context.Context, _ *memory.Tx, c parley.Call[QuoteRequest]) (QuoteReply, error) {
 	if c.Data.Item != "apple" {
 		return QuoteReply{}, parley.Fail("unknown_item", "there is no "+c.Data.Item)
@@ -81,7 +81,7 @@ func quote(_ context.Context, _ *memory.Tx, c parley.Call[QuoteRequest]) (QuoteR
 
 func buy(ctx context.Context, out io.Writer, shop *peer, caller *parley.Caller, answered <-chan struct{}) error {
 	err := shop.store.InTx(ctx, func(tx *memory.Tx) error {
-		_, err := parley.Ask(ctx, shop.outbox.In(tx), Quote, QuoteRequest{"apple", 3}, parley.ReplyTo("shop"))
+		_, err := parley.Ask(ctx, shop.outbox.In(tx), Quote, QuoteRequest{"apple", 3}, parley.WithReplyTo("shop"))
 		return err
 	})
 	if err != nil {

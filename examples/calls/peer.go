@@ -8,7 +8,7 @@ import (
 	"github.com/parley-go/parley/memory"
 )
 
-// A peer is one service: its database, and a queue that takes what is published to the
+// A peer is one service: its database, and a queue that receives what is published to the
 // exchange of its name.
 type peer struct {
 	name   string

@@ -23,7 +23,7 @@ func main() {
 		Exchanges: []parley.Exchange{{Name: "user"}}, Queues: []parley.Queue{{Name: "mail"}},
 		Bindings: []parley.Binding{{Queue: "mail", Exchange: "user"}},
 	}
-	must(0, broker.Declare(ctx, topology)) // before the first event: what nobody is bound for is dropped
+	must(0, broker.Declare(ctx, topology)) // before the first event: an event with no matching queue is dropped
 	rename := func(name string, result error) error {
 		return store.InTx(ctx, func(tx *memory.Tx) error { // change your own rows with tx, then publish
 			_, err := parley.Publish(ctx, outbox.In(tx), Renamed, User{name})
@@ -35,7 +35,7 @@ func main() {
 
 	parley.On(router, Renamed, func(_ context.Context, e parley.Event[User]) error {
 		fmt.Printf("received event %d: %s\n", e.ID, e.Payload.Name)
-		stop() // enough: the relay and the consumer end cleanly
+		stop() // one event is enough: relay and consumer shut down
 		return nil
 	})
 	relay := must(parley.NewRelay(store, broker, nil))

@@ -1,6 +1,6 @@
 // Command quickstart publishes an event in a PostgreSQL transaction and receives it through
 // RabbitMQ. It reads PARLEY_DATABASE_URL and PARLEY_BROKER_URL, works in a schema and with
-// an exchange and queues of its own, and removes them at its end.
+// an exchange and queues of its own, and deletes them at the end.
 package main
 
 import (
@@ -58,9 +58,9 @@ func run(ctx context.Context, out io.Writer, databaseURL, brokerURL string) (err
 	return tell(ctx, out, db, broker, name)
 }
 
-// tell rolls one transaction back, commits another one, and waits for what arrives.
+// tell rolls back one transaction, commits another one, and waits for the event that arrives.
 func tell(ctx context.Context, out io.Writer, db *database, broker *rabbitmq.Broker, name string) error {
-	renamed := parley.NewEvent[User](name, "renamed") // a real service has this in a package variable
+	renamed := parley.NewEvent[User](name, "renamed") // a service would declare this as a package variable
 	topology := parley.Topology{
 		Exchanges: []parley.Exchange{{Name: name}},
 		Queues:    []parley.Queue{{Name: name}},
@@ -90,7 +90,7 @@ func tell(ctx context.Context, out io.Writer, db *database, broker *rabbitmq.Bro
 		return err
 	}
 	consumer, err := parley.NewConsumer(broker, router, &parley.ConsumerConfig{
-		Queue: name, Topology: topology, Lanes: 1, Retry: parley.NoRetry,
+		Queue: name, Topology: topology, Concurrency: 1, Retry: parley.NoRetry,
 	})
 	if err != nil {
 		return err
@@ -113,7 +113,7 @@ type database struct {
 	outbox *parley.Outbox[pgx.Tx]
 }
 
-// openDatabase makes a schema with a table of the service and those of parley.
+// openDatabase creates a schema with a table of the service and the tables of parley.
 func openDatabase(ctx context.Context, url, schema string) (*database, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {

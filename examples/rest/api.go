@@ -10,27 +10,27 @@ import (
 	"sync"
 )
 
-// An api keeps subjects in memory, for those who have logged in.
+// An api keeps subjects in memory for clients that have logged in.
 type api struct {
 	// mu guards the fields below.
 	mu       sync.Mutex
 	subjects []map[string]any
 	file     string
-	token    int // the only good one; 0 before the first login
-	count    int // of logins
+	token    int // the only valid token; 0 before the first login
+	count    int // number of logins
 	busy     bool
 }
 
 func newAPI() *api { return &api{} }
 
-// revoke makes the token that was given out worthless.
+// revoke invalidates the token.
 func (a *api) revoke() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.token = -1
 }
 
-// beBusy makes the next request be answered by 503.
+// beBusy makes the server answer the next request with status 503.
 func (a *api) beBusy() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -53,7 +53,7 @@ func (a *api) handler() http.Handler {
 	mux.HandleFunc("PUT /api/v1/subjects/{id}/file", a.upload)
 	mux.HandleFunc("GET /api/v1/subjects/{id}/file", a.download)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.mu.Lock() // one request at a time will do here
+		a.mu.Lock() // one request at a time is enough here
 		defer a.mu.Unlock()
 		switch {
 		case a.busy:
@@ -101,7 +101,7 @@ func (a *api) show(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, a.subjects[id-1])
 }
 
-// list gives one subject a page, as Django REST framework does.
+// list returns one subject per page, in the form of Django REST framework.
 func (a *api) list(w http.ResponseWriter, r *http.Request) {
 	page, err := strconv.Atoi(r.FormValue("page"))
 	if err != nil || page < 1 || page > len(a.subjects) {

@@ -1,5 +1,5 @@
 // Command rest shows package rest against a small API server that it starts
-// beside itself: login, typed and untyped calls, errors, pages, an upload, a
+// in the same process: login, typed and untyped calls, errors, pages, an upload, a
 // download, a token that the server revokes, and a server that is busy.
 //
 //	go run ./examples/rest
@@ -26,14 +26,14 @@ func main() {
 	}
 }
 
-// A Subject is what the API keeps. Its keys are fullName and pageCount on the wire.
+// A Subject is a resource of the API. Its keys are fullName and pageCount on the wire.
 type Subject struct {
 	ID        int64
 	FullName  string
 	PageCount int
 }
 
-// run starts the server, works with it and stops it.
+// run starts the server, calls it and stops it.
 func run(ctx context.Context, out io.Writer) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -77,7 +77,7 @@ func run(ctx context.Context, out io.Writer) error {
 
 func subjects(ctx context.Context, out io.Writer, client *rest.Client) error {
 	created, err := rest.Post[Subject](ctx, client, "api/v1/subjects", Subject{FullName: "Art", PageCount: 20},
-		rest.IdempotencyKey("create-art")) // may be repeated: the server does it once
+		rest.IdempotencyKey("create-art")) // the request may be retried: the server creates one subject
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func files(ctx context.Context, out io.Writer, client *rest.Client) error {
 	return nil
 }
 
-// trouble shows what the caller does not notice.
+// trouble shows failures that the client hides from its caller.
 func trouble(ctx context.Context, out io.Writer, client *rest.Client, api *api) error {
 	api.revoke()
 	if _, err := rest.Get[Subject](ctx, client, "api/v1/subjects/1"); err != nil {
@@ -141,7 +141,7 @@ func trouble(ctx context.Context, out io.Writer, client *rest.Client, api *api) 
 	if _, err := rest.Get[Subject](ctx, client, "api/v1/subjects/2"); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "the busy server was asked again")
+	fmt.Fprintln(out, "the request to the busy server was retried")
 	if _, err := rest.Delete[rest.None](ctx, client, "api/v1/subjects/2"); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ listed: 2 Music
 downloaded: art.txt, "lines and colours"
 after the token was revoked: 2 logins
   (attempt 2: 200)
-the busy server was asked again
+the request to the busy server was retried
 deleted
 `
 	if out.String() != want {

@@ -9,13 +9,13 @@ type User struct {
 	Phone string `json:"phone"`
 }
 
-// SMS are the arguments of the command that notifications obeys.
+// SMS holds the arguments of the command that notifications handles.
 type SMS struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
 }
 
-// QuoteRequest and QuoteReply are what users asks pricing, and gets.
+// QuoteRequest is the argument of the call from users to pricing.
 type QuoteRequest struct {
 	Item   string `json:"item"`
 	Pieces int    `json:"pieces"`
@@ -26,8 +26,8 @@ type QuoteReply struct {
 	Cents int `json:"cents"`
 }
 
-// contracts are what the services share. Real services have them as package variables; here
-// their names have a prefix, so that several shops can run on one broker.
+// contracts holds the contracts that the services share. Services usually declare them as package variables. Here
+// the names have a prefix, so that several shops can run on one broker.
 type contracts struct {
 	prefix      string
 	Registered  *parley.EventType[User]

@@ -1,7 +1,7 @@
 // Command shop runs three services in one process. users registers people in its database,
 // schedules a reminder for each and cancels it; notifications turns events into SMS commands
-// and carries them out; pricing answers calls, and has a REST API with a login. They share
-// contracts and a broker, nothing else.
+// and handles them; pricing answers calls and has a REST API with a login. They share
+// only contracts and a broker.
 //
 //	go run ./examples/shop            SQLite files and a broker within the process
 //	go run ./examples/shop -servers   PARLEY_DATABASE_URL (PostgreSQL) and PARLEY_BROKER_URL (RabbitMQ)
@@ -37,7 +37,7 @@ func main() {
 	}
 }
 
-// play starts the three services and has two people register.
+// play starts the three services and runs the scenario.
 func play[Tx SQL](ctx context.Context, out io.Writer, c *contracts, broker parley.Broker, open func(name string) (*database[Tx], error)) error {
 	events := &journal{out: out, happened: make(chan struct{}, 100)}
 	u, err1 := newUsers(c, broker, open, events)
@@ -52,7 +52,7 @@ func play[Tx SQL](ctx context.Context, out io.Writer, c *contracts, broker parle
 		}
 	}
 	runners := append(append(u.runners(), n.runners()...), p.runners()...)
-	customers := parley.RunnerFunc(func(ctx context.Context) error { // its end ends the others
+	customers := parley.RunnerFunc(func(ctx context.Context) error { // when it returns, parley.Run stops the services
 		if err := u.visit(ctx, p.url); err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func play[Tx SQL](ctx context.Context, out io.Writer, c *contracts, broker parle
 	return events.check("sms to Ada: Welcome", "sms to Bob: Welcome", "sms to Bob: Please add a photo", "pricing answered call: 10 texts cost 50 cents")
 }
 
-// A journal prints what happens, as it happens, and remembers it.
+// A journal prints and records what happens.
 type journal struct {
 	out      io.Writer
 	happened chan struct{}
@@ -73,7 +73,7 @@ type journal struct {
 	lines []string
 }
 
-// note adds what counts as an outcome of the play.
+// note prints and records an outcome of the scenario.
 func (j *journal) note(format string, args ...any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -83,7 +83,7 @@ func (j *journal) note(format string, args ...any) {
 	j.happened <- struct{}{}
 }
 
-// say prints what does not.
+// say prints a line that is not an outcome.
 func (j *journal) say(format string, args ...any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -101,7 +101,7 @@ func (j *journal) wait(ctx context.Context, n int) error {
 	return nil
 }
 
-// check compares what happened, in whatever order, with what should have.
+// check compares the recorded outcomes, in any order, with want.
 func (j *journal) check(want ...string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

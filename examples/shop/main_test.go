@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// want is what the shop prints; services answer each other in no certain order.
+// want is the output of the shop. The order of the lines varies.
 var want = []string{
 	"Ada has a photo: 1 reminder cancelled",
 	"pricing answered call: 10 texts cost 50 cents",

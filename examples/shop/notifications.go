@@ -7,7 +7,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// notifications turns the events of users into SMS commands and carries them out.
+// notifications turns the events of users into SMS commands and handles these commands.
 type notifications[Tx SQL] struct {
 	*service[Tx]
 	c      *contracts
@@ -27,16 +27,16 @@ func newNotifications[Tx SQL](c *contracts, broker parley.Broker, open func(stri
 	return n, nil
 }
 
-// texting returns a handler that sends a command, once for each event however often it
-// comes. A text that is late is worse than none: the command expires.
+// texting returns a handler that sends a command once for each event, however often the event
+// is delivered. The command expires, because a late text is worse than none.
 func (n *notifications[Tx]) texting(text string) func(context.Context, Tx, parley.Event[User]) error {
 	return func(ctx context.Context, tx Tx, e parley.Event[User]) error {
-		_, err := parley.SendTx(ctx, n.outbox.In(tx), n.c.SendSMS, SMS{e.Payload.Name, text}, parley.ExpiresIn(time.Minute))
+		_, err := parley.SendTx(ctx, n.outbox.In(tx), n.c.SendSMS, SMS{e.Payload.Name, text}, parley.WithExpiresIn(time.Minute))
 		return err
 	}
 }
 
-// send stands for a gateway to the telephone network.
+// send takes the place of an SMS gateway.
 func (n *notifications[Tx]) send(_ context.Context, c parley.Command[SMS]) error {
 	n.events.note("sms to %s: %s", c.Args.Name, c.Args.Text)
 	return nil

@@ -22,11 +22,11 @@ import (
 	"github.com/parley-go/parley/sqlite"
 )
 
-// noDelays: this example has no messages that are tried again in ten minutes, and needs no
-// queues for them.
+// noDelays turns off delayed retries: no message of this example fails, so it needs no
+// retry queues.
 var noDelays = []time.Duration{}
 
-// runEmbedded gives each service a SQLite file of its own.
+// runEmbedded runs each service on a SQLite file of its own.
 func runEmbedded(ctx context.Context, out io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "parley-shop-")
 	if err != nil {
@@ -58,7 +58,7 @@ func runEmbedded(ctx context.Context, out io.Writer) (err error) {
 	})
 }
 
-// runOnServers gives each service a schema of its own, and removes everything at the end.
+// runOnServers runs each service in a schema of its own, and deletes everything at the end.
 func runOnServers(ctx context.Context, out io.Writer, databaseURL, brokerURL string) (err error) {
 	prefix := "shop_" + strconv.FormatInt(time.Now().UnixNano(), 36) + "_"
 	broker, err := rabbitmq.New(&rabbitmq.Config{URL: cmp.Or(brokerURL, "amqp://guest:guest@127.0.0.1:5672/")})
@@ -99,14 +99,14 @@ func inTx(ctx context.Context, db *sql.DB, fn func(postgres.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // after a commit it does nothing
+	defer tx.Rollback() // no-op after the commit
 	if err := fn(tx); err != nil {
 		return err
 	}
 	return tx.Commit()
 }
 
-// openSchema makes a schema and returns a pool whose tables are there.
+// openSchema creates a schema and returns a pool that uses it.
 func openSchema(ctx context.Context, url, name string) (*sql.DB, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {

@@ -19,7 +19,7 @@ const (
 // cents are the prices.
 var cents = map[string]int{"text": 5}
 
-// pricing answers calls, and the same over HTTP.
+// pricing answers quotes, both as calls and over HTTP.
 type pricing[Tx SQL] struct {
 	*service[Tx]
 	url      string
@@ -42,7 +42,7 @@ func newPricing[Tx SQL](c *contracts, broker parley.Broker, open func(string) (*
 	return p, nil
 }
 
-// quote writes the quote down and answers, in one transaction.
+// quote stores the quote and replies in one transaction.
 func (p *pricing[Tx]) quote(ctx context.Context, tx Tx, c parley.Call[QuoteRequest]) (QuoteReply, error) {
 	price, ok := cents[c.Data.Item]
 	if !ok {
@@ -98,5 +98,5 @@ func showPrice(w http.ResponseWriter, r *http.Request) {
 
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // the client may have gone
+	_ = json.NewEncoder(w).Encode(v) // the client may have disconnected
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// SQL is what the services need of a transaction.
+// SQL is the part of a transaction that the services use.
 type SQL interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// A database is the one of a service, whichever kind it is.
+// A database is the database of a service, SQLite or PostgreSQL.
 type database[Tx SQL] struct {
 	store interface {
 		parley.OutboxStore[Tx]
@@ -35,9 +35,9 @@ type service[Tx SQL] struct {
 	inbox  *parley.Inbox[Tx]
 	router *parley.Router
 	relay  *parley.Relay
-	// exchanges are those that the queue is bound to.
+	// exchanges are the exchanges that the queue is bound to.
 	exchanges []string
-	// schema makes the tables of the service.
+	// schema is the SQL that creates the tables of the service.
 	schema string
 }
 
@@ -54,8 +54,8 @@ func newService[Tx SQL](name string, broker parley.Broker, open func(name string
 	return s, errors.Join(errs[:]...)
 }
 
-// prepare makes tables, exchanges and the queue: an event that is published before a queue is
-// bound for it is dropped.
+// prepare creates the tables and declares the exchanges and the queue. An event that is published
+// before a matching queue is bound is dropped.
 func (s *service[Tx]) prepare(ctx context.Context) error {
 	if s.schema != "" {
 		if err := s.db.exec(ctx, s.schema); err != nil {
@@ -77,7 +77,7 @@ func (s *service[Tx]) topology() parley.Topology {
 func (s *service[Tx]) runners() []parley.Runner {
 	consume := parley.RunnerFunc(func(ctx context.Context) error {
 		c, err := parley.NewConsumer(s.broker, s.router, &parley.ConsumerConfig{
-			Queue: s.name, Topology: s.topology(), Lanes: 4, Retry: parley.RetryPolicy{Delays: noDelays},
+			Queue: s.name, Topology: s.topology(), Concurrency: 4, Retry: parley.RetryPolicy{Delays: noDelays},
 		})
 		if err != nil {
 			return err

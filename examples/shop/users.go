@@ -9,13 +9,13 @@ import (
 	"github.com/parley-go/parley/rest"
 )
 
-// patience is how long Ada may be without a photo; of Bob it is known that he forgets.
+// patience is how long a user may be without a photo until the reminder is sent.
 const (
 	patience      = time.Minute
 	shortPatience = time.Second
 )
 
-// users registers people.
+// users is the service that registers users.
 type users[Tx SQL] struct {
 	*service[Tx]
 	c      *contracts
@@ -34,14 +34,14 @@ func newUsers[Tx SQL](c *contracts, broker parley.Broker, open func(string) (*da
 	return u, nil
 }
 
-// register stores a user, tells everybody, and schedules a reminder, in one transaction.
+// register stores a user, publishes an event, and schedules a reminder, in one transaction.
 func (u *users[Tx]) register(ctx context.Context, who User, remindIn time.Duration) error {
 	return u.db.inTx(ctx, func(tx Tx) error {
 		if _, err := tx.ExecContext(ctx, "INSERT INTO users (id, name) VALUES ($1, $2)", who.ID, who.Name); err != nil {
 			return err
 		}
 		if _, err := parley.Publish(ctx, u.outbox.In(tx), u.c.RemindPhoto, who,
-			parley.At(time.Now().Add(remindIn)), parley.WithTags(parley.Tags{"user_id": who.ID})); err != nil {
+			parley.WithDueAt(time.Now().Add(remindIn)), parley.WithTags(parley.Tags{"user_id": who.ID})); err != nil {
 			return err
 		}
 		_, err := parley.Publish(ctx, u.outbox.In(tx), u.c.Registered, who)
@@ -49,7 +49,7 @@ func (u *users[Tx]) register(ctx context.Context, who User, remindIn time.Durati
 	})
 }
 
-// setPhoto stores the photo and takes the reminder back.
+// setPhoto stores the photo and cancels the reminder.
 func (u *users[Tx]) setPhoto(ctx context.Context, who User, photo string) (cancelled int, err error) {
 	err = u.db.inTx(ctx, func(tx Tx) error {
 		if _, err := tx.ExecContext(ctx, "UPDATE users SET photo = $1 WHERE id = $2", photo, who.ID); err != nil {
@@ -69,8 +69,8 @@ func (u *users[Tx]) onQuote(_ context.Context, _ Tx, r parley.Reply[QuoteReply])
 	return nil
 }
 
-// visit is what the customers do: two people register, one of them adds a photo, and the
-// price of texts is asked for in both ways.
+// visit is the scenario: two people register, one of them adds a photo, and users asks for
+// the price of texts by a call and over REST.
 func (u *users[Tx]) visit(ctx context.Context, pricingURL string) error {
 	ada, bob := User{1, "Ada", "998990000001"}, User{2, "Bob", "998990000002"}
 	if err := u.register(ctx, ada, patience); err != nil {
@@ -85,7 +85,7 @@ func (u *users[Tx]) visit(ctx context.Context, pricingURL string) error {
 		return err
 	}
 	err = u.db.inTx(ctx, func(tx Tx) error {
-		_, err := parley.Ask(ctx, u.outbox.In(tx), u.c.Quote, QuoteRequest{"text", 10}, parley.ReplyTo(u.name), parley.ExpiresIn(time.Minute))
+		_, err := parley.Ask(ctx, u.outbox.In(tx), u.c.Quote, QuoteRequest{"text", 10}, parley.WithReplyTo(u.name), parley.WithExpiresIn(time.Minute))
 		return err
 	})
 	if err != nil {
@@ -94,7 +94,7 @@ func (u *users[Tx]) visit(ctx context.Context, pricingURL string) error {
 	return u.askAPI(ctx, pricingURL)
 }
 
-// askAPI asks pricing's REST API, which wants a login.
+// askAPI calls pricing's REST API, which requires a login.
 func (u *users[Tx]) askAPI(ctx context.Context, pricingURL string) error {
 	api, err := rest.New(rest.Config{
 		Host: pricingURL, AuthURL: "api/v1/login", Username: "users", Password: apiPassword, CorrelationID: parley.CorrelationID,

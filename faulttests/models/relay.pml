@@ -77,13 +77,13 @@ inline crash() {
 }
 
 proctype relay(byte r) {
-	byte i, cur = 2 * r, next = 2 * r + 1, owed = NONE;
+	byte i, cur = 2 * r, next = 2 * r + 1, undeleted = NONE;
 	byte row = NONE, saw, after = NONE, afterSaw; /* in hand, and ahead */
 	bool ahead = false;
 	do
-	:: owed != NONE -> /* first delete what the broker has and the database could not settle */
-		atomic { (holder[owed] == NONE) -> delete(owed); owed = NONE }
-	:: owed == NONE ->
+	:: undeleted != NONE -> /* first delete what the broker has and the database could not settle */
+		atomic { (holder[undeleted] == NONE) -> delete(undeleted); undeleted = NONE }
+	:: undeleted == NONE ->
 		/* claim: what was claimed ahead, if this relay gets the lead for it, or anew */
 		if
 		:: ahead ->
@@ -130,7 +130,7 @@ proctype relay(byte r) {
 		atomic {
 			if
 			:: open[cur] -> delete(row); finish(cur)
-			:: else -> owed = row; /* its transaction has ended; nothing that is ahead is used then */
+			:: else -> undeleted = row; /* its transaction has ended; nothing that is ahead is used then */
 				if :: ahead -> ahead = false; finish(next); after = NONE; afterSaw = 0 :: else fi
 			fi;
 			row = NONE; saw = 0

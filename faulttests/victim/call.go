@@ -24,7 +24,7 @@ func double(name string) *parley.CallType[question, answer] {
 	return parley.NewCall[question, answer](name, "double")
 }
 
-// registerCalls answers the calls of its exchanges, and takes the replies of the services that VICTIM_CALLS names.
+// registerCalls registers handlers for the calls of its exchanges, and for the replies of the services in VICTIM_CALLS.
 func (v *victim) registerCalls() {
 	for _, e := range v.s.Settings.Exchanges {
 		parley.OnCall(v.s.Router, v.s.Inbox, v.s.Outbox, double(e.Name), v.double)
@@ -47,7 +47,7 @@ func (v *victim) double(ctx context.Context, tx *service.Tx, call parley.Call[qu
 	return answer{fmt.Sprint(2 * call.Data.Number)}, leaveEffect(ctx, tx, call.Data.Number)
 }
 
-// leaveReply writes down how a call has ended.
+// leaveReply records the result of a call.
 func leaveReply(ctx context.Context, tx *service.Tx, id int64, text string) error {
 	return execute(ctx, tx, fmt.Sprintf("INSERT INTO replies (number, answer) SELECT number, '%s' FROM ledger WHERE event_id = %d", text, id))
 }

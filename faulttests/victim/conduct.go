@@ -9,21 +9,21 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// exitCode is what the program ends with when a handler calls os.Exit.
+// exitCode is the exit code of the program when a handler calls os.Exit.
 const exitCode = 7
 
-// conduct misbehaves as the event's filling says, when the effect is in the transaction already. What was parked and is
-// replayed is handled well.
+// conduct misbehaves as the event's filling requests, after the effect was written in the transaction. A replayed event is
+// handled normally.
 func (v *victim) conduct(e *parley.Event[fact]) {
-	if v.mended || e.Delivery.History().Replays > 0 {
+	if v.fixed || e.Delivery.History().Replays > 0 {
 		return
 	}
-	word, _, _ := strings.Cut(e.Payload.Fill, " ") // more of it only makes the body larger
+	word, _, _ := strings.Cut(e.Payload.Fill, " ") // the rest only makes the body larger
 	switch word {
 	case "hang":
 		hang()
 	case "slow":
-		time.Sleep(300 * time.Millisecond) // work that looks at no context
+		time.Sleep(300 * time.Millisecond) // work that ignores its context
 	case "panic":
 		panic("planned panic")
 	case "goexit":
@@ -32,10 +32,12 @@ func (v *victim) conduct(e *parley.Event[fact]) {
 		if !e.Delivery.Redelivered {
 			os.Exit(exitCode)
 		}
+	case "die":
+		os.Exit(exitCode)
 	}
 }
 
-// hang is a function of its own so that a test finds it in the dump of the stacks.
+// hang is a function of its own, so that a test finds it in the stack dump.
 //
 //go:noinline
 func hang() { select {} }

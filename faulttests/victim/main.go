@@ -1,5 +1,5 @@
 // Command victim is the service that the fault tests kill, freeze and cut off: handlers, calls and a producer as
-// a user writes them on package service. What a test wants of it beside that is in variables that begin with VICTIM_.
+// a user writes them on package service. The tests set further options by variables that begin with VICTIM_.
 package main
 
 import (
@@ -12,10 +12,11 @@ import (
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/failpoint"
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/command"
 )
 
 func main() {
-	root := service.NewCommand("victim", func(s *service.Service) error {
+	root := command.New("victim", func(s *service.Service) error {
 		v, err := newVictim(s)
 		if err != nil {
 			return err
@@ -23,25 +24,25 @@ func main() {
 		v.register()
 		return nil
 	})
-	root.AddCommand(produceCommand(), readCommand())
-	failpoint.Exit(service.Execute(context.Background(), root, os.Args[1:]))
+	root.AddCommand(produceCommand(), readCommand(), keepCommand())
+	failpoint.Exit(command.Execute(context.Background(), root, os.Args[1:]))
 }
 
-// A victim is the service with what the test wants of it.
+// A victim is the service with the options of a test.
 type victim struct {
 	s *service.Service
-	// fail has the handler fail the first attempt of one of so many events, park set aside one of so many.
+	// fail makes the handler fail the first attempt of one event in fail; park makes it park one event in park.
 	fail, park int64
-	// withoutInbox handles what comes, duplicates too.
+	// withoutInbox handles each delivery, including duplicates.
 	withoutInbox bool
-	// mended handles well what asks for misconduct.
-	mended bool
+	// fixed makes the handler succeed for events that request misconduct.
+	fixed bool
 	// ordered handles the events of one exchange in their order.
 	ordered bool
 }
 
 func newVictim(s *service.Service) (v *victim, err error) {
-	v = &victim{s: s, withoutInbox: os.Getenv("VICTIM_WITHOUT_INBOX") != "", mended: os.Getenv("VICTIM_MENDED") != "", ordered: os.Getenv("VICTIM_ORDERED") != ""}
+	v = &victim{s: s, withoutInbox: os.Getenv("VICTIM_WITHOUT_INBOX") != "", fixed: os.Getenv("VICTIM_FIXED") != "", ordered: os.Getenv("VICTIM_ORDERED") != ""}
 	if v.fail, err = number("VICTIM_FAIL"); err == nil {
 		v.park, err = number("VICTIM_PARK")
 	}
@@ -98,7 +99,7 @@ func (v *victim) register() {
 
 var errPlanned = errors.New("planned failure")
 
-// effect is what a handled event leaves behind.
+// effect writes the effect of an event.
 func (v *victim) effect(ctx context.Context, tx *service.Tx, e parley.Event[fact]) error {
 	if v.park > 0 && e.Payload.Number%v.park == 0 && e.Delivery.History().Replays == 0 {
 		return parley.Park(errPlanned)
@@ -113,7 +114,7 @@ func (v *victim) effect(ctx context.Context, tx *service.Tx, e parley.Event[fact
 	return nil
 }
 
-// effectAlone is the same for a consumer without an inbox.
+// effectAlone writes the effect for a consumer without an inbox.
 func (v *victim) effectAlone(ctx context.Context, e parley.Event[fact]) error {
 	return v.s.InTx(ctx, func(tx *service.Tx) error { return v.effect(ctx, tx, e) })
 }

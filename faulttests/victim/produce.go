@@ -11,15 +11,17 @@ import (
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/failpoint"
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/command"
+	"github.com/parley-go/parley/service/settings"
 )
 
-// open opens the service as the settings say, does something with it until the program is stopped, and closes it.
+// open opens the service that the settings describe, runs work with it until the program is stopped, and closes it.
 func open(cmd *cobra.Command, do func(ctx context.Context, s *service.Service) error) error {
-	settings, err := service.Load(&service.LoadOptions{Flags: cmd.Flags()})
+	loaded, err := settings.Load(&settings.LoadOptions{Flags: cmd.Flags()})
 	if err != nil {
 		return err
 	}
-	s, err := service.Open(settings, nil)
+	s, err := service.Open(loaded, nil)
 	if err != nil {
 		return err
 	}
@@ -28,12 +30,12 @@ func open(cmd *cobra.Command, do func(ctx context.Context, s *service.Service) e
 
 func produceCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "produce", Short: "commit events, one in a transaction, until it is stopped", Args: service.NoArgs,
+		Use: "produce", Short: "commit events, one in a transaction, until it is stopped", Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return open(cmd, produce) },
 	}
 }
 
-// produce commits the events from number VICTIM_FIRST on, the exchanges in turn, with a pause of VICTIM_PAUSE milliseconds
+// produce commits events from number VICTIM_FIRST on, the exchanges in turn, with a pause of VICTIM_PAUSE milliseconds
 // after each.
 func produce(ctx context.Context, s *service.Service) error {
 	first, err := number("VICTIM_FIRST")
@@ -65,7 +67,7 @@ func produce(ctx context.Context, s *service.Service) error {
 			return fmt.Errorf("event %d: %w", n, err)
 		}
 		if n == first {
-			s.Logger.Info("victim: has committed its first event", "number", n)
+			s.Logger.Info("victim: first event committed", "number", n)
 		}
 		select {
 		case <-ctx.Done():

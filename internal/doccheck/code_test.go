@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// packages are those whose imports the snippets leave out.
+// packages are the packages that snippets use without an import.
 var packages = map[string]string{
 	"context": "context", "errors": "errors", "fmt": "fmt", "time": "time", "sync": "sync", "sql": "database/sql", "slog": "log/slog", "os": "os",
 	"testing": "testing", "synctest": "testing/synctest", "log": "log", "tls": "crypto/tls", "json": "encoding/json", "http": "net/http",
@@ -25,9 +25,10 @@ var packages = map[string]string{
 	"parley": "github.com/parley-go/parley", "memory": "github.com/parley-go/parley/memory", "parleytest": "github.com/parley-go/parley/parleytest",
 	"postgres": "github.com/parley-go/parley/postgres", "mysql": "github.com/parley-go/parley/mysql", "sqlite": "github.com/parley-go/parley/sqlite",
 	"rabbitmq": "github.com/parley-go/parley/rabbitmq", "rest": "github.com/parley-go/parley/rest", "service": "github.com/parley-go/parley/service",
+	"settings": "github.com/parley-go/parley/service/settings", "command": "github.com/parley-go/parley/service/command",
 }
 
-// prelude declares what the snippets talk about.
+// prelude declares the names that the snippets use.
 var prelude = map[string]string{
 	"User":         "type User struct { ID int64; Name string }",
 	"SMS":          "type SMS struct { Phone, Text string }",
@@ -59,7 +60,7 @@ var prelude = map[string]string{
 }
 
 // Go code in the documents compiles and passes vet, and its tests pass. A block is a file, or
-// declarations, or statements; ```go fragment is left out.
+// declarations, or statements; a ```go fragment is not compiled.
 func TestGoCodeInTheDocumentsCompiles(t *testing.T) {
 	dir := userModule(t, "snippets")
 	where := map[string]string{}
@@ -98,29 +99,33 @@ func TestGoCodeInTheDocumentsCompiles(t *testing.T) {
 	}
 }
 
-// userModule makes a module that uses this one, as the README tells, in a new folder.
+// userModule creates a module in a new folder that uses the modules of this repository, as the README describes. Its requirements are those of
+// module service, which uses all others.
 func userModule(t *testing.T, name string) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), name)
-	clone, err := filepath.Abs(root)
+	service, err := filepath.Abs(filepath.Join(root, "service"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	mod, err := os.ReadFile(filepath.Join(service, "go.mod"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.Replace(string(mod), "module github.com/parley-go/parley", "module example.com/"+name, 1)
-	text += "\nrequire github.com/parley-go/parley v0.0.0\n\nreplace github.com/parley-go/parley => " + clone + "\n"
+	text := strings.Replace(string(mod), "module github.com/parley-go/parley/service", "module example.com/"+name, 1)
+	text = regexp.MustCompile(`=> \.\.\S*`).ReplaceAllStringFunc(text, func(target string) string {
+		return "=> " + filepath.Join(service, strings.TrimPrefix(target, "=> "))
+	})
+	text += "\nrequire github.com/parley-go/parley/service v0.0.0\n\nreplace github.com/parley-go/parley/service => " + service + "\n"
 	write(t, filepath.Join(dir, "go.mod"), []byte(text))
 	copySums(t, dir)
 	return dir
 }
 
-// copySums spares the go command the network: it finds the sums of all modules.
+// copySums copies the checksums of all modules, so that the go command needs no network.
 func copySums(t *testing.T, dir string) {
 	t.Helper()
-	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	sums, err := os.ReadFile(filepath.Join(root, "service", "go.sum"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,14 +142,14 @@ func write(t *testing.T, file string, content []byte) {
 	}
 }
 
-// complete makes a whole file of a snippet.
+// complete turns a snippet into a whole file.
 func complete(code string) ([]byte, error) {
 	if strings.HasPrefix(code, "package ") {
 		return []byte(code), nil
 	}
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, "", "package snippet\n"+code, parser.SkipObjectResolution)
-	if err != nil { // statements, then
+	if err != nil { // the snippet is a list of statements
 		code = "func snippet() error {\n" + code + "\n" + unused(code) + "return nil\n}\n"
 		if file, err = parser.ParseFile(fset, "", "package snippet\n"+code, parser.SkipObjectResolution); err != nil {
 			return nil, err
@@ -171,7 +176,7 @@ func complete(code string) ([]byte, error) {
 	return format.Source(out.Bytes())
 }
 
-// unused returns statements that use what the snippet assigns and leaves to its reader.
+// unused returns statements that use the variables that the snippet assigns and does not use.
 func unused(code string) string {
 	var b strings.Builder
 	seen := map[string]bool{}

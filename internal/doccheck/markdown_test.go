@@ -1,5 +1,5 @@
 // Package doccheck checks the documents of this repository against its code: links, Go code,
-// settings files, commands, flags, variables and the names of tests. It has only tests.
+// settings files, commands, flags, variables and the names of tests.
 package doccheck
 
 import (
@@ -11,12 +11,12 @@ import (
 	"testing"
 )
 
-// root is the repository's folder, seen from this one.
+// root is the path of the repository from this folder.
 const root = "../.."
 
 // A document is one Markdown file.
 type document struct {
-	path   string // from the root, with slashes
+	path   string // relative to the root, with slashes
 	text   string // without the code blocks
 	blocks []block
 }
@@ -24,7 +24,7 @@ type document struct {
 // A block is a fenced code block.
 type block struct {
 	path string
-	line int    // of its first line of code
+	line int    // number of its first line of code
 	lang string // the first word after the fence
 	info string // the other words
 	code string
@@ -65,12 +65,12 @@ func documents(t *testing.T) []document {
 		t.Fatal(err)
 	}
 	if len(docs) == 0 {
-		t.Fatal("found no documents: is the root right?")
+		t.Fatal("found no documents (is root correct?)")
 	}
 	return docs
 }
 
-// parse takes the fenced code blocks out of a document.
+// parse separates the fenced code blocks from the text of a document.
 func parse(path, text string) document {
 	d := document{path: path}
 	var plain strings.Builder

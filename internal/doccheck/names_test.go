@@ -12,9 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/command"
+	"github.com/parley-go/parley/service/settings"
 )
 
-// A yaml block is a whole settings file; ```yaml fragment is something else.
+// A yaml block is a whole settings file; a ```yaml fragment is not checked.
 func TestSettingsFilesInTheDocumentsAreValid(t *testing.T) {
 	for _, d := range documents(t) {
 		for _, b := range d.blocks {
@@ -27,7 +29,7 @@ func TestSettingsFilesInTheDocumentsAreValid(t *testing.T) {
 			for _, m := range regexp.MustCompile(`/run/secrets/(\w+)`).FindAllStringSubmatch(b.code, -1) {
 				write(t, filepath.Join(dir, m[1]), []byte("secret\n"))
 			}
-			if _, err := service.Load(&service.LoadOptions{File: file, Environ: []string{}}); err != nil {
+			if _, err := settings.Load(&settings.LoadOptions{File: file, Environ: []string{}}); err != nil {
 				t.Errorf("%s:%d: %v", b.path, b.line, err)
 			}
 		}
@@ -38,7 +40,7 @@ var variablePattern = regexp.MustCompile(`\bPARLEY_[A-Z0-9_]*[A-Z0-9]\b`)
 
 func TestVariablesThatTheDocumentsNameExist(t *testing.T) {
 	known := map[string]bool{"PARLEY_SETTINGS": true}
-	text, err := service.Schema()
+	text, err := settings.Schema()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +55,7 @@ func TestVariablesThatTheDocumentsNameExist(t *testing.T) {
 	for _, d := range documents(t) {
 		for _, name := range variablePattern.FindAllString(d.everything(), -1) {
 			if !known[name] {
-				t.Errorf("%s names %s, which nothing reads", d.path, name)
+				t.Errorf("%s names %s, which no code reads", d.path, name)
 			}
 		}
 	}
@@ -114,19 +116,19 @@ func isText(path string) bool {
 	return false
 }
 
-// commandPattern finds commands in code spans and at the beginning of lines of sh blocks.
+// commandPattern matches commands in code spans and at the beginning of lines of sh blocks.
 var (
 	commandPattern = regexp.MustCompile(`^(?:\$ )?(?:parley|\./hello|mysvc|go run \./cmd/parley)((?: .*)?)$`)
 	flagPattern    = regexp.MustCompile(`^--([a-z][a-z-]*)`)
 )
 
 func TestCommandsAndFlagsThatTheDocumentsNameExist(t *testing.T) {
-	tree := service.NewCommand("parley", func(*service.Service) error { return nil })
+	tree := command.New("parley", func(*service.Service) error { return nil })
 	demo := &cobra.Command{Use: "demo"}
 	demo.Flags().Bool("keep", false, "")
 	tree.AddCommand(demo, &cobra.Command{Use: "version"}, &cobra.Command{Use: "init folder"}, &cobra.Command{Use: "rename name"}, &cobra.Command{Use: "help"})
 	if own := sources(t, "cmd/parley"); !strings.Contains(own, `Use: "demo"`) || !strings.Contains(own, `Use: "version"`) || !strings.Contains(own, `Use: "init `) || !strings.Contains(own, `"keep"`) {
-		t.Error("cmd/parley has lost demo, init, version or --keep: mend this test and the documents")
+		t.Error("cmd/parley does not have demo, init, version or --keep any more (update this test and the documents)")
 	}
 	checked := 0
 	for _, d := range documents(t) {
@@ -140,11 +142,11 @@ func TestCommandsAndFlagsThatTheDocumentsNameExist(t *testing.T) {
 		}
 	}
 	if checked < 10 {
-		t.Errorf("found %d commands in the documents: does the pattern still fit?", checked)
+		t.Errorf("found %d commands in the documents (does the pattern still match?)", checked)
 	}
 }
 
-// commands returns what may be a command line: code spans and the lines of sh blocks.
+// commands returns possible command lines: code spans and the lines of sh blocks.
 func (d *document) commands() []string {
 	var out []string
 	for _, span := range codeSpan.FindAllString(d.text, -1) {

@@ -2,6 +2,8 @@ package doccheck
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -16,7 +18,7 @@ import (
 	"github.com/parley-go/parley/postgres"
 )
 
-// The roles that docs/operations.md grants so little to can do their work.
+// The roles of docs/operations.md can do their work with the privileges that they are granted there.
 func TestTheLeastPrivilegesOfTheDocumentsSuffice(t *testing.T) {
 	address := testenv.Postgres(t)
 	owner := connect(t, address, "")
@@ -110,7 +112,7 @@ func produce(t *testing.T, pool *pgxpool.Pool) {
 		if _, err := parley.Publish(ctx, in, renamed, "Ada"); err != nil {
 			return err
 		}
-		if _, err := parley.Publish(ctx, in, renamed, "Bob", parley.At(time.Now().Add(time.Hour)), parley.WithTags(tags)); err != nil {
+		if _, err := parley.Publish(ctx, in, renamed, "Bob", parley.WithDueAt(time.Now().Add(time.Hour)), parley.WithTags(tags)); err != nil {
 			return err
 		}
 		if _, err := parley.Reschedule(ctx, in, renamed, tags, time.Now().Add(2*time.Hour)); err != nil {
@@ -145,9 +147,54 @@ func consume(t *testing.T, pool *pgxpool.Pool) {
 	if _, err := store.SweepInbox(t.Context(), 0, 10); err != nil {
 		t.Errorf("sweeper: %v", err)
 	}
+	if err := fail(t.Context(), store.Failures()); err != nil {
+		t.Errorf("consumer with a failed delivery: %v", err)
+	}
 }
 
-// operate finds the record that the relay has parked, mends it and gives it back.
+// fail keeps two failed deliveries, handles the first and parks the second.
+func fail(ctx context.Context, f *postgres.Failures) error {
+	if err := f.Check(ctx); err != nil {
+		return err
+	}
+	o := parley.Failure{State: parley.FailureWaiting, Key: "user-1", Message: parley.Message{Exchange: "user", RoutingKey: "renamed"}}
+	if _, err := f.Keep(ctx, "mail", []parley.Failure{o, o}); err != nil {
+		return err
+	}
+	for _, action := range []parley.FailureAction{parley.FailureDone, parley.FailurePark} {
+		claimed, err := f.Claim(ctx, "mail", parley.FailureClaimOptions{Limit: 1, KeyRun: 1, Lease: time.Minute})
+		if err != nil || len(claimed) != 1 {
+			return fmt.Errorf("claimed %d rows, want 1: %w", len(claimed), err)
+		}
+		c := claimed[0].FailureClaim
+		_, err = f.Renew(ctx, []parley.FailureClaim{c}, time.Minute)
+		if err := errors.Join(err, f.Settle(ctx, c, parley.FailureOutcome{Action: action})); err != nil {
+			return err
+		}
+	}
+	_, _, err := f.NextDue(ctx, "mail")
+	_, errKeys := f.KeysWithRows(ctx, "mail", []string{"user-1"})
+	_, errSweep := f.Sweep(ctx, "mail", time.Hour, 10)
+	return errors.Join(err, errKeys, errSweep)
+}
+
+// operateFailures lists, edits and drops the failed delivery that the consumer parked.
+func operateFailures(ctx context.Context, f *postgres.Failures) error {
+	rows, err := f.List(ctx, parley.FailureQuery{States: []parley.FailureState{parley.FailureParked}}, 0, 10)
+	if err != nil || len(rows) != 1 {
+		return fmt.Errorf("listed %d parked deliveries, want 1: %w", len(rows), err)
+	}
+	id := rows[0].ID
+	_, errGet := f.Get(ctx, id)
+	_, errStats := f.Stats(ctx, "")
+	_, errReplay := f.Replay(ctx, parley.FailureQuery{IDs: []int64{id}}, 0)
+	errEdit := f.Edit(ctx, id, []byte("{}"))
+	_, errMove := f.Move(ctx, "mail", "post")
+	_, _, errDrop := f.Drop(ctx, parley.FailureQuery{Consumer: "post"})
+	return errors.Join(errGet, errStats, errReplay, errEdit, errMove, errDrop)
+}
+
+// operate lists, edits and replays the record that the relay parked.
 func operate(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	store, ctx := storeOf(t, pool), t.Context()
@@ -164,5 +211,8 @@ func operate(t *testing.T, pool *pgxpool.Pool) {
 	}
 	if n, err := store.ReplayParked(ctx, []int64{parked[0].ID}); err != nil || n != 1 {
 		t.Errorf("operator: replayed %d records, want 1 (%v)", n, err)
+	}
+	if err := operateFailures(ctx, store.Failures()); err != nil {
+		t.Errorf("operator of failed deliveries: %v", err)
 	}
 }

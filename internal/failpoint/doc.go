@@ -8,7 +8,7 @@
 // The pass counts from 1; "*" means each one. The actions are
 //
 //	kill         SIGKILL to this process: not one instruction further
-//	stop         SIGSTOP to this process, until somebody sends SIGCONT
+//	stop         SIGSTOP to this process, until SIGCONT arrives
 //	sleep=20ms   a pause
 //	error        Hit returns ErrInjected
 //	panic        Hit panics

@@ -15,7 +15,8 @@ func (b *shapeBuilder) fields(s *Shape, t reflect.Type) {
 	s.byJSON = map[string]*shapeField{}
 	s.byName = map[string]*shapeField{}
 	s.byFold = map[string]*shapeField{}
-	for _, g := range goFields(t) {
+	goFields := goFields(t)
+	for _, g := range goFields {
 		f := &shapeField{json: newFieldName(g.name)}
 		tag, options, _ := strings.Cut(g.wireTag, ",")
 		switch {
@@ -33,6 +34,9 @@ func (b *shapeBuilder) fields(s *Shape, t reflect.Type) {
 		}
 		s.byJSON[g.name] = f
 		fs = append(fs, f)
+	}
+	if !s.opaqueOut {
+		b.findClash(t, goFields, fs)
 	}
 	for _, f := range fs {
 		addName(s.byName, f.json.text, f)
@@ -122,7 +126,8 @@ func beginsWord(rs []rune, i int) bool {
 // embedded struct.
 type goField struct {
 	name    string
-	tagged  bool // the name comes from a json tag
+	path    string // in Go, with the names of embedded structs: base.CreatedAt
+	tagged  bool   // the name comes from a json tag
 	wireTag string
 	typ     reflect.Type
 	index   []int
@@ -172,6 +177,7 @@ func compareBool(a, b bool) int {
 // An embedded is a struct type whose fields count as those of the outer one.
 type embedded struct {
 	typ   reflect.Type
+	path  string // of the struct in Go, with a final dot; "" for the outer one
 	index []int
 	twice bool // met more than once at its depth, so its fields annul each other
 }
@@ -219,9 +225,9 @@ func addField(e embedded, i int, fields []goField, next []embedded) ([]goField, 
 				return fields, next
 			}
 		}
-		return fields, append(next, embedded{typ: typ, index: index})
+		return fields, append(next, embedded{typ: typ, path: e.path + sf.Name + ".", index: index})
 	}
-	f := goField{name: cmp.Or(name, sf.Name), tagged: name != "", wireTag: sf.Tag.Get("wire"), typ: sf.Type, index: index}
+	f := goField{name: cmp.Or(name, sf.Name), path: e.path + sf.Name, tagged: name != "", wireTag: sf.Tag.Get("wire"), typ: sf.Type, index: index}
 	fields = append(fields, f)
 	if e.twice {
 		fields = append(fields, f)

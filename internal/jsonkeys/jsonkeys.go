@@ -7,11 +7,12 @@
 // is decoded into maps, so big integers and 1.10 survive.
 //
 // Every function refuses what must not travel: syntax errors (NaN and Infinity
-// are such), invalid UTF-8, lone surrogates, the character U+0000, and
-// documents beyond the Limits. The errors are *SyntaxError and *LimitError.
+// are such), invalid UTF-8, lone surrogates unless the Limits accept them, the
+// character U+0000, and documents beyond the Limits. The errors are *SyntaxError and *LimitError.
 //
 // The rules for keys lose information ("sha256" becomes "sha_256"). Typed
-// payloads therefore go through a Shape, which knows the fields of a Go type.
+// payloads therefore go through a Shape, which knows the fields of a Go type. Between two
+// programs that use this package, Names restore all other keys: see Shape.Encode and Shape.Decode.
 package jsonkeys
 
 import "sync"
@@ -93,7 +94,11 @@ type job struct {
 	limits  Limits
 	bom     bool // accept and drop a byte order mark
 	discard bool // check only, produce no output
-	collect bool // note the members of the top-level object, which must be one
+	strict  bool // two keys that become one are an error
+
+	dataAsIs bool   // towards the wire: only struct fields are renamed
+	names    *Names // from the wire: the keys of the data as their publisher wrote them
+	collect  bool   // note the members of the top-level object, which must be one
 }
 
 type direction uint8
@@ -109,15 +114,8 @@ var walkers = sync.Pool{New: func() any { return new(walker) }}
 func rewrite(dst, src []byte, j job) ([]byte, error) {
 	w := walkers.Get().(*walker)
 	defer w.release()
-	if err := w.start(dst, src, j); err != nil {
+	if err := w.run(dst, src, j); err != nil || j.discard {
 		return dst, err
 	}
-	if err := w.document(); err != nil {
-		return dst, err
-	}
-	if j.discard {
-		return dst, nil
-	}
-	w.flush(len(w.src))
 	return w.dst, nil
 }

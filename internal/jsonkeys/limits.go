@@ -21,6 +21,10 @@ type Limits struct {
 	MaxBytes int // length of the document in bytes. Default: 8 MiB.
 	MaxDepth int // objects and arrays inside each other. Default: 200.
 	MaxKeys  int // keys of all objects together. Default: 100,000.
+
+	// LoneSurrogates accepts half of a surrogate pair in a text, such as \ud800, as JSON readers of other languages do.
+	// encoding/json decodes it as U+FFFD.
+	LoneSurrogates bool
 }
 
 func (l Limits) orDefaults() Limits {
@@ -28,6 +32,8 @@ func (l Limits) orDefaults() Limits {
 		MaxBytes: cmp.Or(max(l.MaxBytes, 0), defaultMaxBytes),
 		MaxDepth: cmp.Or(max(l.MaxDepth, 0), defaultMaxDepth),
 		MaxKeys:  cmp.Or(max(l.MaxKeys, 0), defaultMaxKeys),
+
+		LoneSurrogates: l.LoneSurrogates,
 	}
 }
 

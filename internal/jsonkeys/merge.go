@@ -9,7 +9,7 @@ import (
 const fewMembers = 8
 
 // collides reports whether two entries from base on have keys of equal hash.
-// The hash is seeded per process, so nobody can prepare a document for which
+// The hash is seeded per process, so an attacker cannot prepare a document for which
 // this is slow, and a chance hit only makes merge do nothing.
 func (w *walker) collides(base int) bool {
 	es := w.entries[base:]
@@ -54,13 +54,16 @@ type place struct {
 // merge writes the object that began at start of dst again, with one member
 // for each key. The result is what Python makes of it: json.loads puts the last
 // value of a repeated key at the place of its first, and then the renamed keys
-// do the same among each other.
-func (w *walker) merge(base, start int) {
+// do the same among each other. For a strict job that is an error.
+func (w *walker) merge(base, start int) error {
 	w.flush(w.pos)
 	es := w.entries[base:]
 	places := w.survivors(es)
 	if len(places) == len(es) {
-		return
+		return nil
+	}
+	if w.strict {
+		return w.collision(es)
 	}
 	w.merged = append(w.merged[:0], w.dst[start:]...)
 	old := func(from, to int) []byte { return w.merged[from-start : to-start] }
@@ -74,6 +77,22 @@ func (w *walker) merge(base, start int) {
 		dst = append(dst, old(value.valStart, value.valEnd)...)
 	}
 	w.dst = append(dst, w.merged[es[len(es)-1].valEnd-start:]...)
+	return nil
+}
+
+// collision returns the error for the first two entries that have the same new key.
+func (w *walker) collision(es []entry) error {
+	first := make(map[string]entry, len(es))
+	for _, e := range es {
+		key := string(unescaped(w.dst[e.keyStart:e.keyEnd]))
+		one, taken := first[key]
+		if taken {
+			source := func(e entry) string { return string(unescaped(w.src[e.srcStart:e.srcEnd])) }
+			return &CollisionError{First: source(one), Second: source(e), Wire: key}
+		}
+		first[key] = e
+	}
+	return nil
 }
 
 func (w *walker) survivors(es []entry) []place {

@@ -19,6 +19,9 @@ func (w *walker) rename(s *Shape, start, end int, classes byte) (child *Shape) {
 		if w.dir == toCamel {
 			n = &f.wire
 		}
+		if w.special {
+			n = w.specialField(f, n, name)
+		}
 		if n.text != string(name) {
 			w.replace(start, end, n.escaped)
 		}
@@ -26,6 +29,9 @@ func (w *walker) rename(s *Shape, start, end int, classes byte) (child *Shape) {
 	} else {
 		var renamed []byte
 		renamed, child = w.untyped(s, name, classes)
+		if w.notes.on {
+			w.noteData(name, renamed, classes)
+		}
 		e.hash = maphash.Bytes(seed, renamed)
 		if !bytes.Equal(renamed, name) {
 			w.replaceText(start, end, renamed, classes)
@@ -51,17 +57,51 @@ func (w *walker) field(s *Shape, name []byte) (*shapeField, rank) {
 	return s.byFold[string(w.folded)], folded
 }
 
+// specialField returns the new name of the field, whose key is name and whose new name is n without exceptions.
+func (w *walker) specialField(f *shapeField, n *fieldName, name []byte) *fieldName {
+	if w.opts.hasExceptions() {
+		n = w.exceptField(f, n, name)
+	}
+	if w.notes.names != nil {
+		w.noteField(n.text)
+	}
+	return n
+}
+
+// exceptField applies the exceptions of the options to the field.
+func (w *walker) exceptField(f *shapeField, n *fieldName, name []byte) *fieldName {
+	jsonName, wire := []byte(f.json.text), []byte(f.wire.text)
+	w.enters = listed(w.opts.IgnoreFields, jsonName, wire) || listed(w.opts.IgnoreFields, name, name)
+	if w.ignored || listed(w.opts.IgnoreKeys, jsonName, wire) {
+		return &f.json
+	}
+	return n
+}
+
+// hasExceptions reports whether some keys are treated unlike others.
+func (o *Options) hasExceptions() bool {
+	return o != nil && len(o.IgnoreKeys)+len(o.IgnoreFields) > 0
+}
+
 // untyped applies the rule for keys that are no fields, and says what becomes
 // of the value.
 func (w *walker) untyped(s *Shape, name []byte, classes byte) (renamed []byte, child *Shape) {
 	switch {
 	case s == nil:
 	case s.kind == structShape && w.dir == toSnake:
-		return name, verbatim // nobody reads it
-	case s.kind == mapShape && s.keepKeys:
-		return name, s.elem
+		return name, verbatim // the result is not used
 	case s.kind == mapShape:
 		child = s.elem
+	}
+	switch {
+	case w.names != nil:
+		if original, ok := w.names.find(name); ok {
+			w.renamed = append(w.renamed[:0], original...)
+			return w.renamed, child
+		}
+		return name, child
+	case w.ignored, w.dataAsIs, s != nil && s.kind == mapShape && s.keepKeys:
+		return name, child
 	}
 	renamed = name
 	if w.changes(name, classes) {
@@ -70,9 +110,7 @@ func (w *walker) untyped(s *Shape, name []byte, classes byte) (renamed []byte, c
 	if w.opts == nil {
 		return renamed, child
 	}
-	if listed(w.opts.IgnoreFields, name, renamed) {
-		child = verbatim
-	}
+	w.enters = listed(w.opts.IgnoreFields, name, renamed)
 	if listed(w.opts.IgnoreKeys, name, renamed) {
 		renamed = name
 	}
@@ -116,7 +154,7 @@ func (w *walker) replace(start, end int, text string) {
 // replaceText puts the name in the place of the key src[start:end].
 func (w *walker) replaceText(start, end int, name []byte, classes byte) {
 	w.flush(start)
-	if classes&isBackslash != 0 {
+	if classes&isBackslash != 0 || w.names != nil { // names may have any character
 		w.dst = appendEscaped(w.dst, name)
 	} else {
 		w.dst = append(w.dst, name...)

@@ -59,7 +59,7 @@ func (w *walker) key(i int) (end int, classes byte, err error) {
 			return i + 1, classes, err
 		case isBackslash:
 			classes |= isBackslash
-			n, problem := escape(src[i:])
+			n, problem := w.escape(src[i:])
 			if problem != "" {
 				return i, classes, w.badString("key", start, i, problem)
 			}
@@ -100,7 +100,7 @@ func (w *walker) text(i int) (int, error) {
 			}
 			return i + 1, w.checkUTF8(start, i, "string")
 		case c == isBackslash:
-			n, problem := escape(src[i:])
+			n, problem := w.escape(src[i:])
 			if problem != "" {
 				return i, w.badString("string", start, i, problem)
 			}
@@ -128,7 +128,7 @@ func stops(x uint64) uint64 {
 
 // escape checks the escape sequence that s starts with and returns its length,
 // that of both halves for a surrogate pair.
-func escape(s []byte) (n int, problem string) {
+func (w *walker) escape(s []byte) (n int, problem string) {
 	if len(s) < 2 {
 		return 0, "unfinished escape"
 	}
@@ -150,6 +150,9 @@ func escape(s []byte) (n int, problem string) {
 	}
 	if low, ok := hex4(s[6:]); r < 0xdc00 && ok && low >= 0xdc00 && low <= 0xdfff {
 		return 12, ""
+	}
+	if w.limits.LoneSurrogates {
+		return 6, ""
 	}
 	return 0, "lone surrogate"
 }

@@ -17,7 +17,7 @@ import (
 // CamelizeKey of the name in its json tag, else its Go name with the capitals
 // lowered (ID -> id, UserID -> userId, HTTPServer -> httpServer). A time.Time is
 // written in UTC with six decimals and read without a zone too, a time.Duration
-// is ISO 8601 (P1DT01H01M01.000500S). Below a field with the tag `wire:",keep"` or `wire:"name,keep"` nothing is rewritten.
+// is ISO 8601 (P1DT01H01M01.000500S), and read as Django REST framework writes it too (1 01:01:01.000500). Below a field with the tag `wire:",keep"` or `wire:"name,keep"` nothing is rewritten.
 type Shape struct {
 	kind      shapeKind
 	opaqueOut bool // the type writes its own JSON
@@ -29,6 +29,8 @@ type Shape struct {
 	byJSON map[string]*shapeField // by the name encoding/json uses
 	byName map[string]*shapeField // by that name and the one on the wire
 	byFold map[string]*shapeField // by the same without case and underscores
+
+	clash *ClashError // of the shape that ShapeOf returned: the first one at or below it
 }
 
 type shapeKind uint8
@@ -88,8 +90,12 @@ func ShapeOf(t reflect.Type) *Shape {
 		return s.(*Shape)
 	}
 	b := shapeBuilder{seen: map[reflect.Type]*Shape{}}
+	built := b.shape(t)
+	if built != nil && built != verbatim {
+		built.clash = b.clash
+	}
 	// Only a finished shape may be seen by others, hence one store at the end.
-	s, _ := shapes.LoadOrStore(t, b.shape(t))
+	s, _ := shapes.LoadOrStore(t, built)
 	return s.(*Shape)
 }
 
@@ -114,14 +120,15 @@ func (s *Shape) FromWire(dst, src []byte, l Limits) ([]byte, error) {
 	return rewrite(dst, src, job{dir: toSnake, shape: s, limits: l, bom: true})
 }
 
-// in returns how a value of shape s is treated in direction d: nil if untyped.
-func (s *Shape) in(d direction) *Shape {
+// in returns how w treats a value of shape s: nil if untyped.
+func (s *Shape) in(w *walker) *Shape {
+	d := w.dir
 	switch {
 	case s == nil, d == toCamel && s.opaqueOut, d == toSnake && s.opaqueIn:
 		return nil
 	case s.kind != rawShape:
 		return s
-	case d == toCamel:
+	case d == toCamel, w.names != nil:
 		return nil
 	default:
 		return verbatim
@@ -130,20 +137,20 @@ func (s *Shape) in(d direction) *Shape {
 
 // asObject is the shape for the members of a JSON object found where a value of
 // shape s belongs. An object where a list belongs is untyped.
-func (s *Shape) asObject(d direction) *Shape {
-	s = s.in(d)
+func (s *Shape) asObject(w *walker) *Shape {
+	s = s.in(w)
 	if s != nil && (s.kind == listShape || s.isScalar()) {
 		return nil
 	}
 	return s
 }
 
-// isScalar tells that values of the shape are written otherwise on the wire.
+// isScalar reports whether values of the shape are written otherwise on the wire.
 func (s *Shape) isScalar() bool { return s.kind == timeShape || s.kind == durationShape }
 
 // asArray is the same for the elements of a JSON array.
-func (s *Shape) asArray(d direction) *Shape {
-	s = s.in(d)
+func (s *Shape) asArray(w *walker) *Shape {
+	s = s.in(w)
 	if s == nil || s == verbatim {
 		return s
 	}
@@ -177,7 +184,8 @@ const maxPointers = 16
 
 // A shapeBuilder makes one shape and those below it; seen ends recursion.
 type shapeBuilder struct {
-	seen map[reflect.Type]*Shape
+	seen  map[reflect.Type]*Shape
+	clash *ClashError // the first one found
 }
 
 func (b *shapeBuilder) shape(t reflect.Type) *Shape {

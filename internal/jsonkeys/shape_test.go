@@ -99,7 +99,7 @@ func TestToWireSpellsFieldsAsTheirTagsAndNamesSay(t *testing.T) {
 
 func TestTypedValuesComeBackFromTheWireAsTheyWent(t *testing.T) {
 	v := example()
-	// Keys of maps are data to the original library: they come back in snake_case.
+	// Keys of maps are data to the original library: they are decoded in snake_case.
 	v.ByRole = map[string]address{"owner": {Street: "s"}, "second_owner": {}}
 	sent, err := json.Marshal(v)
 	if err != nil {

@@ -24,9 +24,11 @@ func appendUnescaped(dst, s []byte) []byte {
 		r, _ := hex4(s)
 		s = s[6:]
 		if r >= 0xd800 && r < 0xe000 {
-			low, _ := hex4(s)
-			r = (r-0xd800)<<10 | (low - 0xdc00) + 0x10000
-			s = s[6:]
+			low, ok := hex4(s)
+			if r < 0xdc00 && ok && low >= 0xdc00 && low < 0xe000 {
+				r = (r-0xd800)<<10 | (low - 0xdc00) + 0x10000
+				s = s[6:]
+			} // else it is alone, and is written as U+FFFD
 		}
 		dst = utf8.AppendRune(dst, r)
 	}

@@ -2,7 +2,6 @@ package jsonkeys
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -44,13 +43,13 @@ func (w *walker) convert(s *Shape, start int) (text string, ok bool) {
 }
 
 func (w *walker) convertTime(value []byte) (string, bool) {
-	text := string(value[1 : len(value)-1])
+	text := strings.ToUpper(string(value[1 : len(value)-1])) // RFC 3339, 5.6: T and Z may be lower case
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if w.dir == toCamel {
 		return `"` + t.UTC().Format(wireTime) + `"`, err == nil
 	}
 	if err == nil {
-		return "", false
+		return `"` + text + `"`, text != string(value[1:len(value)-1])
 	}
 	for _, layout := range looseTimes {
 		if t, err := time.Parse(layout, text); err == nil {
@@ -58,75 +57,4 @@ func (w *walker) convertTime(value []byte) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// formatDuration writes d as Django does: P1DT01H01M01.000500S (ISO 8601).
-func formatDuration(d time.Duration) string {
-	sign, micros := "", d.Microseconds()
-	if micros < 0 {
-		sign, micros = "-", -micros
-	}
-	seconds := micros / 1e6
-	text := fmt.Sprintf("%sP%dDT%02dH%02dM%02d", sign, seconds/86400, seconds/3600%24, seconds/60%60, seconds%60)
-	if micros %= 1e6; micros != 0 {
-		text += fmt.Sprintf(".%06d", micros)
-	}
-	return text + "S"
-}
-
-// parseDuration reads an ISO 8601 duration of days and smaller units, with a sign and a
-// fraction of seconds.
-func parseDuration(s string) (time.Duration, error) {
-	bad := fmt.Errorf("duration %.64q is not in the form P1DT01H01M01.5S", s)
-	rest, negative := strings.CutPrefix(s, "-")
-	rest, ok := strings.CutPrefix(rest, "P")
-	if !ok || rest == "" {
-		return 0, bad
-	}
-	days, clock, hasClock := strings.Cut(rest, "T")
-	total := time.Duration(0)
-	parts := []struct {
-		text  *string
-		unit  string
-		value time.Duration
-	}{{&days, "W", 7 * 24 * time.Hour}, {&days, "D", 24 * time.Hour}, {&clock, "H", time.Hour}, {&clock, "M", time.Minute}, {&clock, "S", time.Second}}
-	for _, p := range parts {
-		number, after, found := strings.Cut(*p.text, p.unit)
-		if !found {
-			continue
-		}
-		n, err := scale(number, p.value)
-		if err != nil || n > maxDuration-total {
-			return 0, bad
-		}
-		total += n
-		*p.text = after
-	}
-	if days != "" || clock != "" || hasClock && strings.HasSuffix(s, "T") {
-		return 0, bad
-	}
-	if negative {
-		total = -total
-	}
-	return total, nil
-}
-
-const maxDuration = time.Duration(1<<63 - 1)
-
-// scale returns number times unit. Only digits and one dot are taken.
-func scale(number string, unit time.Duration) (time.Duration, error) {
-	whole, fraction, _ := strings.Cut(number, ".")
-	n, err := strconv.ParseUint(whole, 10, 63)
-	if err != nil || n > uint64(maxDuration/unit) {
-		return 0, fmt.Errorf("number %q", number)
-	}
-	total := time.Duration(n) * unit
-	if fraction == "" {
-		return total, nil
-	}
-	f, err := strconv.ParseUint((fraction + "000000000")[:9], 10, 63)
-	if err != nil {
-		return 0, err
-	}
-	return total + time.Duration(float64(f)/1e9*float64(unit)+.5), nil
 }

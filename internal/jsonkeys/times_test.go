@@ -46,7 +46,7 @@ func TestTimesAndDurationsTravelAsDjangoWritesThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !out.At.Equal(in.At) || out.Took != in.Took || out.All["a"] != in.All["a"] {
-		t.Errorf("came back as %+v", out)
+		t.Errorf("decoded as %+v", out)
 	}
 }
 

@@ -22,6 +22,12 @@ type walker struct {
 	table   []uint32 // hash table for objects with many members
 	members []member // for job.collect
 
+	ignored bool  // below one of the options' IgnoreFields
+	enters  bool  // the value of the current key is
+	notes   notes // for Encode
+	special bool  // fields need more than their new name
+
+	back    []byte // a key as a reader by the rules gets it
 	plain   []byte // a key without escapes
 	renamed []byte // a key under the new name
 	merged  []byte // an object in which two keys became one
@@ -53,6 +59,7 @@ var (
 func (w *walker) start(dst, src []byte, j job) error {
 	w.job = j
 	w.limits = j.limits.orDefaults()
+	w.special = w.notes.names != nil || j.opts.hasExceptions()
 	if len(src) > w.limits.MaxBytes {
 		return &LimitError{What: "bytes", Limit: w.limits.MaxBytes}
 	}
@@ -78,11 +85,25 @@ func (w *walker) release() {
 	if cap(w.members) <= keep/8 {
 		fresh.members = w.members[:0]
 	}
-	if cap(w.plain)+cap(w.renamed)+cap(w.folded) <= keep {
-		fresh.plain, fresh.renamed, fresh.folded = w.plain, w.renamed, w.folded
+	if cap(w.plain)+cap(w.renamed)+cap(w.folded)+cap(w.back) <= keep {
+		fresh.plain, fresh.renamed, fresh.folded, fresh.back = w.plain, w.renamed, w.folded, w.back
 	}
 	*w = fresh
 	walkers.Put(w)
+}
+
+// run goes over the document; the result is in w.dst.
+func (w *walker) run(dst, src []byte, j job) error {
+	if err := w.start(dst, src, j); err != nil {
+		return err
+	}
+	if err := w.document(); err != nil {
+		return err
+	}
+	if !j.discard {
+		w.flush(len(w.src))
+	}
+	return nil
 }
 
 // flush moves src up to i into dst.
@@ -138,9 +159,9 @@ func (w *walker) value(s *Shape) error {
 func (w *walker) anyValue(s *Shape) (err error) {
 	switch c := w.at(w.pos); c {
 	case '{':
-		return w.object(s.asObject(w.dir))
+		return w.object(s.asObject(w))
 	case '[':
-		return w.array(s.asArray(w.dir))
+		return w.array(s.asArray(w))
 	case '"':
 		w.pos, err = w.text(w.pos)
 	case 't':
@@ -227,10 +248,10 @@ func (w *walker) object(s *Shape) error {
 		}
 	}
 	if w.collides(base) {
-		w.merge(base, start)
+		err = w.merge(base, start)
 	}
 	w.entries = w.entries[:base]
-	return nil
+	return err
 }
 
 // member goes over the member at pos and rewrites its key.
@@ -247,9 +268,12 @@ func (w *walker) member(s *Shape) error {
 	child := w.rename(s, start+1, keyEnd, classes)
 	i := len(w.entries) - 1
 	w.entries[i].valStart = w.out(w.pos)
+	outer := w.ignored
+	w.ignored, w.enters = outer || w.enters, false
 	if err := w.value(child); err != nil {
 		return err
 	}
+	w.ignored = outer
 	w.entries[i].valEnd = w.out(w.pos)
 	return nil
 }

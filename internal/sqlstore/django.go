@@ -16,35 +16,39 @@ import (
 // DjangoTable is the outbox table of the Python library.
 const DjangoTable = "services_communication_publishedeventqueue"
 
-// A DjangoDialect is what databases differ in where Django's table is concerned.
+// A DjangoDialect holds the differences between databases for Django's table.
 type DjangoDialect struct {
-	// Package is the name that errors begin with.
+	// Package is the prefix of errors.
 	Package string
-	// AppID is the app_id of what is published.
+	// AppID is the app_id of published messages.
 	AppID string
-	// Now is the time as the columns keep it, by the database's clock, in UTC.
+	// Now is the time in the format of the columns, by the database's clock, in UTC.
 	Now string
 	// Earlier is the function that returns the smaller of two values, or NULL if one is.
 	Earlier string
-	// Text gives a column as text, "2006-01-02 15:04:05.999999" for times.
+	// Text returns a column as text, "2006-01-02 15:04:05.999999" for times.
 	Text func(expr string) string
 	// Columns lists the names of the table's columns.
 	Columns string
+	// Exact makes a text column comparable byte by byte.
+	Exact func(column string) string
 	// ByID names the table, for access by id.
 	ByID string
-	// Delete is a DELETE of the rows with the ids of a list "(1,2)".
+	// Delete returns a DELETE of the rows with the ids of a list "(1,2)".
 	Delete func(list string) string
 	// Lock ends a SELECT of rows that are to be changed. May be empty.
 	Lock string
-	// Transient tells errors after which our own transaction is tried again.
+	// LockFree ends a SELECT that locks rows and leaves out those which another transaction has locked. May be empty.
+	LockFree string
+	// Transient reports errors after which the store's own transaction is retried.
 	Transient func(err error) bool
-	// BeforeChange is called before rows are looked for that are to be changed.
+	// BeforeChange is called before a search for rows to be changed.
 	BeforeChange func(ctx context.Context, tx Tx) error
-	// Held returns the rows that a relay holds, where no row lock says so.
+	// Held returns the rows that a relay holds without a row lock.
 	Held func() (map[int64]bool, error)
 }
 
-// Django implements the store interfaces of parley on Django's table but the claim.
+// Django implements the store interfaces of parley on Django's table, except the claim.
 type Django[T Tx] struct {
 	d      DjangoDialect
 	engine Engine[T] // for transactions only
@@ -60,12 +64,15 @@ func NewDjango[T Tx](d DjangoDialect, db *sql.DB, begin Begin[T]) *Django[T] {
 	return &Django[T]{d: d, engine: New(Dialect{Package: d.Package, Transient: d.Transient}, db, begin)}
 }
 
-// OwnDjango runs fn in a transaction of our own; see [Own].
+// DjangoOnItsOwn is [OnItsOwn] for Django's table.
+func DjangoOnItsOwn[T Tx](s *Django[T], db *sql.DB, begin Begin[T]) { OnItsOwn(&s.engine, db, begin) }
+
+// OwnDjango runs fn in a transaction of the store itself; see [Own].
 func OwnDjango[T Tx](ctx context.Context, s *Django[T], fn func(tx T) error) error {
 	return Own(ctx, &s.engine, fn)
 }
 
-// columns finds out, once, which columns the table has: they differ by version.
+// columns returns the columns of the table, which differ by version. It reads them once.
 func (s *Django[T]) columns(ctx context.Context, q queryer) (map[string]bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,17 +90,17 @@ func (s *Django[T]) columns(ctx context.Context, q queryer) (map[string]bool, er
 		return nil, fmt.Errorf("read columns of %s: %w", DjangoTable, err)
 	}
 	if !has["exchange"] {
-		return nil, fmt.Errorf("the database has no table %s (have Django's migrations run?)", DjangoTable)
+		return nil, fmt.Errorf("the database has no table %s (run Django's migrations)", DjangoTable)
 	}
 	s.has = has
 	return has, nil
 }
 
-var errOldTable = errors.New("the table is older than version 2.5 of the Python library: migrate it to use it from Go")
+var errOldTable = errors.New("the table is older than version 2.5 of the Python library, and only a relay can use it: run Django's migrations of version 2.5 or later to publish or reschedule from Go")
 
-// Insert implements parley.OutboxStore: a row for each record, and its body once its id is
-// known. Two transactions at once may both insert with the same UnlessTags, as no table of
-// ours can keep them apart.
+// Insert implements parley.OutboxStore. It inserts a row for each record, and writes its body when the id is
+// known. Two concurrent transactions may both insert with the same UnlessTags, because there is no table of
+// parley to lock.
 func (s *Django[T]) Insert(ctx context.Context, tx T, records []parley.Record) error {
 	has, err := s.columns(ctx, tx)
 	if err != nil {
@@ -131,11 +138,12 @@ func (s *Django[T]) insertUnless(ctx context.Context, tx Tx, has map[string]bool
 }
 
 func (s *Django[T]) insert(ctx context.Context, tx Tx, has map[string]bool, r *parley.Record) error {
-	tags, err := EncodeTags(r.Tags)
-	if err != nil {
-		return err
+	if !r.DueAt.IsZero() {
+		if err := checkTime(r.DueAt); err != nil {
+			return err
+		}
 	}
-	due, args := s.d.Now, []any{r.Exchange, r.RoutingKey, string(r.Body), tags}
+	due, args := s.d.Now, []any{r.Exchange, r.RoutingKey, string(r.Body), djangoTags(r.Tags)}
 	if !r.DueAt.IsZero() {
 		due, args = "?", append(args, djangoTime(r.DueAt))
 	}
@@ -153,7 +161,7 @@ func (s *Django[T]) insert(ctx context.Context, tx Tx, has map[string]bool, r *p
 		return fmt.Errorf("insert: %w", err)
 	}
 	if r.ID, err = res.LastInsertId(); err != nil {
-		return fmt.Errorf("ask for the row's id: %w", err)
+		return fmt.Errorf("read the row's id: %w", err)
 	}
 	body := string(parley.FinishBody(r.Kind, r.ID, r.Body))
 	if body == string(r.Body) {
@@ -165,16 +173,16 @@ func (s *Django[T]) insert(ctx context.Context, tx Tx, has map[string]bool, r *p
 	return nil
 }
 
-// djangoTime is t as Django stores it where times have no zone.
+// djangoTime formats t as Django stores it where times have no zone.
 func djangoTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000000") }
 
-// find returns the ids of the rows with tags that match and that no relay holds.
+// find returns the ids of the rows with matching tags that no relay holds.
 func (s *Django[T]) find(ctx context.Context, tx Tx, sel parley.Selection) (ids []int64, err error) {
-	q := "SELECT id, tags FROM " + DjangoTable + " WHERE exchange = ? AND routing_key = ? AND tags IS NOT NULL"
+	q := "SELECT id, tags FROM " + DjangoTable + " WHERE " + s.d.Exact("exchange") + " = ? AND " + s.d.Exact("routing_key") + " = ? AND tags IS NOT NULL"
 	args := []any{sel.Exchange, sel.RoutingKey}
 	for name, value := range sel.Tags {
 		for _, text := range []string{name, value} {
-			if plain(text) { // spares reading most rows; how others are escaped depends on the writer
+			if plain(text) { // avoids reading most rows; other texts are escaped in different ways
 				q, args = q+" AND tags LIKE ?", append(args, `%"`+text+`"%`)
 			}
 		}
@@ -194,7 +202,7 @@ func (s *Django[T]) find(ctx context.Context, tx Tx, sel parley.Selection) (ids 
 	return ids, nil
 }
 
-// plain tells that a text is the same in every writer's JSON, and in a LIKE pattern.
+// plain reports whether a text is the same in the JSON of every writer, and in a LIKE pattern.
 func plain(text string) bool {
 	return !strings.ContainsFunc(text, func(c rune) bool {
 		return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '.'
@@ -214,7 +222,7 @@ func (s *Django[T]) change(ctx context.Context, tx Tx, sel parley.Selection) ([]
 	return slices.DeleteFunc(ids, func(id int64) bool { return held[id] }), err
 }
 
-// Cancel implements parley.OutboxStore, by the rule of version 2.6: same exchange and
+// Cancel implements parley.OutboxStore. It matches like version 2.6 of the Python library: the same exchange and
 // routing key, and at least the given tags.
 func (s *Django[T]) Cancel(ctx context.Context, tx T, sel parley.Selection) (int, error) {
 	ids, err := s.change(ctx, tx, sel)
@@ -226,6 +234,9 @@ func (s *Django[T]) Cancel(ctx context.Context, tx T, sel parley.Selection) (int
 
 // Reschedule implements parley.OutboxStore.
 func (s *Django[T]) Reschedule(ctx context.Context, tx T, sel parley.Selection, due time.Time) (n int, err error) {
+	if err := checkTime(due); err != nil {
+		return 0, err
+	}
 	has, err := s.columns(ctx, tx)
 	if err != nil {
 		return 0, err
@@ -238,7 +249,7 @@ func (s *Django[T]) Reschedule(ctx context.Context, tx T, sel parley.Selection, 
 		return 0, err
 	}
 	err = Chunks(ids, func(list string) error {
-		// Counted here: MySQL does not count rows that had the same time before.
+		// Counted here: MySQL does not count rows whose time is unchanged.
 		err := Each(ctx, tx, "SELECT id FROM "+s.d.ByID+" WHERE id IN "+list+s.d.Lock, nil, func(*sql.Rows) error { n++; return nil })
 		if err == nil {
 			_, err = tx.ExecContext(ctx, "UPDATE "+s.d.ByID+" SET send_after_time = ? WHERE id IN "+list, djangoTime(due))
@@ -258,13 +269,4 @@ func (s *Django[T]) remove(ctx context.Context, tx Tx, ids []int64) (removed int
 		return 0, fmt.Errorf("delete rows: %w", err)
 	}
 	return removed, nil
-}
-
-// Delete implements parley.RelaySource.
-func (s *Django[T]) Delete(ctx context.Context, ids []int64) (n int, err error) {
-	err = Own(ctx, &s.engine, func(tx T) error {
-		n, err = s.remove(ctx, tx, ids)
-		return err
-	})
-	return n, Fail(s.d.Package, "delete sent rows", err)
 }

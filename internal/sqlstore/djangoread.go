@@ -17,14 +17,14 @@ func optional(has map[string]bool, name string) string {
 	return "NULL"
 }
 
-// due is when a row becomes due, as the Python relay sees it: at the earlier of two times,
+// due returns the expression for the time at which the Python relay considers a row due: the earlier of two times,
 // each of which may be missing.
 func (s *Django[T]) due(has map[string]bool) string {
 	a, b := optional(has, "send_after_time"), optional(has, "event_time")
 	return "coalesce(" + s.d.Earlier + "(" + a + ", " + b + "), " + a + ", " + b + ")"
 }
 
-// selected are the columns of a row, whatever the version of the table.
+// selected returns the columns of a row for any version of the table.
 func (s *Django[T]) selected(has map[string]bool) string {
 	when := "coalesce(" + optional(has, "event_time") + ", " + optional(has, "send_after_time") + ")"
 	columns := []string{
@@ -55,7 +55,7 @@ func (s *Django[T]) scan(rows *sql.Rows) (parley.Record, error) {
 	return r, nil
 }
 
-// readTime reads a time that Django, or anybody, has written; nil if there is none.
+// readTime parses a time that Django or another program has written; it returns nil if there is none.
 func readTime(text sql.NullString) *time.Time {
 	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", time.RFC3339} {
 		if t, err := time.Parse(layout, text.String); text.Valid && err == nil {
@@ -66,9 +66,9 @@ func readTime(text sql.NullString) *time.Time {
 	return nil
 }
 
-// ReadDjango returns the rows that are due, in the order of their ids, but those of the
-// exchanges o.Except, held ones and those that were parked. lock, which may be empty, ends
-// the query that reads them by their ids; none is looked at twice for that.
+// ReadDjango returns the due rows in the order of their ids, without those of the
+// exchanges o.Except, held rows and parked rows. lock, which may be empty, ends
+// the query that reads the rows by their ids; it locks no other row.
 func ReadDjango[T Tx](ctx context.Context, s *Django[T], tx Tx, o parley.ClaimOptions, held []int64, lock string) ([]parley.Record, error) {
 	has, err := s.columns(ctx, tx)
 	if err != nil {
@@ -76,7 +76,7 @@ func ReadDjango[T Tx](ctx context.Context, s *Django[T], tx Tx, o parley.ClaimOp
 	}
 	q, args := s.dueQuery(has, o, held)
 	var ids []int64
-	// Looked for without locks: a scan would lock rows that are due later, too.
+	// This search takes no locks: a locking scan would also lock rows that are due later.
 	err = Each(ctx, tx, q, args, func(rows *sql.Rows) error {
 		var id int64
 		err := rows.Scan(&id)
@@ -105,12 +105,12 @@ func (s *Django[T]) dueQuery(has map[string]bool, o parley.ClaimOptions, held []
 	q = "SELECT id FROM " + DjangoTable + " WHERE " + s.due(has) + " <= " + s.d.Now + s.notSkipped(held)
 	if len(o.Except) > 0 {
 		marks, names := Placeholders(o.Except)
-		q, args = q+" AND exchange NOT IN ("+marks+")", names
+		q, args = q+" AND "+s.d.Exact("exchange")+" NOT IN ("+marks+")", names
 	}
 	return fmt.Sprintf("%s ORDER BY id LIMIT %d", q, o.Limit), args
 }
 
-// AnyDjangoDue looks, without a lock, whether a relay has something to do.
+// AnyDjangoDue checks, without a lock, whether there is a due row for a relay.
 func AnyDjangoDue[T Tx](ctx context.Context, s *Django[T], o parley.ClaimOptions) (due bool, err error) {
 	o.Limit = 1
 	err = Retry(ctx, s.d.Transient, func() error {
@@ -143,13 +143,13 @@ func (s *Django[T]) each(ctx context.Context, tx Tx, q string, args []any, fn fu
 	})
 }
 
-// FinishDjango deletes the sent rows, within tx, and returns how many were gone already.
-func FinishDjango[T Tx](ctx context.Context, s *Django[T], tx Tx, sent []int64) (foreign int, err error) {
+// FinishDjango deletes the sent rows within tx and returns how many were deleted elsewhere.
+func FinishDjango[T Tx](ctx context.Context, s *Django[T], tx Tx, sent []int64) (elsewhere int, err error) {
 	n, err := s.remove(ctx, tx, sent)
 	return len(sent) - n, err
 }
 
-// SkipDjango leaves parked rows alone from now on: there is no other table to move them to.
+// SkipDjango makes this process ignore parked rows from now on: there is no table to move them to.
 func SkipDjango[T Tx](s *Django[T], parked []parley.Parked) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,7 +158,7 @@ func SkipDjango[T Tx](s *Django[T], parked []parley.Parked) {
 	}
 }
 
-// Scheduled implements parley.OutboxStore: rows that are due later.
+// Scheduled implements parley.OutboxStore. It returns rows that are due later.
 func (s *Django[T]) Scheduled(ctx context.Context, tx T, sel parley.Selection, limit int) (out []parley.Record, err error) {
 	has, err := s.columns(ctx, tx)
 	if err != nil {
@@ -167,10 +167,10 @@ func (s *Django[T]) Scheduled(ctx context.Context, tx T, sel parley.Selection, l
 	q := "SELECT " + s.selected(has) + " FROM " + DjangoTable + " WHERE " + s.due(has) + " > " + s.d.Now
 	var args []any
 	if sel.Exchange != "" {
-		q, args = q+" AND exchange = ?", append(args, sel.Exchange)
+		q, args = q+" AND "+s.d.Exact("exchange")+" = ?", append(args, sel.Exchange)
 	}
 	if sel.RoutingKey != "" {
-		q, args = q+" AND routing_key = ?", append(args, sel.RoutingKey)
+		q, args = q+" AND "+s.d.Exact("routing_key")+" = ?", append(args, sel.RoutingKey)
 	}
 	err = s.each(ctx, tx, q+" ORDER BY "+s.due(has)+", id", args, func(r parley.Record) {
 		if len(out) < limit && hasTags(r.Tags, sel.Tags) {
@@ -197,10 +197,10 @@ func (s *Django[T]) NextDue(ctx context.Context) (wait time.Duration, ok bool, e
 			return err
 		})
 	})
-	return wait, ok, Fail(s.d.Package, "ask for the next due time", err)
+	return wait, ok, Fail(s.d.Package, "read the next due time", err)
 }
 
-// Stats implements parley.OutboxInspector. It sees the rows of both styles.
+// Stats implements parley.OutboxInspector. It counts the rows of both styles.
 func (s *Django[T]) Stats(ctx context.Context) (st parley.OutboxStats, err error) {
 	err = Retry(ctx, s.d.Transient, func() error {
 		has, err := s.columns(ctx, s.engine.db)

@@ -9,8 +9,8 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// A DjangoRow holds the columns of a row of Django's table from which its message is made,
-// of either style. Columns that are NULL, or that the table's version lacks, are nil.
+// A DjangoRow holds the columns of a row of Django's table from which its message is built,
+// for both styles. Columns that are NULL, or missing in the table's version, are nil.
 type DjangoRow struct {
 	// Due is the earlier one of the two times; EventTime is event_time, or else send_after_time.
 	Due, EventTime                *time.Time
@@ -20,8 +20,8 @@ type DjangoRow struct {
 }
 
 // Fill completes a record, which has its ID, exchange and routing key, as the Python relay
-// would publish it. It takes every row: one that somebody has written by hand must
-// not stop the others.
+// would publish it. It accepts every row: a row that was written by hand must
+// not block the others.
 func (d *DjangoRow) Fill(r *parley.Record) {
 	if d.Due != nil {
 		r.DueAt = *d.Due
@@ -43,7 +43,7 @@ func (d *DjangoRow) Fill(r *parley.Record) {
 	}
 }
 
-// readTags returns the tags that are strings, as all are that either library writes.
+// readTags returns the tags that are strings. Both libraries write only strings.
 func readTags(text string) map[string]string {
 	var all map[string]any
 	if json.Unmarshal([]byte(text), &all) != nil {
@@ -58,15 +58,15 @@ func readTags(text string) map[string]string {
 	return tags
 }
 
-// djangoProperties are the column's content: the correlation id where the Python relay
-// looks for it, and everything else where only parley does.
+// djangoProperties is the content of the column: the correlation id where the Python relay
+// reads it, and all other properties where only parley reads them.
 type djangoProperties struct {
 	CorrelationID any             `json:"correlation_id"`
 	Parley        json.RawMessage `json:"parley,omitempty"`
 	Kind          parley.Kind     `json:"kind,omitempty"`
 }
 
-// readDjangoProperties ignores what is no object, as the Python relay does.
+// readDjangoProperties ignores values that are not objects, as the Python relay does.
 func readDjangoProperties(text string, r *parley.Record) {
 	var p djangoProperties
 	if json.Unmarshal([]byte(text), &p) != nil {
@@ -101,7 +101,7 @@ func (d *DjangoRow) oldBody(id int64) []byte {
 	if d.EventTime != nil {
 		layout := "2006-01-02T15:04:05.000000-07:00"
 		if d.EventTime.Nanosecond() == 0 {
-			layout = "2006-01-02T15:04:05-07:00" // as Python's isoformat
+			layout = "2006-01-02T15:04:05-07:00" // like Python's isoformat
 		}
 		when = d.EventTime.UTC().Format(layout)
 	}
@@ -114,11 +114,11 @@ func (d *DjangoRow) oldBody(id int64) []byte {
 }
 
 func quoted(s *string) []byte {
-	text, _ := json.Marshal(s) // a string always has a JSON form
+	text, _ := json.Marshal(s) // encoding a string cannot fail
 	return text
 }
 
-// kindOf tells events from calls and replies: the table does not.
+// kindOf distinguishes events from calls and replies, which the table does not.
 func kindOf(routingKey string, body []byte) parley.Kind {
 	if strings.HasPrefix(routingKey, "call-response.") {
 		return parley.KindReply

@@ -18,11 +18,11 @@ func TestDjangoPropertiesHoldWhatAMessageHas(t *testing.T) {
 	var got parley.Record
 	readDjangoProperties(text, &got)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s has come back changed:\n%s", text, diff)
+		t.Errorf("%s was changed by writing and reading:\n%s", text, diff)
 	}
 }
 
-// Columns may hold any JSON: one row must never stop the others.
+// Columns may hold any JSON: one row must never block the others.
 func FuzzDjangoRowsAreAlwaysFilled(f *testing.F) {
 	f.Add(`{"a": "b"}`, `{"eventId": 1}`, `{"correlation_id": "c"}`, "rk", true)
 	f.Add(`{"a": 1}`, `null`, `{"parley": 1, "kind": []}`, "call-response.x", true)
@@ -35,7 +35,7 @@ func FuzzDjangoRowsAreAlwaysFilled(f *testing.F) {
 			t.Error("a row has no kind")
 		}
 		if !newStyle && !json.Valid(r.Body) {
-			t.Errorf("an old row's body is no JSON: %s", r.Body)
+			t.Errorf("the body of an old row is not JSON: %s", r.Body)
 		}
 	})
 }

@@ -11,9 +11,9 @@ import (
 )
 
 // Once runs fn within a transaction unless consumer has seen the identity before; see
-// [parley.InboxStore]. A deadlock or a lock that is not given before fn runs is waited
-// out; errors of fn and of the commit are returned as they are.
-func (e *Engine[T]) Once(ctx context.Context, consumer, identity string, fn func(ctx context.Context, tx T) error) error {
+// [parley.InboxStore]. Once retries after a deadlock or a lock timeout before fn runs.
+// It returns errors of fn and of the commit unchanged.
+func (e *Engine[T]) Once(ctx context.Context, consumer, identity string, fn func(ctx context.Context, tx T) error) (err error) {
 	tx, done, err := e.beginOnce(ctx, consumer, identity)
 	if err != nil {
 		if errors.Is(err, parley.ErrDuplicate) {
@@ -21,8 +21,8 @@ func (e *Engine[T]) Once(ctx context.Context, consumer, identity string, fn func
 		}
 		return e.fail("record in inbox", err)
 	}
-	defer done()
-	defer tx.Rollback() // for an error or a panic; after a commit it does nothing
+	defer func() { done(err) }()
+	defer tx.Rollback() // for an error or a panic; it does nothing after a commit
 	if err := failpoint.Hit("inbox.recorded"); err != nil {
 		return err
 	}
@@ -38,8 +38,8 @@ func (e *Engine[T]) Once(ctx context.Context, consumer, identity string, fn func
 	return failpoint.Hit("inbox.committed")
 }
 
-// beginOnce begins a transaction that has recorded the identity.
-func (e *Engine[T]) beginOnce(ctx context.Context, consumer, identity string) (tx T, done func(), err error) {
+// beginOnce begins a transaction and records the identity in it.
+func (e *Engine[T]) beginOnce(ctx context.Context, consumer, identity string) (tx T, done func(error), err error) {
 	err = Retry(ctx, e.dialect.Transient, func() error {
 		if tx, done, err = e.begin(ctx); err != nil {
 			return fmt.Errorf("begin transaction: %w", err)
@@ -55,18 +55,30 @@ func (e *Engine[T]) beginOnce(ctx context.Context, consumer, identity string) (t
 			err = parley.ErrDuplicate
 		}
 		err = errors.Join(err, rollback(tx))
-		done()
+		done(err)
 		return err
 	})
 	return tx, done, err
 }
 
-// SweepInbox deletes up to limit identities recorded more than age ago and returns how
-// many; see [parley.InboxStore].
+// sweepSteps limits the transactions of one sweep when failed deliveries have nearly all identities.
+const sweepSteps = 100
+
+// SweepInbox deletes up to limit identities recorded more than age ago, except those of failed deliveries, and
+// returns how many; see [parley.InboxStore].
 func (e *Engine[T]) SweepInbox(ctx context.Context, age time.Duration, limit int) (n int, err error) {
-	err = Own(ctx, e, func(tx T) error {
-		n, err = Exec(ctx, tx, e.dialect.Sweep, age.Microseconds(), limit)
-		return err
-	})
+	for step := 0; step < sweepSteps && n < limit && err == nil; step++ {
+		var seen, deleted int
+		err = Own(ctx, e, func(tx T) (err error) {
+			seen, deleted, err = e.dialect.Sweep(ctx, tx, age, limit, limit-n)
+			return err
+		})
+		if err == nil {
+			n += deleted
+		}
+		if seen < limit {
+			break
+		}
+	}
 	return n, e.fail("sweep inbox", err)
 }

@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/parley-go/parley"
 )
 
-// One statement takes this many records, 7 parameters each, or bytes of bodies: SQLite
-// knows 32,766 parameters, and MySQL's packets may be limited to 16 MB.
+// One statement contains at most this many records, with 7 parameters each, or bytes of bodies: SQLite
+// allows 32,766 parameters, and MySQL's packets may be limited to 16 MB.
 const (
 	insertRows  = 4000
 	insertBytes = 4 << 20
@@ -36,7 +37,7 @@ func (e *Engine[T]) Insert(ctx context.Context, tx T, records []parley.Record) e
 	return nil
 }
 
-// batchLen returns how many of the first records go into one statement; none if the first
+// batchLen returns how many of the first records fit into one statement, or 0 if the first
 // one has a condition.
 func batchLen(records []parley.Record) int {
 	size, n := 0, 0
@@ -84,12 +85,23 @@ func (e *Engine[T]) rowArgs(r *parley.Record) ([]any, error) {
 	tags, err := EncodeTags(r.Tags)
 	var due any
 	if !r.DueAt.IsZero() {
+		if err := checkTime(r.DueAt); err != nil {
+			return nil, err
+		}
 		due = e.dialect.Time(r.DueAt)
 	}
 	return []any{r.Exchange, r.RoutingKey, string(r.Kind), string(r.Body), due, tags, props}, err
 }
 
-// insertUnless inserts unless a matching record is pending. Callers with the same address
+// checkTime returns an error for times that a column cannot hold. Without STRICT mode MySQL would store 0000-00-00, which is due at once.
+func checkTime(t time.Time) error {
+	if year := t.UTC().Year(); year < 1 || year > 9999 {
+		return &parley.InvalidError{What: "due time", Value: t.String(), Problem: "is outside of the years 1 to 9999"}
+	}
+	return nil
+}
+
+// insertUnless inserts r unless a matching record is pending. Callers with the same address
 // and tags wait for each other.
 func (e *Engine[T]) insertUnless(ctx context.Context, tx Tx, r *parley.Record) error {
 	s := parley.Selection{Exchange: r.Exchange, RoutingKey: r.RoutingKey, Tags: r.UnlessTags}

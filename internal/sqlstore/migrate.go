@@ -15,6 +15,15 @@ import (
 type Migrations struct {
 	Files   fs.FS
 	Dialect goose.Dialect
+	// versions is the table of the applied versions; empty means parley_migrations.
+	versions string
+}
+
+// ForFailures returns the migrations of another table of failed deliveries: the files with "_failed" in their
+// name. Such a file must not change any other table. Their versions are in a table of their own.
+func (m Migrations) ForFailures(table string) Migrations {
+	m.Files, m.versions = failedFiles{m.Files, FailureNames(table)}, table+"_migrations"
+	return m
 }
 
 // A Step is one migration.
@@ -29,10 +38,35 @@ func (m Migrations) provider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(m.Dialect, db, files, goose.WithTableName("parley_migrations"))
+	versions := m.versions
+	if versions == "" {
+		versions = "parley_migrations"
+	}
+	return goose.NewProvider(m.Dialect, db, files, goose.WithTableName(versions))
 }
 
-// Up applies what is missing.
+// UpAll applies missing migrations, also those of the table of failed deliveries with this name.
+func (m Migrations) UpAll(ctx context.Context, db *sql.DB, failedTable string) error {
+	if err := m.Up(ctx, db); err != nil || failedTable == FailedTable {
+		return err
+	}
+	return m.ForFailures(failedTable).Up(ctx, db)
+}
+
+// StatusAll lists all migrations, in order, and then those of the table of failed deliveries, if it has another name.
+func (m Migrations) StatusAll(ctx context.Context, db *sql.DB, failedTable string) ([]Step, error) {
+	steps, err := m.Status(ctx, db)
+	if err != nil || failedTable == FailedTable {
+		return steps, err
+	}
+	more, err := m.ForFailures(failedTable).Status(ctx, db)
+	for i := range more {
+		more[i].Name += " for " + failedTable
+	}
+	return append(steps, more...), err
+}
+
+// Up applies missing migrations.
 func (m Migrations) Up(ctx context.Context, db *sql.DB) error {
 	p, err := m.provider(db)
 	if err == nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-var errNoParked = errors.New("there is none")
+var errNoParked = errors.New("no such record")
 
 // ListParked returns parked records with an id above after, in the order of their ids; see
 // [parley.ParkedStore].
@@ -43,19 +43,19 @@ func scanParked(rows *sql.Rows) (p parley.ParkedRecord, err error) {
 	return p, nil
 }
 
-// ReplayParked moves parked records back into the outbox, under the ids that they had
-// there, to be published at once; see [parley.ParkedStore].
+// ReplayParked moves parked records back into the outbox, with their earlier ids,
+// to be published at once; see [parley.ParkedStore].
 func (e *Engine[T]) ReplayParked(ctx context.Context, ids []int64) (n int, err error) {
 	insert := "INSERT INTO parley_outbox (id, created_at, exchange, routing_key, kind, body, properties) SELECT record_id, " +
 		e.dialect.Now + ", exchange, routing_key, kind, body, properties FROM parley_parked WHERE id IN "
 	err = Own(ctx, e, func(tx T) error {
 		n = 0
 		return Chunks(ids, func(list string) error {
-			// Locked: of two operators at once the second one must see that there is nothing left.
+			// Locked: of two concurrent operators the second one must find no records.
 			if _, err := tx.ExecContext(ctx, insert+list+e.dialect.Lock); err != nil {
 				return err
 			}
-			moved, err := Exec(ctx, tx, "DELETE FROM parley_parked WHERE id IN "+list)
+			moved, err := Exec(ctx, tx, e.dialect.Delete("parley_parked", list))
 			n += moved
 			return err
 		})
@@ -68,7 +68,7 @@ func (e *Engine[T]) DropParked(ctx context.Context, ids []int64) (n int, err err
 	err = Own(ctx, e, func(tx T) error {
 		n = 0
 		return Chunks(ids, func(list string) error {
-			dropped, err := Exec(ctx, tx, "DELETE FROM parley_parked WHERE id IN "+list)
+			dropped, err := Exec(ctx, tx, e.dialect.Delete("parley_parked", list))
 			n += dropped
 			return err
 		})
@@ -80,10 +80,13 @@ func (e *Engine[T]) DropParked(ctx context.Context, ids []int64) (n int, err err
 // there is no such record.
 func (e *Engine[T]) EditParked(ctx context.Context, id int64, body []byte) error {
 	err := Own(ctx, e, func(tx T) error {
-		var found int64
-		err := tx.QueryRowContext(ctx, "SELECT id FROM parley_parked WHERE id = ?", id).Scan(&found)
+		var kind string
+		err := tx.QueryRowContext(ctx, "SELECT kind FROM parley_parked WHERE id = ?", id).Scan(&kind)
 		if errors.Is(err, sql.ErrNoRows) {
 			return errNoParked
+		}
+		if err == nil {
+			err = parley.CheckBody(parley.Kind(kind), body)
 		}
 		if err == nil {
 			_, err = tx.ExecContext(ctx, "UPDATE parley_parked SET body = ? WHERE id = ?", string(body), id)

@@ -12,7 +12,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// properties are what a row keeps of a message beside its own columns.
+// properties are the parts of a message that a row stores in one column.
 type properties struct {
 	MessageID       string            `json:"message_id,omitempty"`
 	CorrelationID   string            `json:"correlation_id,omitempty"`
@@ -24,14 +24,14 @@ type properties struct {
 	Headers         map[string]string `json:"headers,omitempty"`
 }
 
-// EncodeProperties returns what a row keeps of a message beside its own columns, as JSON. Headers
-// that are no strings are a *parley.InvalidError.
+// EncodeProperties returns the parts of a message without columns of their own, as JSON. For headers
+// that are not strings it returns a *parley.InvalidError.
 func EncodeProperties(m *parley.Message) (string, error) {
 	text, err := AppendProperties(make([]byte, 0, 192), m)
 	return string(text), err
 }
 
-// AppendProperties appends what EncodeProperties returns to dst. It is written by hand, as it runs for
+// AppendProperties appends the result of EncodeProperties to dst. It does not use encoding/json, because it runs for
 // every message: encoding/json takes five times as long.
 func AppendProperties(dst []byte, m *parley.Message) ([]byte, error) {
 	dst = append(dst, '{')
@@ -86,7 +86,7 @@ func comma(dst []byte, start int) []byte {
 func appendText(dst []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
-			text, _ := json.Marshal(s) // a string always has a JSON form
+			text, _ := json.Marshal(s) // encoding a string cannot fail
 			return append(dst, text...)
 		}
 	}
@@ -113,8 +113,8 @@ func DecodeProperties(text []byte, m *parley.Message) error {
 	return nil
 }
 
-// A plainReader reads properties as they nearly always are: members that it knows, strings without
-// escapes. Whatever else there is it leaves to encoding/json.
+// A plainReader reads properties in their usual form: known members, strings without
+// escapes. It leaves all other forms to encoding/json.
 type plainReader struct{ rest []byte }
 
 func (r *plainReader) properties(p *properties) bool {
@@ -150,7 +150,7 @@ func (r *plainReader) properties(p *properties) bool {
 	}) && len(r.rest) == 0
 }
 
-// object reads an object of texts. A value that is an object itself is left to nested.
+// object reads an object of texts. A value that is an object itself is passed to nested.
 func (r *plainReader) object(member func(key, value []byte) bool, nested func(key []byte) bool) bool {
 	if !r.token('{') {
 		return false
@@ -181,7 +181,7 @@ func (r *plainReader) object(member func(key, value []byte) bool, nested func(ke
 	}
 }
 
-// token takes c and the white space behind it, if it is there.
+// token consumes c and the white space after it, if c is next.
 func (r *plainReader) token(c byte) bool {
 	if len(r.rest) == 0 || r.rest[0] != c {
 		return false
@@ -190,7 +190,7 @@ func (r *plainReader) token(c byte) bool {
 	return true
 }
 
-// text takes a string without escapes.
+// text reads a string without escapes.
 func (r *plainReader) text() ([]byte, bool) {
 	if len(r.rest) == 0 || r.rest[0] != '"' {
 		return nil, false

@@ -10,7 +10,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// EncodeTags returns tags as JSON, nil for none.
+// EncodeTags returns tags as JSON, or nil without tags.
 func EncodeTags(tags map[string]string) (any, error) {
 	if len(tags) == 0 {
 		return nil, nil
@@ -19,17 +19,17 @@ func EncodeTags(tags map[string]string) (any, error) {
 	return string(text), err
 }
 
-// columns are what scanRecord reads, of the outbox as o.
+// columns returns the columns that scanRecord reads, of the outbox as o.
 func (d *Dialect) columns() string {
 	return "o.id, " + d.Micros("o.created_at") + ", o.exchange, o.routing_key, o.kind, o.body, " + d.Micros("o.due_at") + ", o.tags, o.properties"
 }
 
-// records reads what query finds.
+// records reads the records of a query.
 func (e *Engine[T]) records(ctx context.Context, q queryer, query string, args []any) ([]parley.Record, error) {
 	return e.recordsWithin(ctx, q, func(int) bool { return true }, query, args)
 }
 
-// recordsWithin reads what query finds as far as there is room for the bodies.
+// recordsWithin reads the records of a query while room accepts their bodies.
 func (e *Engine[T]) recordsWithin(ctx context.Context, q queryer, room func(body int) bool, query string, args []any) ([]parley.Record, error) {
 	var out []parley.Record
 	full := false

@@ -9,15 +9,15 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// ReadDue reads the records that are due: those due at once in the order of their ids,
-// then scheduled ones in the order of their due times. A tenth of the limit is kept for
-// scheduled ones, so that a flood of others does not hold them up. where is added to the
+// ReadDue reads the due records: those without a due time in the order of their ids,
+// then scheduled ones in the order of their due times. A tenth of the limit is reserved for
+// scheduled records, so that many others do not delay them. where is added to the
 // conditions and lock to the end of each query; both may be empty.
 func ReadDue[T Tx](ctx context.Context, e *Engine[T], tx Tx, o parley.ClaimOptions, where, lock string) ([]parley.Record, error) {
 	var args []any
 	if len(o.Except) > 0 {
 		marks, names := Placeholders(o.Except)
-		where, args = where+" AND o.exchange NOT IN ("+marks+")", names
+		where, args = where+" AND "+e.dialect.Exact("o.exchange")+" NOT IN ("+marks+")", names
 	}
 	sel := "SELECT " + e.dialect.columns() + " FROM " + e.dialect.ByDue
 	q := fmt.Sprintf("%s WHERE o.due_at IS NULL%s ORDER BY o.id LIMIT %d%s", sel, where, o.Limit, lock)
@@ -36,28 +36,28 @@ func ReadDue[T Tx](ctx context.Context, e *Engine[T], tx Tx, o parley.ClaimOptio
 	return atOnce, nil
 }
 
-// Finish removes the sent records and moves the parked ones aside, within tx. It returns
-// how many of them were gone already.
-func Finish[T Tx](ctx context.Context, e *Engine[T], tx Tx, sent []int64, parked []parley.Parked) (foreign int, err error) {
+// Finish deletes the sent records and moves the parked ones to the parked table, within tx. It returns
+// how many of them were deleted elsewhere.
+func Finish[T Tx](ctx context.Context, e *Engine[T], tx Tx, sent []int64, parked []parley.Parked) (elsewhere int, err error) {
 	n, err := e.remove(ctx, tx, sent)
 	if err != nil {
 		return 0, err
 	}
-	foreign = len(sent) - n
+	elsewhere = len(sent) - n
 	for i := range parked {
 		n, err := e.remove(ctx, tx, []int64{parked[i].Record.ID})
 		if err != nil {
 			return 0, err
 		}
 		if n == 0 {
-			foreign++ // whoever removed it has dealt with it
+			elsewhere++ // it was deleted elsewhere
 			continue
 		}
 		if err := e.park(ctx, tx, &parked[i]); err != nil {
 			return 0, fmt.Errorf("park record %d: %w", parked[i].Record.ID, err)
 		}
 	}
-	return foreign, nil
+	return elsewhere, nil
 }
 
 func (e *Engine[T]) park(ctx context.Context, tx Tx, p *parley.Parked) error {
@@ -71,22 +71,7 @@ func (e *Engine[T]) park(ctx context.Context, tx Tx, p *parley.Parked) error {
 	return err
 }
 
-// Delete removes records that the broker has accepted; see [parley.RelaySource].
-func (e *Engine[T]) Delete(ctx context.Context, ids []int64) (n int, err error) {
-	if len(ids) == 0 {
-		return 0, nil
-	}
-	err = Own(ctx, e, func(tx T) error {
-		n, err = e.remove(ctx, tx, ids)
-		if err != nil {
-			return err
-		}
-		return e.dialect.DropTags(ctx, tx, ids)
-	})
-	return n, e.fail("delete sent records", err)
-}
-
-// NextDue tells how long it is until the earliest scheduled record is due; see
+// NextDue returns the time until the earliest scheduled record is due; see
 // [parley.RelaySource].
 func (e *Engine[T]) NextDue(ctx context.Context) (wait time.Duration, ok bool, err error) {
 	d := &e.dialect
@@ -101,17 +86,17 @@ func (e *Engine[T]) NextDue(ctx context.Context) (wait time.Duration, ok bool, e
 			return err
 		})
 	})
-	return wait, ok, e.fail("ask for the next due time", err)
+	return wait, ok, e.fail("read the next due time", err)
 }
 
-// toDuration keeps within 31 years: further away a time.Duration overflows, and what is
+// toDuration limits the result to 31 years. A time.Duration overflows for larger values, and an event
 // scheduled for the year 9999 would be due.
 func toDuration(micros int64) time.Duration {
 	const limit = 1e15
 	return time.Duration(max(-limit, min(micros, limit))) * time.Microsecond
 }
 
-// Stats reports the state of the outbox; see [parley.OutboxInspector].
+// Stats returns the state of the outbox; see [parley.OutboxInspector].
 func (e *Engine[T]) Stats(ctx context.Context) (st parley.OutboxStats, err error) {
 	d := &e.dialect
 	now := d.Micros(d.Now)

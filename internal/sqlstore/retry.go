@@ -12,8 +12,8 @@ const (
 	lastRetry  = 100 * time.Millisecond
 )
 
-// Retry runs fn until it succeeds, fails for another reason than a transient one, or ctx
-// ends. The pauses grow, with jitter, to a tenth of a second.
+// Retry runs fn until it succeeds, fails with an error that is not transient, or ctx
+// ends. The delays grow, with jitter, up to 100 ms.
 func Retry(ctx context.Context, transient func(error) bool, fn func() error) error {
 	pause := firstRetry
 	for {
@@ -26,7 +26,7 @@ func Retry(ctx context.Context, transient func(error) bool, fn func() error) err
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return fmt.Errorf("%w, last: %w", ctx.Err(), err)
+			return fmt.Errorf("%w, last error: %w", ctx.Err(), err)
 		}
 		pause = min(2*pause, lastRetry)
 	}

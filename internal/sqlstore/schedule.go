@@ -9,7 +9,7 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// Cancel deletes the scheduled records that match, within tx, and returns how many; see
+// Cancel deletes the matching scheduled records within tx and returns how many; see
 // [parley.OutboxStore].
 func (e *Engine[T]) Cancel(ctx context.Context, tx T, s parley.Selection) (int, error) {
 	ids, stale, err := e.change(ctx, tx, s)
@@ -23,10 +23,13 @@ func (e *Engine[T]) Cancel(ctx context.Context, tx T, s parley.Selection) (int, 
 	return n, e.dialect.DropTags(ctx, tx, append(stale, ids...))
 }
 
-// Reschedule gives the scheduled records that match another due time, within tx, and
-// returns how many; see [parley.OutboxStore]. As with Cancel, what a relay holds is not
-// among them.
+// Reschedule changes the due time of the matching scheduled records within tx and
+// returns how many; see [parley.OutboxStore]. Like Cancel it skips records that a relay
+// holds.
 func (e *Engine[T]) Reschedule(ctx context.Context, tx T, s parley.Selection, due time.Time) (int, error) {
+	if err := checkTime(due); err != nil {
+		return 0, err
+	}
 	ids, _, err := e.change(ctx, tx, s)
 	if err != nil {
 		return 0, err
@@ -41,7 +44,7 @@ func (e *Engine[T]) Reschedule(ctx context.Context, tx T, s parley.Selection, du
 	return len(ids), nil
 }
 
-// change finds the records that a caller may change.
+// change returns the records that a caller may change.
 func (e *Engine[T]) change(ctx context.Context, tx Tx, s parley.Selection) (ids, stale []int64, err error) {
 	if err := e.dialect.BeforeChange(ctx, tx); err != nil {
 		return nil, nil, err
@@ -55,7 +58,7 @@ func (e *Engine[T]) change(ctx context.Context, tx Tx, s parley.Selection) (ids,
 	return ids, stale, err
 }
 
-// Scheduled lists the scheduled records that match, soonest first; see [parley.OutboxStore].
+// Scheduled lists the matching scheduled records, soonest first; see [parley.OutboxStore].
 // Tags without the full address are compared one record after another.
 func (e *Engine[T]) Scheduled(ctx context.Context, tx T, s parley.Selection, limit int) ([]parley.Record, error) {
 	if len(s.Tags) > 0 && s.Exchange != "" && s.RoutingKey != "" {
@@ -70,7 +73,7 @@ func (e *Engine[T]) Scheduled(ctx context.Context, tx T, s parley.Selection, lim
 	var args []any
 	for _, c := range []struct{ column, value string }{{"exchange", s.Exchange}, {"routing_key", s.RoutingKey}} {
 		if c.value != "" {
-			q += " AND o." + c.column + " = ?"
+			q += " AND " + e.dialect.Exact("o."+c.column) + " = ?"
 			args = append(args, c.value)
 		}
 	}
@@ -81,7 +84,7 @@ func (e *Engine[T]) Scheduled(ctx context.Context, tx T, s parley.Selection, lim
 	return filtered(ctx, tx, q, args, s.Tags, limit)
 }
 
-// filtered returns the first records with the tags.
+// filtered returns the first records that have the tags.
 func filtered(ctx context.Context, tx Tx, q string, args []any, tags map[string]string, limit int) ([]parley.Record, error) {
 	var out []parley.Record
 	err := Each(ctx, tx, q, args, func(rows *sql.Rows) error {
@@ -106,7 +109,7 @@ func hasTags(have, want map[string]string) bool {
 // remove deletes records of the outbox and returns how many there were.
 func (e *Engine[T]) remove(ctx context.Context, tx Tx, ids []int64) (removed int, err error) {
 	err = Chunks(ids, func(list string) error {
-		n, err := Exec(ctx, tx, e.dialect.Delete(list))
+		n, err := Exec(ctx, tx, e.dialect.Delete("parley_outbox", list))
 		removed += n
 		return err
 	})

@@ -1,9 +1,9 @@
-// Package sqlstore is the database/sql engine behind packages sqlite and mysql: one
-// set of statements with ? placeholders, and a Dialect for what differs.
+// Package sqlstore is the database/sql engine of the packages sqlite and mysql: one
+// set of statements with ? placeholders, and a Dialect for the differences.
 //
 // Its tables are parley_outbox, parley_outbox_tags (one row for each tag of a scheduled
-// record, found by a digest), parley_parked and parley_inbox. How a relay holds records is
-// each database's own business: rows that are locked on MySQL, a lease on SQLite.
+// record, found by a digest), parley_parked and parley_inbox. How a relay holds records depends
+// on the database: by row locks on MySQL, by a lease on SQLite.
 package sqlstore
 
 import (
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// A Tx is a transaction: *sql.Tx and what wraps it. A *sql.DB does not fit.
+// A Tx is a transaction: *sql.Tx and types that wrap it. A *sql.DB does not fit.
 type Tx interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -25,85 +25,97 @@ type Tx interface {
 	Rollback() error
 }
 
-// A Dialect is what the databases differ in. All fields are required; texts may be empty
-// where the comment says so.
+// A Dialect holds the differences between databases. All fields are required; texts may be empty
+// if the comment says so.
 type Dialect struct {
-	// Package is the name that errors begin with.
+	// Package is the prefix of errors.
 	Package string
-	// Now is the time as the columns keep it, by the database's clock, in UTC.
+	// Now is the time in the format of the columns, by the database's clock, in UTC.
 	Now string
-	// Micros turns a time as the columns keep it into microseconds since 1970.
+	// Micros converts a time in the format of the columns into microseconds since 1970.
 	Micros func(expr string) string
-	// Time is the parameter that stands for t.
+	// Time returns the parameter for t.
 	Time func(t time.Time) any
 	// ByDue names the outbox, as o, read through the index of its due times.
 	ByDue string
-	// Join keeps the order of two tables: the first one leads.
+	// ByID names the outbox, as o, read through its ids.
+	ByID string
+	// Join is a join that keeps the order of two tables.
 	Join string
-	// Lock ends a SELECT of rows that are to be changed. May be empty.
+	// Lock ends a SELECT of rows that will be changed. May be empty.
 	Lock string
-	// Held is a condition: a relay holds the record whose id is given, and no row lock says
-	// so. "0" where row locks do.
+	// LockFree ends a SELECT that locks rows and skips those that another transaction has locked. May be empty.
+	LockFree string
+	// Held returns a condition: a relay holds the record with the given id without a row lock.
+	// It is "0" for databases with row locks.
 	Held func(id string) string
 	// Update begins an UPDATE of outbox rows by id, up to SET.
 	Update string
-	// Delete is a DELETE of the outbox rows with the ids of a list "(1,2)".
-	Delete func(list string) string
-	// Sweep deletes identities older than ? microseconds, at most ? of them.
-	Sweep string
-	// Probe counts rows of each tag first, where the planner cannot tell which is rare.
+	// Delete returns a DELETE of the rows of a table with the ids of a list "(1,2)".
+	Delete func(table, list string) string
+	// Exact makes a text column of the outbox comparable byte by byte.
+	Exact func(column string) string
+	// Sweep checks up to limit identities that are older than age, the oldest first. It deletes up to room of those without a
+	// failed delivery, and writes the others anew, so that the next sweep does not read past them.
+	Sweep func(ctx context.Context, tx Tx, age time.Duration, limit, room int) (seen, deleted int, err error)
+	// Probe means that rows of each tag are counted first, because the planner does not know which tag is rare.
 	Probe bool
 
-	// Transient tells errors after which our own transaction is tried again.
+	// Transient reports errors after which the store's own transaction is retried.
 	Transient func(err error) bool
-	// Duplicate tells the error of a key that exists.
+	// Duplicate reports the error for a key that exists.
 	Duplicate func(err error) bool
 	// Seen is the statement that records an identity.
 	Seen func(consumer, identity string) (query string, args []any)
 	// Insert runs an INSERT of len(ids) records and returns their ids.
 	Insert func(ctx context.Context, tx Tx, query string, args []any, ids []int64) error
-	// BeforeChange is called before rows are looked for that are to be changed.
+	// BeforeChange is called before a search for rows to be changed.
 	BeforeChange func(ctx context.Context, tx Tx) error
-	// BeforeUnless makes callers with the same digest wait for each other, to the end of tx.
+	// BeforeUnless makes callers with the same digest wait for each other until the end of tx.
 	BeforeUnless func(ctx context.Context, tx Tx, digest []byte) error
-	// DropTags forgets the tags of records that are gone.
+	// DropTags deletes the tags of deleted records.
 	DropTags func(ctx context.Context, tx Tx, ids []int64) error
 }
 
-// Engine implements the store interfaces of parley but the claim. T is the driver
-// package's own interface of a transaction. What those packages need beside is functions,
+// Engine implements the store interfaces of parley, except the claim. T is the driver
+// package's own transaction interface. Other operations for those packages are functions,
 // so that their stores, which embed an Engine, have no methods that users should not call.
 type Engine[T Tx] struct {
 	dialect Dialect
 	db      *sql.DB
 	begin   Begin[T]
+	own     Begin[T] // for [Own]
 }
 
-// Begin starts a transaction that may write. done is to be called after its end.
-type Begin[T Tx] func(ctx context.Context) (tx T, done func(), err error)
+// Begin starts a transaction that may write. done must be called after its end, with the error that ended it or nil.
+type Begin[T Tx] func(ctx context.Context) (tx T, done func(cause error), err error)
 
 // New returns an engine on db.
 func New[T Tx](d Dialect, db *sql.DB, begin Begin[T]) Engine[T] {
-	return Engine[T]{d, db, begin}
+	return Engine[T]{dialect: d, db: db, begin: begin, own: begin}
 }
 
-// Own runs fn in a transaction of our own. It is run again, from the beginning, after an
-// error that is the database's way to say "later", until ctx ends.
+// OnItsOwn makes e use db and begin for its own work, such as a relay's. Handlers keep their transactions.
+func OnItsOwn[T Tx](e *Engine[T], db *sql.DB, begin Begin[T]) { e.db, e.own = db, begin }
+
+// Own runs fn in a transaction of the store itself. After a transient error it
+// runs fn again from the beginning, until ctx ends.
 func Own[T Tx](ctx context.Context, e *Engine[T], fn func(tx T) error) error {
 	return Retry(ctx, e.dialect.Transient, func() error {
-		tx, done, err := e.begin(ctx)
+		tx, done, err := e.own(ctx)
 		if err != nil {
 			return fmt.Errorf("begin transaction: %w", err)
 		}
-		defer done()
-		if err := fn(tx); err != nil {
+		defer func() { done(err) }()
+		if err = fn(tx); err != nil {
 			return errors.Join(err, rollback(tx))
 		}
-		return commit(tx)
+		err = commit(tx)
+		return err
 	})
 }
 
-// Fail names the package and what was done, once, at an exported call.
+// Fail adds the package and the operation to an error, once, at an exported call.
 func Fail(pkg, doing string, err error) error {
 	if err == nil {
 		return nil
@@ -120,7 +132,7 @@ func commit(tx Tx) error {
 	return nil
 }
 
-// rollback ends a transaction. One that the server has ended already is no error.
+// rollback ends a transaction. A transaction that the server has already ended is not an error.
 func rollback(tx Tx) error {
 	if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
 		return fmt.Errorf("roll back: %w", err)
@@ -133,7 +145,7 @@ type queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// Each runs a query and calls scan for each row, until it is done or scan fails.
+// Each runs a query and calls scan for each row, until the end or an error of scan.
 func Each(ctx context.Context, q queryer, query string, args []any, scan func(rows *sql.Rows) error) error {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -158,10 +170,11 @@ func Exec(ctx context.Context, tx Tx, query string, args ...any) (int, error) {
 	return int(n), err
 }
 
-// chunk bounds the ids in one statement.
-const chunk = 2000
+// chunk limits the ids in one statement. MariaDB converts lists of 1,000 values or more into a subquery, which has
+// another plan (in_predicate_conversion_threshold).
+const chunk = 900
 
-// Chunks calls fn with the ids as a list for IN, some at a time. They are numbers: no
+// Chunks calls fn with the ids in lists for IN. They are numbers, so no
 // parameter is needed, and no driver prepares a statement for each length.
 func Chunks(ids []int64, fn func(list string) error) error {
 	for len(ids) > 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -44,7 +45,7 @@ func TestRetryGoesOnAfterTransientErrorsOnly(t *testing.T) {
 	})
 }
 
-func TestRetryEndsWithItsContextAndTellsWhy(t *testing.T) {
+func TestRetryEndsWithItsContextAndReportsWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -54,12 +55,12 @@ func TestRetryEndsWithItsContextAndTellsWhy(t *testing.T) {
 			t.Errorf("Retry returns %v, want both the context's error and the last one", err)
 		}
 		if took := time.Since(start); took != time.Minute {
-			t.Errorf("Retry has taken %v, want all of the minute", took)
+			t.Errorf("Retry took %v, want the whole minute", took)
 		}
 	})
 }
 
-func TestDigestsTellTagsApart(t *testing.T) {
+func TestDifferentTagsHaveDifferentDigests(t *testing.T) {
 	seen := map[string][]string{}
 	for _, parts := range [][]string{
 		{"a", "b", "c", "d"}, {"ab", "", "c", "d"}, {"", "ab", "c", "d"}, {"a", "b", "cd", ""}, {"a", "b", "", "cd"}, {"a", "b", "c", "D"}, {"a", "b", "c", "d "},
@@ -96,9 +97,9 @@ func TestChunksKeepAllIDsInOrder(t *testing.T) {
 		return nil
 	})
 	if err != nil || len(lists) != 3 {
-		t.Fatalf("%d ids come in %d lists (%v), want 3", len(ids), len(lists), err)
+		t.Fatalf("%d ids are in %d lists (%v), want 3", len(ids), len(lists), err)
 	}
-	if got := strings.Split(strings.Join(lists, ","), ","); len(got) != len(ids) || got[len(got)-1] != "4000" {
+	if got := strings.Split(strings.Join(lists, ","), ","); len(got) != len(ids) || got[len(got)-1] != strconv.Itoa(2*chunk) {
 		t.Errorf("the lists hold %d ids up to %s", len(got), got[len(got)-1])
 	}
 	if err := Chunks(nil, func(string) error { return errLater }); err != nil {
@@ -109,7 +110,7 @@ func TestChunksKeepAllIDsInOrder(t *testing.T) {
 func TestHeadersOfOtherTypesAreRefused(t *testing.T) {
 	_, err := EncodeProperties(&parley.Message{Headers: map[string]any{"n": 1}})
 	if !errors.Is(err, parley.ErrInvalid) || !strings.Contains(err.Error(), `"n"`) {
-		t.Errorf("a header that is an int gives %v, want an InvalidError that names it", err)
+		t.Errorf("an int header returns %v, want an InvalidError that names it", err)
 	}
 }
 
@@ -132,7 +133,7 @@ func TestABatchIsBoundByRowsAndBytes(t *testing.T) {
 	}
 }
 
-// What is in the column may have been written by other versions, or by hand.
+// The column may have been written by other versions, or by hand.
 func FuzzPropertiesAreReadOrRefused(f *testing.F) {
 	f.Add(`{}`)
 	f.Add(`{"message_id": "m-1", "headers": {"a": "b", "": ""}, "timestamp": "2026-01-02T03:04:05.000006Z"}`)
@@ -144,10 +145,10 @@ func FuzzPropertiesAreReadOrRefused(f *testing.F) {
 		var fast, slow properties
 		if r := (plainReader{rest: []byte(text)}); r.properties(&fast) {
 			if err := json.Unmarshal([]byte(text), &slow); err != nil {
-				t.Fatalf("%s was read, but encoding/json says %v", text, err)
+				t.Fatalf("%s was read, but encoding/json returns %v", text, err)
 			}
 			if diff := cmp.Diff(slow, fast); diff != "" {
-				t.Errorf("%s was read in another way than encoding/json does:\n%s", text, diff)
+				t.Errorf("%s was read differently than by encoding/json:\n%s", text, diff)
 			}
 		}
 		var m parley.Message
@@ -156,14 +157,14 @@ func FuzzPropertiesAreReadOrRefused(f *testing.F) {
 		}
 		again, err := EncodeProperties(&m)
 		if err != nil {
-			return // a year that JSON cannot hold
+			return // a year that JSON cannot represent
 		}
 		var back parley.Message
 		if err := DecodeProperties([]byte(again), &back); err != nil {
 			t.Fatalf("%s was read, but not %s: %v", text, again, err)
 		}
 		if diff := cmp.Diff(m, back); diff != "" {
-			t.Errorf("%s has come back changed:\n%s", text, diff)
+			t.Errorf("%s was changed by writing and reading:\n%s", text, diff)
 		}
 	})
 }

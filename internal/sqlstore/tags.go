@@ -13,9 +13,9 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// tagDigest stands for one tag of one contract in the index: 16 bytes of SHA-256, so
-// that the index stays small, tags may have any length, and they are compared byte for
-// byte whatever the database's collation. It covers the address, since other contracts
+// tagDigest returns the index key of one tag of one contract: 16 bytes of SHA-256. So
+// the index stays small, tags may have any length, and they are compared byte for
+// byte whatever the database's collation is. The digest includes the address, because other contracts
 // often have the same tags.
 func tagDigest(exchange, routingKey, name, value string) []byte {
 	h := sha256.New()
@@ -28,7 +28,7 @@ func tagDigest(exchange, routingKey, name, value string) []byte {
 	return h.Sum(nil)[:16]
 }
 
-// setDigest stands for a whole set of tags.
+// setDigest returns the digest of a whole set of tags.
 func setDigest(s parley.Selection) []byte {
 	h := sha256.New()
 	for _, d := range tagDigests(s) {
@@ -37,7 +37,7 @@ func setDigest(s parley.Selection) []byte {
 	return h.Sum(nil)[:16]
 }
 
-// tagDigests are the digests of all tags, in the order of the tags' names.
+// tagDigests returns the digests of all tags, in the order of the tags' names.
 func tagDigests(s parley.Selection) [][]byte {
 	out := make([][]byte, 0, len(s.Tags))
 	for _, name := range slices.Sorted(maps.Keys(s.Tags)) {
@@ -48,7 +48,7 @@ func tagDigests(s parley.Selection) [][]byte {
 
 const tagRows = 5000 // in one statement: 2 parameters each
 
-// insertTags makes the tags of new records findable.
+// insertTags indexes the tags of new records.
 func insertTags(ctx context.Context, tx Tx, records []parley.Record) error {
 	var args []any
 	flush := func() error {
@@ -66,7 +66,7 @@ func insertTags(ctx context.Context, tx Tx, records []parley.Record) error {
 	for i := range records {
 		r := &records[i]
 		if r.DueAt.IsZero() {
-			continue // only what is scheduled can be cancelled
+			continue // only scheduled records can be cancelled
 		}
 		for _, d := range tagDigests(parley.Selection{Exchange: r.Exchange, RoutingKey: r.RoutingKey, Tags: r.Tags}) {
 			args = append(args, d, r.ID)
@@ -80,7 +80,7 @@ func insertTags(ctx context.Context, tx Tx, records []parley.Record) error {
 	return flush()
 }
 
-// tagged returns the tables and the condition that find the records with all tags of s:
+// tagged returns the tables and the condition for the records with all tags of s:
 // t0.record_id is the id, o the outbox's row or nulls.
 func (e *Engine[T]) tagged(ctx context.Context, tx Tx, s parley.Selection, outboxJoin string) (from, where string, args []any, err error) {
 	digests := tagDigests(s)
@@ -99,11 +99,11 @@ func (e *Engine[T]) tagged(ctx context.Context, tx Tx, s parley.Selection, outbo
 	return b.String(), "t0.digest = ?", append(args, digests[0]), nil
 }
 
-// probeLimit is where a tag counts as common.
+// probeLimit is the number of records from which a tag counts as common.
 const probeLimit = 100
 
-// rarestFirst puts the tag with the fewest records first: a cancellation by a person and
-// a kind must not walk over everything of that kind.
+// rarestFirst puts the tag with the fewest records first: a cancellation by person and
+// kind must not scan all records of that kind.
 func rarestFirst(ctx context.Context, tx Tx, digests [][]byte) ([][]byte, error) {
 	type counted struct {
 		digest []byte
@@ -125,20 +125,21 @@ func rarestFirst(ctx context.Context, tx Tx, digests [][]byte) ([][]byte, error)
 	return out, nil
 }
 
-// A match is a scheduled record that a selection means.
+// A match is a scheduled record that matches a selection.
 type match struct {
 	id   int64
-	held bool // by a relay, and no row lock says so
+	held bool // by a relay, without a row lock
 }
 
-// find locks and returns the scheduled records that match. stale are records whose tags
-// were left behind: they are gone.
+// find locks and returns the matching scheduled records. stale are the ids of deleted records whose tags
+// still exist.
 func (e *Engine[T]) find(ctx context.Context, tx Tx, s parley.Selection) (found []match, stale []int64, err error) {
 	d := &e.dialect
 	var q string
 	var args []any
 	if len(s.Tags) == 0 {
-		q = "SELECT o.id, 1, " + d.Held("o.id") + " FROM " + d.ByDue + " WHERE o.due_at IS NOT NULL AND o.exchange = ? AND o.routing_key = ?" + d.Lock
+		q = "SELECT o.id, 1, " + d.Held("o.id") + " FROM " + d.ByDue + " WHERE o.due_at IS NOT NULL AND " +
+			d.Exact("o.exchange") + " = ? AND " + d.Exact("o.routing_key") + " = ?" + d.Lock
 		args = []any{s.Exchange, s.RoutingKey}
 	} else {
 		var from, where string

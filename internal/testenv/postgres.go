@@ -42,7 +42,7 @@ func postgresVersion(ctx context.Context, address string) (string, error) {
 	return conn.PgConn().ParameterStatus("server_version"), nil
 }
 
-// createPostgres copies template0, to which nobody can be connected: template1 may be
+// createPostgres copies template0, which takes no connections: template1 may be
 // in use by a psql left open, and then CREATE DATABASE is refused.
 func createPostgres(ctx context.Context, address, name string) (string, error) {
 	statement := "create database " + pgx.Identifier{name}.Sanitize() + " template template0"

@@ -20,7 +20,7 @@ func rabbitHostPort(address string) (string, error) {
 }
 
 // rabbitVersion opens a connection and a channel on it: a broker under a resource
-// alarm, or a virtual host without permission, shows only then.
+// alarm, or a virtual host without permission, fails only then.
 func rabbitVersion(ctx context.Context, address string) (string, error) {
 	timeout := setupTimeout
 	if deadline, ok := ctx.Deadline(); ok {

@@ -9,7 +9,7 @@ import (
 
 // Server is a kind of server that tests can ask for.
 type Server struct {
-	// Name is how people call it.
+	// Name is the product name.
 	Name string
 	// Variable is the environment variable that gives its address.
 	Variable string
@@ -21,7 +21,7 @@ type Server struct {
 	version  func(ctx context.Context, address string) (string, error)
 }
 
-// The servers that tests know.
+// The servers that tests can use.
 var (
 	// PostgreSQL is addressed by a postgres:// URL whose account may create databases.
 	PostgreSQL = Server{
@@ -50,7 +50,7 @@ var (
 	}
 )
 
-// Servers returns all servers that tests know, in a fixed order.
+// Servers returns all servers that tests can use, in a fixed order.
 func Servers() []Server { return []Server{PostgreSQL, MariaDBServer, RabbitMQServer} }
 
 // Endpoint is a server that has answered.
@@ -59,7 +59,7 @@ type Endpoint struct {
 	// Address is what a client connects with. It may hold a password: print
 	// HostPort instead.
 	Address string
-	// Version is the server's own word for its version.
+	// Version is the version that the server reports.
 	Version string
 }
 
@@ -72,25 +72,25 @@ func (e Endpoint) HostPort() string {
 	return hp
 }
 
-// MissingError reports that a server was neither named by its environment variable
+// MissingError reports that a server was neither given by its environment variable
 // nor found, usable, at its default address.
 type MissingError struct {
 	Server Server
-	// Listening says that something answers at the default address but refuses the
+	// Listening reports whether a server answers at the default address but rejects the
 	// default account.
 	Listening bool
-	// Cause is what went wrong at the default address.
+	// Cause is the error at the default address.
 	Cause error
 }
 
-// Error names the server, the cause, and the two ways to mend it.
+// Error names the server, the cause, and the two ways to fix it.
 func (e *MissingError) Error() string {
 	hp, _ := e.Server.hostPort(e.Server.Default)
 	if e.Listening {
-		return fmt.Sprintf("%s at %s does not take the default account: %v; give an account by %s, for example %s",
+		return fmt.Sprintf("%s at %s rejects the default account: %v (set %s, for example to %s)",
 			e.Server.Name, hp, e.Cause, e.Server.Variable, e.Server.Default)
 	}
-	return fmt.Sprintf("no %s: nothing listens on %s; start one there (\"make servers\" does), or give its address by %s, for example %s",
+	return fmt.Sprintf("no %s: nothing listens on %s (run \"make test\", which starts one, or set %s, for example to %s)",
 		e.Server.Name, hp, e.Server.Variable, e.Server.Default)
 }
 
@@ -98,9 +98,9 @@ func (e *MissingError) Error() string {
 func (e *MissingError) Unwrap() error { return e.Cause }
 
 // Locate returns the server that the environment variable names, else the one at the
-// default address. It has logged in there once. The error is a *MissingError when the
-// variable is empty and the default does not serve; a variable that names a server
-// which does not answer, or an address that cannot be read, is any other error.
+// default address. It has logged in once to check it. The error is a *MissingError when the
+// variable is empty and the default address does not work. A variable that names a server
+// that does not answer, or an address that cannot be parsed, is another error.
 func (s Server) Locate(ctx context.Context) (Endpoint, error) {
 	address := os.Getenv(s.Variable)
 	if address != "" {
@@ -125,12 +125,12 @@ func (s Server) Locate(ctx context.Context) (Endpoint, error) {
 }
 
 // Version logs in at address, logs out again and returns the server's version. An
-// address that cannot be read, a refused connection and a refused login are errors;
-// none of them holds the password.
+// address that cannot be parsed, a refused connection and a rejected login are errors.
+// No error contains the password.
 func (s Server) Version(ctx context.Context, address string) (string, error) {
 	hp, err := s.hostPort(address)
 	if err != nil {
-		return "", fmt.Errorf("read its address: %w", err)
+		return "", fmt.Errorf("parse its address: %w", err)
 	}
 	v, err := s.version(ctx, address)
 	if err != nil {

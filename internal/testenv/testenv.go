@@ -1,12 +1,12 @@
-// Package testenv gives real servers to tests, or says what is missing.
+// Package testenv provides real servers to tests, or reports which one is missing.
 //
 // A test asks for what it needs, [Postgres], [MariaDB] or [RabbitMQ], and gets an
-// address it may use freely. The address comes from the server's environment
-// variable, else from the server's usual port on 127.0.0.1 with the account a fresh
-// installation has. Where there is neither, the test is skipped with a message that
+// address that it may use freely. The address comes from the server's environment
+// variable, else from the server's usual port on 127.0.0.1 with the account of a fresh
+// installation. Without a server the test is skipped with a message that
 // names the variable; PARLEY_TEST_ALL=1 turns each such skip into a failure, so that
-// a run which promised everything cannot quietly do less. A server that a variable
-// names but that does not answer is always a failure.
+// a full run cannot skip tests unnoticed. A server that a variable
+// names and that does not answer is always a failure.
 package testenv
 
 import (
@@ -24,8 +24,8 @@ import (
 // AllVariable is the environment variable that, set to 1, forbids skipping.
 const AllVariable = "PARLEY_TEST_ALL"
 
-// setupTimeout bounds each step that testenv takes on a server: a probe, the making
-// of a database, its removal.
+// setupTimeout bounds each step that testenv takes on a server: a probe, the creation
+// or removal of a database.
 const setupTimeout = 30 * time.Second
 
 // Postgres returns the URL of a fresh, empty PostgreSQL database that belongs to this
@@ -46,7 +46,7 @@ func MariaDB(t testing.TB) string {
 }
 
 // RabbitMQ returns the URL of a RabbitMQ server which has just accepted a login. All
-// tests share its virtual host: take names from [Unique] and delete in t.Cleanup what
+// tests share its virtual host: take names from [Unique], and delete in t.Cleanup what
 // the test declares. Without a server the test is skipped (see the package
 // documentation).
 func RabbitMQ(t testing.TB) string {
@@ -54,8 +54,8 @@ func RabbitMQ(t testing.TB) string {
 	return require(t, RabbitMQServer).Address
 }
 
-// Skip skips the test for want of what variable would have given, or fails it when
-// PARLEY_TEST_ALL=1. The reason says what is missing and, best, how to mend it.
+// Skip skips the test because variable is not set, or fails it when
+// PARLEY_TEST_ALL=1. reason names what is missing and, if possible, the fix.
 func Skip(t testing.TB, variable, reason string) {
 	t.Helper()
 	if os.Getenv(AllVariable) == "1" {
@@ -83,7 +83,7 @@ func Unique(t testing.TB, prefix string) string {
 	return prefix + "_" + hex.EncodeToString(b[:])
 }
 
-// require locates s for t, or skips or fails the test.
+// require locates s for t. Without s it skips or fails the test.
 func require(t testing.TB, s Server) Endpoint {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
@@ -102,7 +102,7 @@ func require(t testing.TB, s Server) Endpoint {
 
 type databaseFunc func(ctx context.Context, address, name string) (string, error)
 
-// database makes a database for t with create and registers its removal by drop.
+// database creates a database for t with create and registers its removal by drop.
 func database(t testing.TB, s Server, create databaseFunc, drop func(ctx context.Context, address, name string) error) string {
 	t.Helper()
 	server := require(t, s)

@@ -31,7 +31,7 @@ func TestPostgresGivesEachTestADatabaseOfItsOwnAndDropsIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Left open on purpose: the drop must not wait for it.
+			// Left open on purpose: the drop must not wait for this connection.
 			names = append(names, conn.Config().Database)
 			if _, err := conn.Exec(t.Context(), "create table same_name (id int)"); err != nil {
 				t.Errorf("the database is not fresh: %v", err)
@@ -112,7 +112,7 @@ func TestUniqueNeverRepeats(t *testing.T) {
 	}
 }
 
-// outcome runs f as a test body of its own and says how it ended.
+// outcome runs f as a test body of its own and returns how it ended.
 func outcome(t *testing.T, f func(testing.TB)) (ended, message string) {
 	t.Helper()
 	tb := &recorder{TB: t}
@@ -145,21 +145,21 @@ func TestUnreachableServerGivenByAVariableFailsAndNamesTheVariable(t *testing.T)
 				t.Errorf("%s ended as %q with %q, want fatal with the variable's name", c.variable, ended, message)
 			}
 			if strings.Contains(message, "s3cret") {
-				t.Errorf("message tells the password: %q", message)
+				t.Errorf("the message shows the password: %q", message)
 			}
 		})
 	}
 }
 
-func TestMissingServerIsAMissingErrorThatNamesTheVariableAndTheMend(t *testing.T) {
+func TestMissingServerIsAMissingErrorThatNamesTheVariableAndTheFix(t *testing.T) {
 	s := testenv.RabbitMQServer
 	s.Variable = "PARLEY_TEST_OF_TESTENV"
 	s.Default = "amqp://guest:guest@" + closedPort(t) + "/"
 	_, err := s.Locate(t.Context())
 	if err == nil {
-		t.Fatal("a closed port served as a server")
+		t.Fatal("a closed port was located as a server")
 	}
-	for _, want := range []string{"no RabbitMQ", s.Variable, "make servers", s.Default} {
+	for _, want := range []string{"no RabbitMQ", s.Variable, s.Default} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not say %q", err, want)
 		}
@@ -178,20 +178,20 @@ func TestServerThatRefusesTheDefaultAccountIsMissingAndSaysSo(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_ = conn.Close() // listens, but will not talk
+			_ = conn.Close() // accepts, then closes
 		}
 	}()
 	s := testenv.PostgreSQL
 	s.Variable = "PARLEY_TEST_OF_TESTENV"
 	s.Default = "postgres://postgres@" + l.Addr().String() + "/postgres?sslmode=disable"
 	_, err = s.Locate(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "does not take the default account") || !strings.Contains(err.Error(), s.Variable) {
-		t.Errorf("error %v, want one that blames the account and names %s", err, s.Variable)
+	if err == nil || !strings.Contains(err.Error(), "rejects the default account") || !strings.Contains(err.Error(), s.Variable) {
+		t.Errorf("error %v, want one that names the account and %s", err, s.Variable)
 	}
 }
 
 func TestSkipIsAFailureWhenEverythingWasPromised(t *testing.T) {
-	t.Setenv(testenv.LedgerVariable, "") // these skips are no news
+	t.Setenv(testenv.LedgerVariable, "") // these skips are not real
 	skip := func(tb testing.TB) { testenv.Skip(tb, "PARLEY_TEST_X", "no frobnicator") }
 	for all, want := range map[string]string{"": "skip", "0": "skip", "1": "fatal"} {
 		t.Setenv(testenv.AllVariable, all)
@@ -202,7 +202,7 @@ func TestSkipIsAFailureWhenEverythingWasPromised(t *testing.T) {
 	}
 }
 
-func TestLedgerTellsWhoUsedWhatAndWhatWasSkipped(t *testing.T) {
+func TestLedgerRecordsUsedServersAndSkips(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	t.Setenv(testenv.LedgerVariable, path)
 	t.Setenv(testenv.AllVariable, "")
@@ -225,7 +225,7 @@ func TestLedgerTellsWhoUsedWhatAndWhatWasSkipped(t *testing.T) {
 	}
 }
 
-// closedPort returns host and port where nothing listens.
+// closedPort returns a host and port on which nothing listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,7 +13,7 @@ func Words(key string) []string {
 	return strings.Split(key, ".")
 }
 
-// Match tells whether a binding key takes a routing key, both given as their words.
+// Match reports whether a binding key takes a routing key, both given as their words.
 func Match(pattern, key []string) bool {
 	p, k := 0, 0
 	hash, mark := -1, 0 // the last # and the first word that it has not taken

@@ -35,7 +35,7 @@ func TestTopicMatchTakesAllKindsOfPatterns(t *testing.T) {
 func TestTopicMatchIsFastOnHostilePatterns(t *testing.T) {
 	pattern := Words(strings.Repeat("#.a.", 40) + "b")
 	key := Words(strings.Repeat("a.", 120) + "c")
-	if Match(pattern, key) { // an exponential matcher would not come back
+	if Match(pattern, key) { // an exponential matcher would not return
 		t.Error("a pattern that ends in b takes a key that ends in c")
 	}
 }

@@ -1,6 +1,6 @@
 -- +goose NO TRANSACTION
 -- +goose Up
--- MySQL commits each of these by itself, so each may be repeated.
+-- MySQL commits each of these statements separately, so each may be repeated.
 -- Times are UTC. Texts are compared byte by byte.
 CREATE TABLE IF NOT EXISTS parley_outbox (
     id          BIGINT       NOT NULL AUTO_INCREMENT PRIMARY KEY,

@@ -11,7 +11,7 @@ CREATE TABLE parley_outbox (
     tags        TEXT,
     properties  TEXT    NOT NULL
 ) STRICT;
--- Serves both what is due at once (null, in the order of the ids) and what is scheduled.
+-- This index serves records without a due time (null, in the order of the ids) and scheduled ones.
 CREATE INDEX parley_outbox_due ON parley_outbox (due_at);
 
 -- One row for each tag of a scheduled record.
@@ -29,7 +29,7 @@ BEGIN
 END;
 -- +goose StatementEnd
 
--- What relays hold: the one lease of ordered relays, and records.
+-- The lease of ordered relays, and the records that relays hold.
 CREATE TABLE parley_lease (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     owner TEXT    NOT NULL,

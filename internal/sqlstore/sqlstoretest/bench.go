@@ -21,8 +21,8 @@ const PendingVariable = "PARLEY_BENCH_PENDING"
 // InTx runs fn in a user's transaction.
 type InTx[Tx any] func(ctx context.Context, fn func(tx Tx) error) error
 
-// Benchmark measures what must not depend on how many records are scheduled: with none, and
-// with 100,000 or what PendingVariable says.
+// Benchmark measures operations that must not depend on the number of scheduled records: with none, and
+// with 100,000 or the value of PendingVariable.
 func Benchmark[Tx sqlstore.Tx](b *testing.B, open func(b *testing.B) (parleytest.Store[Tx], InTx[Tx])) {
 	pending := 100_000
 	if text := os.Getenv(PendingVariable); text != "" {
@@ -51,7 +51,7 @@ type fixture[Tx sqlstore.Tx] struct {
 	next  int
 }
 
-// reminder is due in an hour; it has one tag of its own and one that all have.
+// reminder is due in an hour; it has one tag of its own and one common tag.
 func (f *fixture[Tx]) reminder() parley.Record {
 	f.next++
 	return parley.Record{
@@ -94,7 +94,7 @@ func (f *fixture[Tx]) insert(b *testing.B) {
 	f.drain(b)
 }
 
-// relay moves batches of 1000 records: claim and settle, without a broker.
+// relay claims and settles batches of 1000 records, without a broker.
 func (f *fixture[Tx]) relay(b *testing.B) {
 	records := make([]parley.Record, 1000)
 	for b.Loop() {
@@ -125,14 +125,14 @@ func (f *fixture[Tx]) settle(b *testing.B, limit int) int {
 	for i := range records {
 		ids[i] = records[i].ID
 	}
-	foreign, err := batch.Settle(b.Context(), ids, nil)
-	if err != nil || foreign != 0 {
-		b.Fatal(foreign, err)
+	elsewhere, err := batch.Settle(b.Context(), ids, nil)
+	if err != nil || elsewhere != 0 {
+		b.Fatal(elsewhere, err)
 	}
 	return len(ids)
 }
 
-// idleClaim looks for due records where there are none.
+// idleClaim claims from an outbox without due records.
 func (f *fixture[Tx]) idleClaim(b *testing.B) {
 	for b.Loop() {
 		if n := f.settle(b, 1000); n != 0 {
@@ -143,7 +143,7 @@ func (f *fixture[Tx]) idleClaim(b *testing.B) {
 
 var errUndo = errors.New("undo")
 
-// undone measures fn in a transaction that is rolled back: what it finds is there again.
+// undone measures fn in a transaction that is rolled back, so that each run finds the same records.
 func (f *fixture[Tx]) undone(b *testing.B, fn func(tx Tx) (int, error)) {
 	f.write(b, f.reminder())
 	for b.Loop() {

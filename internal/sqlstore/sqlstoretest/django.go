@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -27,7 +28,7 @@ type DjangoStore[Tx any] interface {
 	parley.OutboxInspector
 }
 
-// A Django is what the checks of the Django mode need. Tables are those of testdata.
+// A Django configures the checks of the Django mode. The tables are those of testdata.
 type Django[Tx sqlstore.Tx] struct {
 	// Open returns a store on a new database with the table of a version, "2.4" or "2.6",
 	// publishing as "vec-service", and InTx, which runs a user's transaction.
@@ -43,6 +44,7 @@ func (d Django[Tx]) Test(t *testing.T) {
 	t.Run("RelayDrainsOnNotice", d.drain)
 	t.Run("PoisonousRowStaysAndOthersGoOn", d.poison)
 	t.Run("OneOrderedRelayAtATime", d.lead)
+	t.Run("DeletionSparesARowThatIsNotTheOneThatWasSent", d.sent)
 	t.Run("CancelStormCountsExactlyWhatIsNeverSent", d.storm)
 }
 
@@ -75,7 +77,7 @@ func (d Django[Tx]) vectors(t *testing.T) {
 		}
 		for _, v := range doc.Vectors {
 			if v.Case == "future_not_enabled" {
-				continue // the 2.4 relay publishes future events at once by default; ours waits
+				continue // the 2.4 relay publishes future events at once by default; parley waits
 			}
 			t.Run(version+"/"+v.Case, func(t *testing.T) { publishRow(t, db, store, v) })
 		}
@@ -83,6 +85,9 @@ func (d Django[Tx]) vectors(t *testing.T) {
 }
 
 func publishRow(t *testing.T, db *sql.DB, store parley.RelaySource, v rowVector) {
+	if v.Case == "old_payload_numbers" && isMySQL(t, db) {
+		return // its payload has numbers that the JSON column of MySQL refuses, so such a row cannot exist there
+	}
 	insertRow(t, db, v)
 	defer exec(t, db, "DELETE FROM "+sqlstore.DjangoTable)
 	b, err := store.Claim(t.Context(), parley.ClaimOptions{Limit: 10})
@@ -112,7 +117,7 @@ func publishRow(t *testing.T, db *sql.DB, store parley.RelaySource, v rowVector)
 	}
 }
 
-// insertRow writes a row that was recorded on PostgreSQL as Django writes it here.
+// insertRow inserts a row that was recorded on PostgreSQL, in the form in which Django stores it in this database.
 func insertRow(t *testing.T, db *sql.DB, v rowVector) {
 	t.Helper()
 	names, args := []string{"id"}, []any{v.ID}
@@ -141,7 +146,7 @@ func exec(t *testing.T, db *sql.DB, q string, args ...any) {
 }
 
 // sameFloats reads JSON with numbers as the nearest float64, without the sign of zero:
-// Python loses digits that Go keeps, and PostgreSQL, where the rows were recorded, signs.
+// Python loses digits that Go keeps, and PostgreSQL, where the rows were recorded, keeps the sign.
 func sameFloats(t *testing.T, text string) any {
 	t.Helper()
 	dec := json.NewDecoder(strings.NewReader(text))
@@ -193,11 +198,11 @@ func (d Django[Tx]) publish(t *testing.T) {
 		at := time.Now().Add(time.Hour)
 		for i := range 3 {
 			tags := parley.Tags{"user_id": i % 2, "n": i, "ключ\"<": "é%"}
-			if _, err = parley.Publish(ctx, in, remind, user{}, parley.At(at), parley.WithTags(tags)); err != nil {
+			if _, err = parley.Publish(ctx, in, remind, user{}, parley.WithDueAt(at), parley.WithTags(tags)); err != nil {
 				return err
 			}
 		}
-		if again, err := parley.Publish(ctx, in, remind, user{}, parley.At(at), parley.Unless(parley.Tags{"n": 1})); err != nil || again != 0 {
+		if again, err := parley.Publish(ctx, in, remind, user{}, parley.WithDueAt(at), parley.WithUnlessTags(parley.Tags{"n": 1})); err != nil || again != 0 {
 			t.Errorf("recorded %d (%v) although one is pending", again, err)
 		}
 		if n, err := parley.Cancel(ctx, in, remind, parley.Tags{"user_id": "0", "ключ\"<": "é%"}); err != nil || n != 2 {
@@ -219,7 +224,11 @@ func (d Django[Tx]) publish(t *testing.T) {
 	exec(t, db, "INSERT INTO "+sqlstore.DjangoTable+" (create_time, exchange, routing_key, is_new_style) VALUES ('2020-01-01 00:00:00', 'vec', 'never', 1)")
 	var body, properties string
 	err = db.QueryRowContext(ctx, "SELECT body, properties FROM "+sqlstore.DjangoTable+" WHERE id = ?", id).Scan(&body, &properties)
-	if err != nil || !strings.Contains(body, fmt.Sprintf(`"eventId": %d`, id)) || !strings.Contains(body, `"Ann"`) || !strings.Contains(properties, `"correlation_id":"corr"`) {
+	var sent struct { // the JSON columns of MySQL sort keys and add spaces
+		CorrelationID string `json:"correlation_id"`
+	}
+	err = errors.Join(err, json.Unmarshal([]byte(properties), &sent))
+	if err != nil || !strings.Contains(body, fmt.Sprintf(`"eventId": %d`, id)) || !strings.Contains(body, `"Ann"`) || sent.CorrelationID != "corr" {
 		t.Errorf("a Python relay would publish %s with %s (%v)", body, properties, err)
 	}
 	st, err := store.Stats(ctx)
@@ -249,7 +258,7 @@ func (d Django[Tx]) drain(t *testing.T) {
 		select {
 		case <-batches:
 		case <-time.After(patience):
-			t.Fatal("the relay was not woken: it polls once an hour")
+			t.Fatal("the relay was not woken: its poll interval is an hour")
 		}
 	}
 	cancel()
@@ -306,7 +315,7 @@ func (d Django[Tx]) lead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	one, err := store.Claim(ctx, parley.ClaimOptions{Limit: 1, Mode: parley.ModeParallel})
+	one, err := store.Claim(ctx, parley.ClaimOptions{Limit: 1, Mode: parley.RelayModeParallel})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,4 +328,11 @@ func (d Django[Tx]) lead(t *testing.T) {
 func (d Django[Tx]) storm(t *testing.T) {
 	store, _, inTx := d.Open(t, "2.6")
 	CancelStorm(t, store, inTx, StormSize(t))
+}
+
+// isMySQL reports whether db is a MySQL server, not MariaDB or SQLite.
+func isMySQL(t *testing.T, db *sql.DB) bool {
+	t.Helper()
+	var version string
+	return db.QueryRowContext(t.Context(), "SELECT @@version").Scan(&version) == nil && !strings.Contains(version, "MariaDB")
 }

@@ -7,14 +7,14 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// A Recorder is a transaction that remembers its statements, so that a test can ask the
-// database how it runs them.
+// A Recorder is a transaction that records its statements, so that a test can check
+// their plans.
 type Recorder struct {
 	sqlstore.Tx
 	Statements []Statement
 }
 
-// A Statement is what was run.
+// A Statement is an executed statement.
 type Statement struct {
 	Query string
 	Args  []any

@@ -1,4 +1,4 @@
-// Package sqlstoretest holds checks that packages sqlite and mysql share, beyond those of
+// Package sqlstoretest holds checks that the packages sqlite and mysql share, in addition to those of
 // parleytest.
 package sqlstoretest
 
@@ -17,14 +17,14 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
-// patience is how long a check may take against a real database, whatever its size.
+// patience is how long a check may take against a real database of any size.
 const patience = 60 * time.Second
 
 // StormVariable is the environment variable for the number of records in a cancel storm.
 const StormVariable = "PARLEY_TEST_STORM"
 
-// StormSize is how many records a cancel storm has: 300 in short tests, else 1000, or what
-// StormVariable says.
+// StormSize is how many records a cancel storm has: 300 in short tests, otherwise 1000 or the value of
+// StormVariable.
 func StormSize(t testing.TB) int {
 	if text := os.Getenv(StormVariable); text != "" {
 		n, err := strconv.Atoi(text)
@@ -39,7 +39,7 @@ func StormSize(t testing.TB) int {
 	return 1000
 }
 
-// A Broker accepts everything and remembers how often it got each message, by its ID.
+// A Broker accepts all messages and counts how often it received each one, by its ID.
 type Broker struct {
 	mu  sync.Mutex
 	got map[string]int
@@ -74,9 +74,9 @@ type stormStore[Tx any] interface {
 	parley.OutboxInspector
 }
 
-// CancelStorm schedules n records that become due while a relay runs and cancels each of
-// them at the same time. Every record must be cancelled, and counted, or sent once; never
-// both, never neither. inTx runs a user's transaction, again after a deadlock.
+// CancelStorm schedules n records that become due while a relay runs, and cancels each of
+// them at the same time. Every record must be either cancelled and counted, or sent once; never
+// both, never neither. inTx runs a user's transaction and retries it after a deadlock.
 func CancelStorm[Tx sqlstore.Tx](t *testing.T, store stormStore[Tx], inTx func(ctx context.Context, fn func(tx Tx) error) error, n int) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience+time.Duration(n)*20*time.Millisecond)
 	defer cancel()
@@ -110,7 +110,7 @@ func CancelStorm[Tx sqlstore.Tx](t *testing.T, store stormStore[Tx], inTx func(c
 	t.Logf("of %d records %d were cancelled and %d sent", n, total, n-total)
 }
 
-// schedule writes records that are due from now on, one after another.
+// schedule inserts records that are due from now on, one after another.
 func schedule[Tx sqlstore.Tx](ctx context.Context, t *testing.T, store stormStore[Tx], inTx func(context.Context, func(Tx) error) error, n int) {
 	t.Helper()
 	records := make([]parley.Record, n)
@@ -170,7 +170,7 @@ func drained(ctx context.Context, t *testing.T, store parley.OutboxInspector) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("the relay has not sent everything: %s", fmt.Sprintf("%+v", st))
+			t.Fatalf("the relay has not sent all events: %s", fmt.Sprintf("%+v", st))
 		}
 	}
 }

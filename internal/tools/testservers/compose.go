@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -11,10 +13,10 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// startCompose starts the services of compose.yaml for what is missing. They take the
-// usual ports, so a server that listens there but refuses us stands in the way.
+// startCompose starts the services of compose.yaml for the missing servers. They use the
+// usual ports, so a server on these ports that rejects the login makes it fail.
 func startCompose(ctx context.Context, missing []testenv.Server) ([]located, error) {
-	// A client alone is installed on many machines: only the engine's answer counts.
+	// Many machines have the client without an engine, so ask the engine.
 	if err := quietly(ctx, 10*time.Second, "docker", "info", "--format", "{{.ServerVersion}}"); err != nil {
 		return nil, fmt.Errorf("no Docker engine answers: %w", err)
 	}
@@ -46,12 +48,12 @@ func serviceName(s testenv.Server) string {
 	return s.Name
 }
 
-// quietly runs a program and returns its last words as the error when it fails.
+// quietly runs a program. If it fails, the error has the last lines of its output.
 func quietly(ctx context.Context, limit time.Duration, name string, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.WaitDelay = 5 * time.Second // a daemon it left behind may hold its output open
+	cmd.WaitDelay = 5 * time.Second // a daemon that it started may keep its output open
 	out, err := cmd.CombinedOutput()
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 		return nil

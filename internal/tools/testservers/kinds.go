@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -18,7 +20,7 @@ func privatePostgres() privateServer {
 		packages: []string{"postgresql"},
 		account:  "postgres",
 		programs: func() (map[string]string, error) {
-			// Debian keeps them out of PATH, one directory per version.
+			// Debian installs them outside PATH, in one directory per version.
 			dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 			return lookUp(dirs, "initdb", "postgres")
 		},
@@ -68,7 +70,7 @@ func privateRabbitMQ() privateServer {
 		packages: []string{"rabbitmq-server"},
 		account:  "rabbitmq",
 		programs: func() (map[string]string, error) {
-			// The rabbitmq-server in Debian's PATH insists on the machine's own directory.
+			// The rabbitmq-server in Debian's PATH always uses the machine's own directory.
 			return lookUp([]string{"/usr/lib/rabbitmq/bin"}, "rabbitmq-server")
 		},
 		command: rabbitCommand,
@@ -76,7 +78,7 @@ func privateRabbitMQ() privateServer {
 	}
 }
 
-// rabbitCommand keeps the broker off everything that belongs to the machine's own:
+// rabbitCommand separates the broker from everything of the machine's own broker:
 // node name, ports, data, logs, plug-ins, configuration, Erlang cookie.
 func rabbitCommand(i *instance) (args, env []string, err error) {
 	distribution, err := freePort(0)
@@ -102,7 +104,7 @@ func rabbitCommand(i *instance) (args, env []string, err error) {
 
 func (i *instance) data() string { return filepath.Join(i.dir, "data") }
 
-// lookUp finds programs in PATH or in one of dirs, the last of which wins.
+// lookUp finds programs in PATH or in one of dirs. The last one wins.
 func lookUp(dirs []string, programs ...string) (map[string]string, error) {
 	paths := make(map[string]string)
 	for _, name := range programs {

@@ -1,17 +1,19 @@
+//go:build unix
+
 // Command testservers finds the servers that the tests need, or starts them, and then
 // runs a command with their addresses in its environment:
 //
-//	testservers run -- go test ./...   find or start, run, sum up
-//	testservers start                  find or start
-//	testservers stop                   stop what an earlier call started itself
-//	testservers status                 say what is there
+//	testservers run -- go test ./...   find or start the servers, run the command, print a summary
+//	testservers start                  find or start the servers
+//	testservers stop                   stop the servers that an earlier call started
+//	testservers status                 list the servers
 //
-// For each server it takes, in this order: the one that the environment names; the
-// one on the usual port of 127.0.0.1; one of its own from an earlier call; Docker
-// Compose, where an engine runs; one of its own, from the programs installed here or,
-// for root on Debian and its kin, installed now. Its own servers keep their data in a
-// directory apart and never touch the configuration or data of the machine's. They
-// stay up for the next call, until "testservers stop".
+// For each server it tries in this order: the address in the environment; the usual port
+// on 127.0.0.1; a server that an earlier call started; Docker Compose, if an engine runs;
+// a server started from installed programs. As root on Debian or a derivative it installs
+// missing programs. The servers that it starts keep their data in a separate directory and
+// never touch the configuration or data of the machine's own servers. They run until
+// "testservers stop".
 package main
 
 import (
@@ -21,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,14 +31,14 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// startTimeout bounds finding and starting, packages and images included.
+// startTimeout bounds finding and starting the servers, with the download of packages and images.
 const startTimeout = 10 * time.Minute
 
 const usage = `usage: testservers run -- command [argument ...]
        testservers start | stop | status`
 
 func main() {
-	// An interrupt reaches the command we run as well: it ends, we sum up.
+	// An interrupt reaches the command too: it ends, and the summary is printed.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:]))
@@ -75,8 +78,8 @@ func exitCode(err error) int {
 	return 1
 }
 
-// runCommand runs the command among the servers and sums up. The exit code is the
-// command's own.
+// runCommand runs the command with the addresses of the servers and prints a summary. It
+// returns the exit code of the command.
 func runCommand(ctx context.Context, command []string) int {
 	if err := provideCompiler(ctx); err != nil {
 		return exitCode(err)
@@ -97,12 +100,16 @@ func runCommand(ctx context.Context, command []string) int {
 
 	began := time.Now()
 	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // it gets the terminal's signals itself, and its tests clean up on them
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	results := &resultLines{out: os.Stdout}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, results, os.Stderr
 	cmd.Env = append(os.Environ(), testenv.LedgerVariable+"="+ledger.Name())
 	for _, l := range found {
 		cmd.Env = append(cmd.Env, l.Server.Variable+"="+l.Address)
 	}
 	err = cmd.Run()
+	if err == nil && slices.Contains(command, "work") {
+		err = results.missing(ctx)
+	}
 	text, readErr := os.ReadFile(ledger.Name())
 	fmt.Print(summary(found, testenv.ParseLedger(string(text)), strings.Join(command, " "), time.Since(began), err))
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {

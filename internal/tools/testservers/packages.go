@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -13,12 +15,12 @@ import (
 
 const policyFile = "/usr/sbin/policy-rc.d"
 
-// provideCompiler sees to it that there is a C compiler: the race detector is linked
+// provideCompiler installs a C compiler if there is none, because the race detector is linked
 // by it.
 func provideCompiler(ctx context.Context) error {
 	out, err := exec.CommandContext(ctx, "go", "env", "CC").Output()
 	if err != nil {
-		return fmt.Errorf("ask go for its C compiler: %w", err)
+		return fmt.Errorf("read the C compiler from go env: %w", err)
 	}
 	fields := strings.Fields(string(out))
 	if len(fields) > 0 {
@@ -27,18 +29,18 @@ func provideCompiler(ctx context.Context) error {
 		}
 	}
 	if err := installPackages(ctx, []string{"gcc", "libc6-dev"}); err != nil {
-		return fmt.Errorf("the race detector needs a C compiler (gcc and libc6-dev, or give one by CC): %w", err)
+		return fmt.Errorf("no C compiler for the race detector: %w (install gcc and libc6-dev, or set CC)", err)
 	}
 	return nil
 }
 
-// installPackages installs Debian packages, if we may.
+// installPackages installs Debian packages if the process is root.
 func installPackages(ctx context.Context, packages []string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("%s not installed, and no apt-get here to install it", strings.Join(packages, ", "))
+		return fmt.Errorf("%s not installed, and there is no apt-get to install it", strings.Join(packages, ", "))
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("%s not installed, and only root may: sudo apt-get install %s",
+		return fmt.Errorf("%s not installed (run \"sudo apt-get install %s\")",
 			strings.Join(packages, ", "), strings.Join(packages, " "))
 	}
 	fmt.Fprintln(os.Stderr, "testservers: installing", strings.Join(packages, ", "))
@@ -61,9 +63,9 @@ func aptGet(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// forbidServices keeps packages from starting their server at installation: it would
-// take the usual port, with an account that we do not know. The returned func allows
-// it again. A policy that the machine has already is left alone.
+// forbidServices prevents packages from starting their server at installation: it would
+// take the usual port, with an account that we do not know. The returned function undoes
+// this. An existing policy of the machine is not changed.
 func forbidServices() (allow func() error, err error) {
 	f, err := os.OpenFile(policyFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
 	if errors.Is(err, os.ErrExist) {
@@ -72,7 +74,7 @@ func forbidServices() (allow func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = f.WriteString("#!/bin/sh\n# Written by parley's testservers for the time of one installation.\nexit 101\n")
+	_, err = f.WriteString("#!/bin/sh\n# Written by parley's testservers for one installation.\nexit 101\n")
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, errors.Join(err, os.Remove(policyFile))
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -17,26 +19,26 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// privateServer is how to run a server of our own, apart from the machine's.
+// privateServer describes how to run a server of our own beside the machine's.
 type privateServer struct {
 	server testenv.Server
-	// port is the port taken if it is free, as those who look later look there.
+	// port is the preferred port, because later calls look there.
 	port int
-	// packages are the Debian packages that bring programs.
+	// packages are the Debian packages with the programs.
 	packages []string
-	// programs returns where the programs are, or an error that names what is missing.
+	// programs returns the paths of the programs, or an error that names a missing one.
 	programs func() (map[string]string, error)
-	// account is the system account that the server runs as when we are root.
+	// account is the system account that the server runs as if we are root.
 	account string
-	// initialize fills dir before the first start; nil when there is nothing to do.
+	// initialize fills dir before the first start. Nil means that there is nothing to do.
 	initialize func(ctx context.Context, i *instance) error
 	// command returns the server's command line and environment.
 	command func(i *instance) (args, env []string, err error)
-	// address returns the address to connect with.
+	// address returns the address for clients.
 	address func(port int) string
 }
 
-// instance is one server of our own: a directory, a port, the found programs.
+// instance is one server of our own: its directory, port and programs.
 type instance struct {
 	privateServer
 	dir   string
@@ -54,7 +56,7 @@ func privateFor(s testenv.Server) privateServer {
 	return all[slices.IndexFunc(all, func(p privateServer) bool { return p.server.Name == s.Name })]
 }
 
-// startPrivate starts servers of our own, installing their packages if need be.
+// startPrivate starts servers of our own, and installs missing packages.
 func startPrivate(ctx context.Context, missing []testenv.Server) ([]located, error) {
 	var packages []string
 	for _, s := range missing {
@@ -99,7 +101,7 @@ func (p privateServer) start(ctx context.Context) (located, error) {
 	return i.waitReady(ctx, exited)
 }
 
-// prepare makes the directory and the data in it.
+// prepare creates the directory and its data.
 func (i *instance) prepare(ctx context.Context) error {
 	var err error
 	if i.as, err = credential(i.account); err != nil {
@@ -112,7 +114,7 @@ func (i *instance) prepare(ctx context.Context) error {
 	if _, err := os.Stat(ready); err == nil {
 		return nil
 	}
-	// What is there without the mark is half of an earlier attempt.
+	// Data without the mark is from an earlier attempt that was interrupted.
 	if err := os.RemoveAll(i.dir); err != nil {
 		return err
 	}
@@ -130,8 +132,8 @@ func (i *instance) prepare(ctx context.Context) error {
 	return os.WriteFile(ready, nil, 0o600)
 }
 
-// launch starts the server detached from us: it outlives the call, and holds no file
-// of it open. The returned channel is closed should it exit while we look.
+// launch starts the server as a daemon: it outlives this process and shares no open file
+// with it. The returned channel is closed if the server exits.
 func (i *instance) launch() (exited <-chan struct{}, err error) {
 	args, env, err := i.command(i)
 	if err != nil {
@@ -142,7 +144,7 @@ func (i *instance) launch() (exited <-chan struct{}, err error) {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // a daemon: ended by "stop", not by our end
+	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // a daemon: "stop" ends it, not the end of this process
 	cmd.Dir, cmd.Env = i.dir, append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: i.as}
@@ -155,7 +157,7 @@ func (i *instance) launch() (exited <-chan struct{}, err error) {
 	}
 	done := make(chan struct{})
 	go func() {
-		_ = cmd.Wait() // how it ended is in its log
+		_ = cmd.Wait() // the log has the cause
 		close(done)
 	}()
 	return done, nil
@@ -175,9 +177,9 @@ func (i *instance) waitReady(ctx context.Context, exited <-chan struct{}) (locat
 		}
 		select {
 		case <-exited:
-			return located{}, fmt.Errorf("it ended at once%s", i.lastWords())
+			return located{}, fmt.Errorf("the server exited at once%s", i.lastWords())
 		case <-ctx.Done():
-			return located{}, fmt.Errorf("it does not answer: %w%s", err, i.lastWords())
+			return located{}, fmt.Errorf("the server does not answer: %w%s", err, i.lastWords())
 		case <-tick.C:
 		}
 	}
@@ -193,7 +195,7 @@ func (i *instance) lastWords() string {
 	return lastLines(string(text), 5) + " (" + i.logFile() + ")"
 }
 
-// own gives a path to the account that the server runs as.
+// own changes the owner of a path to the server's account.
 func (i *instance) own(path string) error {
 	if i.as == nil {
 		return nil
@@ -201,7 +203,7 @@ func (i *instance) own(path string) error {
 	return os.Chown(path, int(i.as.Uid), int(i.as.Gid))
 }
 
-// do runs a program as the server's account, in its directory.
+// do runs a program under the server's account, in its directory.
 func (i *instance) do(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, i.paths[name], args...)
 	cmd.Dir = i.dir
@@ -213,7 +215,7 @@ func (i *instance) do(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// freePort returns the wanted port if nothing has it, else any free one.
+// freePort returns the wanted port if it is free, else any free port.
 func freePort(wanted int) (int, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(wanted)))
 	if err != nil {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -14,22 +16,22 @@ import (
 // findTimeout bounds one look for one server.
 const findTimeout = 15 * time.Second
 
-// located is a server that answers, and how we came by it.
+// located is a server that answers, and its origin.
 type located struct {
 	testenv.Endpoint
 	Origin string
 }
 
-// provider is a way to start servers that are missing. It starts what it can and
-// returns what answers; the error says, for a person, why not more.
+// provider is a way to start missing servers. It starts the servers that it can and
+// returns those that answer. The error explains why the others are missing.
 type provider struct {
 	name  string
 	start func(ctx context.Context, missing []testenv.Server) ([]located, error)
 }
 
-// provide finds all servers, starting those that are missing. The error names each
+// provide finds all servers and starts the missing ones. The error names each
 // server that could be neither found nor started, each way that was tried, and the
-// variable that would give the server.
+// variable that names the server.
 func provide(ctx context.Context) ([]located, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -55,7 +57,7 @@ func provideFrom(
 			continue
 		}
 		if _, ok := errors.AsType[*testenv.MissingError](err); !ok {
-			return nil, err // named by a variable, and wrong: nothing to put in its place
+			return nil, err // a variable names a server that does not answer: do not start another one
 		}
 		missing, why = append(missing, s), append(why, err)
 	}
@@ -102,15 +104,15 @@ func find(ctx context.Context, s testenv.Server) (located, error) {
 }
 
 func missingError(missing []testenv.Server, why []error) error {
-	text := fmt.Sprintf("%s missing and not to be started here:", names(missing))
+	text := fmt.Sprintf("%s: not found and could not be started:", names(missing))
 	for _, err := range why {
 		text += "\n  - " + err.Error()
 	}
-	text += "\nMend it by an address in the environment:"
+	text += "\nSet an address in the environment:"
 	for _, s := range missing {
 		text += fmt.Sprintf("\n  %s=%s", s.Variable, s.Default)
 	}
-	return errors.New(text + "\nor run a Docker engine, or run as root on Debian so that packages can be installed.")
+	return errors.New(text + "\nor start a Docker engine, or run as root on Debian to install the packages.")
 }
 
 func names(servers []testenv.Server) string {

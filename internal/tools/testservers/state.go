@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -18,9 +20,9 @@ import (
 // stopPatience is how long a server may take to end before it is killed.
 const stopPatience = 30 * time.Second
 
-// stateDir is where our own servers live: apart from the project, because a server
-// that runs as another account cannot enter, for example, root's home. It must be
-// ours, as /var/tmp is everybody's.
+// stateDir returns the directory of our own servers. It is outside the project, because a server
+// that runs under another account cannot enter, for example, root's home. It must be
+// ours, because every account can write to /var/tmp.
 func stateDir() (string, error) {
 	dir := filepath.Join("/var/tmp", fmt.Sprintf("parley-testservers-%d", os.Getuid()))
 	err := os.Mkdir(dir, 0o711)
@@ -33,7 +35,7 @@ func stateDir() (string, error) {
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if !info.IsDir() || !ok || int(owner.Uid) != os.Getuid() {
-		return "", fmt.Errorf("%s is not a directory of ours: remove it", dir)
+		return "", fmt.Errorf("%s is not a directory of this account (remove it)", dir)
 	}
 	return dir, nil
 }
@@ -47,7 +49,7 @@ func (p privateServer) serverDir() (string, error) {
 	return filepath.Join(state, strings.ToLower(p.server.Name)), nil
 }
 
-// running returns process id and port of our own server, if the process is there.
+// running returns the process id and port of our own server, if the process exists.
 func (p privateServer) running() (pid, port int, ok bool) {
 	dir, err := p.serverDir()
 	if err != nil {
@@ -60,8 +62,8 @@ func (p privateServer) running() (pid, port int, ok bool) {
 	if n, err := fmt.Sscan(string(text), &pid, &port); n != 2 || err != nil || pid <= 1 {
 		return 0, 0, false
 	}
-	// After a reboot the number may be somebody else's: ours was started as the
-	// leader of its session, in its directory.
+	// After a reboot another process may have this id. Our server is the leader of its
+	// session and runs in its directory.
 	cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
 	if err == nil && cwd != dir && !strings.HasPrefix(cwd, dir+"/") {
 		return 0, 0, false
@@ -84,7 +86,7 @@ func findPrivate(ctx context.Context, s testenv.Server) (located, bool) {
 	return located{e, "started by an earlier call; \"make servers-stop\" stops it"}, true
 }
 
-// stopPrivate stops all servers of our own and removes their data.
+// stopPrivate stops all our own servers and removes their data.
 func stopPrivate() error {
 	var errs []error
 	for _, p := range privateServers() {
@@ -102,7 +104,7 @@ func stopPrivate() error {
 	return errors.Join(errs...)
 }
 
-// endGroup asks a process group to end, and kills it if it does not.
+// endGroup terminates a process group, and kills it after stopPatience.
 func endGroup(pid int) error {
 	if err := syscall.Kill(-pid, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop process group %d: %w", pid, err)
@@ -120,8 +122,8 @@ func endGroup(pid int) error {
 	return nil
 }
 
-// credential returns the account to run as when we are root, nil otherwise: servers
-// of databases refuse to run as root.
+// credential returns the account to run as if we are root, else nil, because
+// database servers do not run as root.
 func credential(account string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -16,7 +18,7 @@ func printLocated(found []located) {
 	}
 }
 
-// summary says what ran against which server, and what did not run.
+// summary lists which tests used which server, and which were skipped.
 func summary(found []located, entries []testenv.LedgerEntry, command string, took time.Duration, err error) string {
 	result := "passed"
 	if err != nil {
@@ -48,7 +50,7 @@ func add(tests map[string]map[string]bool, pkg, test string) {
 	tests[pkg][test] = true
 }
 
-// counted says how many tests of which packages there are.
+// counted returns the number of tests by package.
 func counted(tests map[string]map[string]bool) string {
 	if len(tests) == 0 {
 		return "no test used it"

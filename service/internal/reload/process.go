@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// A process is one run of the service.
+// A process is a running program.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error         // why it ended; read it after done
+	done chan struct{} // closed when the process has exited
+	err  error         // how the process exited; read it after done is closed
 }
 
-// start runs argv in a process group of its own: Ctrl-C in the terminal must reach it once,
-// from us, for a second signal means "stop at once".
+// start runs argv in a process group of its own. Ctrl-C in the terminal must not reach the process directly: stop signals it too, and
+// a second signal means an immediate exit.
 func start(dir string, argv []string, stdout, stderr io.Writer) (*process, error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, stdout, stderr
@@ -35,15 +35,15 @@ func start(dir string, argv []string, stdout, stderr io.Writer) (*process, error
 	return p, nil
 }
 
-// stop asks the process to end, and ends it after the grace. It returns when it has ended.
-func (p *process) stop(ctx context.Context, grace time.Duration) {
+// stop sends SIGTERM, and kills the process group after the timeout. It returns when the process has exited.
+func (p *process) stop(ctx context.Context, timeout time.Duration) {
 	select {
 	case <-p.done:
 		return
 	default:
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended in the meantime
-	t := time.NewTimer(grace)
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // the process may have exited in the meantime
+	t := time.NewTimer(timeout)
 	defer t.Stop()
 	select {
 	case <-p.done:
@@ -55,17 +55,17 @@ func (p *process) stop(ctx context.Context, grace time.Duration) {
 	<-p.done
 }
 
-// state says how a process has ended.
+// state returns how the process exited.
 func (p *process) state() string {
 	if p.err == nil {
-		return "ended"
+		return "exited"
 	}
-	return "ended: " + p.err.Error()
+	return "exited: " + p.err.Error()
 }
 
-// remove deletes a binary that is not needed any more.
+// remove deletes a binary that is no longer needed.
 func remove(path string) {
 	if path != "" {
-		_ = os.Remove(path) // it is in a temporary folder, which is removed in the end
+		_ = os.Remove(path) // its temporary folder is removed when Run returns
 	}
 }

@@ -1,5 +1,5 @@
-// Package reload runs a program while somebody works on it: it rebuilds it when its
-// sources change, and restarts it when the build passes.
+// Package reload runs a program during development. It rebuilds the program when its sources change, and restarts it when the build
+// succeeds.
 package reload
 
 import (
@@ -14,23 +14,23 @@ import (
 	"time"
 )
 
-// A Config says what to build, run and watch.
+// A Config describes the program to build and run, and the folder to watch.
 type Config struct {
-	// Dir is the folder to build and to run in. Default: the working directory.
+	// Dir is the working directory of build and program. Default: the working directory of this process.
 	Dir string
-	// Watch is the folder to watch, with those below. Default: Dir.
+	// Watch is the folder to watch, including its subfolders. Default: Dir.
 	Watch string
-	// Package is the main package to build, such as ./cmd/shop. Empty: Command is run as it is.
+	// Package is the main package to build, such as ./cmd/shop. If it is empty, Command runs without a build.
 	Package string
-	// BuildFlags are for go build.
+	// BuildFlags are flags of go build.
 	BuildFlags []string
-	// Command is what to run; with a Package, the arguments of its binary.
+	// Command is the command to run. With a Package, it holds only the arguments of the binary.
 	Command []string
-	// Grace is how long the old process may take to end. Default: 30s.
-	Grace time.Duration
-	// Settled is how long no file may have changed before a build. Default: 150ms.
+	// ShutdownTimeout is how long the old process may take to exit. Default: 30s.
+	ShutdownTimeout time.Duration
+	// Settled is how long files must stay unchanged before a build. Default: 150ms.
 	Settled time.Duration
-	// Stdout and Stderr are for the program; what happens is told on Stderr. Defaults: those of this process.
+	// Stdout and Stderr are the outputs of the program. Reload messages go to Stderr. Defaults: those of this process.
 	Stdout, Stderr io.Writer
 }
 
@@ -44,8 +44,8 @@ func (c *Config) complete() error {
 	if c.Watch == "" {
 		c.Watch = c.Dir
 	}
-	if c.Grace == 0 {
-		c.Grace = 30 * time.Second
+	if c.ShutdownTimeout == 0 {
+		c.ShutdownTimeout = 30 * time.Second
 	}
 	if c.Settled == 0 {
 		c.Settled = 150 * time.Millisecond
@@ -59,8 +59,8 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// Run builds and runs the program until ctx ends, then ends it cleanly and returns nil. A
-// build that fails is shown, and the old process goes on.
+// Run builds and runs the program until ctx ends. Then it stops the program gracefully and returns nil. If a build fails, its output
+// is shown and the old process keeps running.
 func Run(ctx context.Context, cfg Config) (err error) {
 	if err := cfg.complete(); err != nil {
 		return err
@@ -100,7 +100,7 @@ func (r *reloader) loop(ctx context.Context, w *watcher) error {
 	}
 }
 
-// change waits for a change of the sources; meanwhile it tells when the program ends by itself.
+// change waits for a change of the sources. It reports a program that exits before that.
 func (r *reloader) change(ctx context.Context, w *watcher) error {
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -111,39 +111,39 @@ func (r *reloader) change(ctx context.Context, w *watcher) error {
 		case err := <-changed:
 			return err
 		case <-r.live.done:
-			r.tell("the program has %s; waiting for a change", r.live.state())
+			r.report("program %s, waiting for a change", r.live.state())
 			r.live = nil
 		}
 	}
 	return <-changed
 }
 
-// reload builds, and if that passes replaces the process.
+// reload builds the program and, if the build succeeds, replaces the process.
 func (r *reloader) reload(ctx context.Context) {
 	argv, binary, err := r.build(ctx)
 	if ctx.Err() != nil {
 		return
 	}
 	if err != nil {
-		goesOn := ""
+		state := ""
 		if r.live != nil {
-			goesOn = "; the old program goes on"
+			state = ", old program still running"
 		}
-		r.tell("the build failed%s:\n%v", goesOn, err)
+		r.report("build failed%s:\n%v", state, err)
 		return
 	}
 	r.stop(ctx)
 	p, err := start(r.cfg.Dir, argv, r.cfg.Stdout, r.cfg.Stderr)
 	if err != nil {
 		remove(binary)
-		r.tell("%v", err)
+		r.report("%v", err)
 		return
 	}
 	r.live, r.binary = p, binary
-	r.tell("the program runs (build %d)", r.builds)
+	r.report("program started (build %d)", r.builds)
 }
 
-// build returns what to run. The error of a failed build is the compiler's output.
+// build builds the program and returns the command to run. The error of a failed build contains the compiler's output.
 func (r *reloader) build(ctx context.Context) (argv []string, binary string, err error) {
 	r.builds++
 	if r.cfg.Package == "" {
@@ -161,16 +161,17 @@ func (r *reloader) build(ctx context.Context) (argv []string, binary string, err
 	return append([]string{binary}, r.cfg.Command...), binary, nil
 }
 
-// stop ends the program, if it runs.
+// stop stops the program if it is running.
 func (r *reloader) stop(ctx context.Context) {
 	if r.live != nil {
-		r.live.stop(ctx, r.cfg.Grace)
+		r.live.stop(ctx, r.cfg.ShutdownTimeout)
 		r.live = nil
 	}
 	remove(r.binary)
 	r.binary = ""
 }
 
-func (r *reloader) tell(format string, args ...any) {
+// report prints what reload does.
+func (r *reloader) report(format string, args ...any) {
 	fmt.Fprintf(r.cfg.Stderr, "dev: "+format+"\n", args...)
 }

@@ -85,7 +85,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// renameSave saves like an editor that never writes into the old file.
+// renameSave saves a file as some editors do: it writes a new file and renames it over the old one.
 func renameSave(t *testing.T, path, text string) {
 	t.Helper()
 	write(t, path+".new", text)
@@ -94,7 +94,7 @@ func renameSave(t *testing.T, path, text string) {
 	}
 }
 
-// develop runs a module of one program; stop ends it and returns its error.
+// develop runs a program of a new module; stop stops it and returns the error of Run.
 func develop(t *testing.T) (dir string, out *output, stop func() error) {
 	t.Helper()
 	dir, out = t.TempDir(), newOutput()
@@ -123,9 +123,9 @@ func TestAnEditRestartsTheProgramAndAFailingBuildKeepsTheOldOne(t *testing.T) {
 	out.await(t, "begins 2 argument", 1)
 	write(t, main, "package main\n\nfunc main() { undefinedName() }\n")
 	out.await(t, "undefined: undefinedName", 1)
-	out.await(t, "the old program goes on", 1)
+	out.await(t, "old program still running", 1)
 	if got, _ := out.look(); strings.Contains(got, "ends 2") {
-		t.Errorf("the old program was ended by a build that failed:\n%s", got)
+		t.Errorf("a failed build stopped the old program:\n%s", got)
 	}
 	renameSave(t, main, strings.ReplaceAll(program, "VERSION", "3"))
 	out.await(t, "begins 3 argument", 1)
@@ -137,17 +137,17 @@ func TestAnEditRestartsTheProgramAndAFailingBuildKeepsTheOldOne(t *testing.T) {
 	got, _ := out.look()
 	for _, want := range []string{"ends 1\n", "ends 2\n", "ends 3\n"} {
 		if !strings.Contains(got, want) {
-			t.Errorf("a program was not ended cleanly, %q is missing:\n%s", want, got)
+			t.Errorf("a program was not stopped gracefully, %q is missing:\n%s", want, got)
 		}
 	}
 }
 
-func TestAProgramThatEndsIsToldAndStartsAgainAfterAChange(t *testing.T) {
+func TestAProgramThatExitsIsReportedAndRestartedAfterAChange(t *testing.T) {
 	dir, out, stop := develop(t)
 	main := filepath.Join(dir, "main.go")
 	out.await(t, "begins 1", 1)
 	write(t, main, "package main\n\nimport \"os\"\n\nfunc main() { os.Exit(3) }\n")
-	out.await(t, "ended: exit status 3; waiting for a change", 1)
+	out.await(t, "program exited: exit status 3, waiting for a change", 1)
 	write(t, main, strings.ReplaceAll(program, "VERSION", "2"))
 	out.await(t, "begins 2", 1)
 	if err := stop(); err != nil {

@@ -14,17 +14,17 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// A watcher tells when files of a source tree change. It watches folders, not files, so
-// that editors which write a new file and rename it over the old one are seen too.
+// A watcher detects changes of files in a source tree. It watches folders, not files, because some editors write a new file and
+// rename it over the old one.
 type watcher struct {
 	fs      *fsnotify.Watcher
 	settled time.Duration
 }
 
-// extensions are those of files that a running service may depend on.
+// extensions are the extensions of files that a service may depend on.
 var extensions = []string{".go", ".mod", ".sum", ".work", ".yaml", ".yml", ".json", ".toml", ".tmpl", ".gohtml", ".html", ".sql", ".proto"}
 
-// skipped are folders that hold no sources of the service.
+// skipped are folders without sources of the service.
 var skipped = []string{"vendor", "node_modules", "bin", "dist", "build", "testdata"}
 
 func newWatcher(root string, settled time.Duration) (*watcher, error) {
@@ -39,12 +39,12 @@ func newWatcher(root string, settled time.Duration) (*watcher, error) {
 	return w, nil
 }
 
-// add watches a folder and those below, and tells whether they hold a relevant file.
+// add watches a folder and its subfolders, and reports whether they contain a relevant file.
 func (w *watcher) add(root string) (found bool, err error) {
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && path != root:
-			return nil // gone again in the meantime
+			return nil // deleted in the meantime
 		case err != nil:
 			return err
 		case !d.IsDir():
@@ -62,8 +62,7 @@ func ignored(folder string) bool {
 	return strings.HasPrefix(folder, ".") || strings.HasPrefix(folder, "_") || slices.Contains(skipped, folder)
 }
 
-// relevant tells whether a change of the file may change the service. Tests and the
-// temporary files of editors do not.
+// relevant reports whether a change of the file can change the service. Tests and temporary files of editors are not relevant.
 func relevant(path string) bool {
 	name := filepath.Base(path)
 	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "#") || strings.HasSuffix(name, "_test.go") {
@@ -72,8 +71,8 @@ func relevant(path string) bool {
 	return slices.Contains(extensions, filepath.Ext(name))
 }
 
-// wait blocks until relevant files have changed and then nothing has for a moment. It
-// returns ctx's error when ctx ends first.
+// wait blocks until relevant files have changed and then stayed unchanged for the settled time. It returns the error of ctx if ctx
+// ends first.
 func (w *watcher) wait(ctx context.Context) error {
 	quiet := time.NewTimer(0)
 	<-quiet.C
@@ -86,17 +85,17 @@ func (w *watcher) wait(ctx context.Context) error {
 			return nil
 		case e, ok := <-w.fs.Events:
 			if !ok {
-				return errors.New("watch files: the watcher has ended")
+				return errors.New("watch files: watcher closed")
 			}
 			if w.changes(e) {
 				quiet.Reset(w.settled)
 			}
 		case err, ok := <-w.fs.Errors:
 			if !ok {
-				return errors.New("watch files: the watcher has ended")
+				return errors.New("watch files: watcher closed")
 			}
 			if errors.Is(err, fsnotify.ErrEventOverflow) {
-				quiet.Reset(w.settled) // too many to tell: something has changed
+				quiet.Reset(w.settled) // events were lost: assume a change
 				continue
 			}
 			return fmt.Errorf("watch files: %w", err)
@@ -104,7 +103,7 @@ func (w *watcher) wait(ctx context.Context) error {
 	}
 }
 
-// changes tells whether an event is about a relevant file. A new folder is watched as well.
+// changes reports whether an event concerns a relevant file. It watches new folders.
 func (w *watcher) changes(e fsnotify.Event) bool {
 	if e.Op == fsnotify.Chmod {
 		return false

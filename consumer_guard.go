@@ -1,0 +1,92 @@
+package parley
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// guard checks how often the broker has delivered the message. A high count is a suspicion, not a proof: when a process crashes,
+// the count rises for every delivery in hand. So a suspect runs alone, and only a suspect that is
+// redelivered too often is parked.
+func (c *Consumer) guard(j *job) {
+	if j.verdict.action != actNone || !j.d.Redelivered {
+		return // the count in a first delivery was set by its publisher
+	}
+	count := deliveryCount(j.d)
+	begun := j.d.history.begun + count
+	if c.cfg.PoisonLimit > 0 && begun >= c.cfg.PoisonLimit && j.d.history.begun > 0 {
+		j.verdict = verdict{action: actPark, err: fmt.Errorf("%w: %d times", errRedelivered, begun)}
+		return
+	}
+	if count < c.suspectFrom() && j.d.history.begun == 0 {
+		return
+	}
+	if c.cfg.Failures != nil {
+		j.verdict = verdict{action: actRetry, begun: SuspectAfter, err: errRedelivered}
+		return
+	}
+	if count >= c.suspectFrom() && !c.shared.Load() {
+		// Store it at once, beside the others: no handler runs, and the broker may drop it when this process ends.
+		j.verdict = verdict{action: actRetry, begun: begun, err: errRedelivered}
+		return
+	}
+	j.alone = true
+}
+
+// brokerLimit is how often a quorum queue delivers a message before it drops it: the default of RabbitMQ 4.0.
+const brokerLimit = 20
+
+// suspectFrom returns the count from which on a delivery is moved aside: half of the lowest limit, so that
+// the broker never drops it.
+func (c *Consumer) suspectFrom() int {
+	limit := brokerLimit
+	for _, q := range c.cfg.Topology.Queues {
+		if n, ok := wholeNumber(q.Arguments["x-delivery-limit"]); ok && q.Name == c.cfg.Queue && n > 0 {
+			limit = min(limit, n)
+		}
+	}
+	if c.cfg.PoisonLimit > 0 {
+		limit = min(limit, c.cfg.PoisonLimit)
+	}
+	return max(1, limit/2)
+}
+
+func wholeNumber(v any) (int, bool) {
+	switch n := v.(type) {
+	case int:
+		return n, true
+	case int32:
+		return int(n), true
+	case int64:
+		return int(n), true
+	}
+	return 0, false
+}
+
+// deliveryCount returns how often a quorum queue has delivered the message before.
+func deliveryCount(d *Delivery) int {
+	if text, ok := d.Headers["x-delivery-count"].(string); ok {
+		count, _ := strconv.Atoi(text)
+		return count
+	}
+	count, _ := wholeNumber(d.Headers["x-delivery-count"])
+	return count
+}
+
+// admit passes a job to the scheduler; a suspect waits until nothing else is in hand.
+func (s *session) admit(j *job) {
+	if !j.alone {
+		s.scheduler.dispatch(j)
+		return
+	}
+	// If the others take too long the suspect runs beside them: no message may block its queue.
+	taken := false
+	s.scheduler.runAlone(alonePatience, func() *job { taken = true; return j })
+	if !taken {
+		s.scheduler.dispatch(j)
+	}
+}
+
+// alonePatience is how long a job that must run alone waits for the others to end.
+const alonePatience = 30 * time.Second

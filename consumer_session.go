@@ -1,0 +1,171 @@
+package parley
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+)
+
+// A session consumes on one subscription, from its start to its end. It owns the jobs. Deliveries are dispatched to the
+// scheduler, which calls step; deliveries not begun when the session ends return to their queue or table.
+//
+// A job passes these steps in order: precheck → attempt → decide → apply.
+type session struct {
+	c         *Consumer
+	scheduler *scheduler
+	rows      *rowSource   // nil without a failure store
+	probing   bool         // one delivery decides whether consumption resumes
+	stuck     atomic.Int64 // handlers of this session still running after their context ended
+
+	live   context.Context // ends when no further step may begin
+	end    context.CancelFunc
+	hard   context.Context // ends when handlers must stop
+	cancel context.CancelFunc
+}
+
+// sessionEnd is the reason why a session has ended.
+type sessionEnd int
+
+const (
+	endLost    sessionEnd = iota // subscription lost, or the consumer stops
+	endProbed                    // the probe succeeded, consumption resumes
+	endResized                   // the next subscription uses another prefetch
+)
+
+func newSession(c *Consumer, ctx, hard context.Context) *session {
+	s := &session{c: c, probing: c.kill.isProbing()}
+	s.live, s.end = context.WithCancel(ctx)
+	s.hard, s.cancel = context.WithCancel(hard)
+	limits := schedulerLimits{workers: c.cfg.Concurrency, maxBytes: c.cfg.MaxBytes, followers: c.cfg.Prefetch / 2}
+	s.scheduler = newScheduler(s.live, limits, &c.inHand, s.step)
+	if c.cfg.Failures != nil {
+		s.rows = newRowSource(s)
+	}
+	return s
+}
+
+// session consumes on one subscription until the subscription or ctx ends. It returns the number of handlers that did not return.
+func (c *Consumer) session(ctx, hard context.Context) (end sessionEnd, left int, err error) {
+	if err := c.prepare(ctx); err != nil {
+		return endLost, 0, err
+	}
+	sub, err := c.broker.Subscribe(ctx, c.cfg.Queue, c.subscribeOptions())
+	if err != nil {
+		return endLost, 0, err
+	}
+	c.setSubscribed(true, nil)
+	s := newSession(c, ctx, hard)
+	defer s.scheduler.wakeOnEnd()()
+	stopRows := s.startRows()
+	end, err = s.feed(sub)
+	if errors.Is(err, ErrSubscriptionLost) {
+		c.setSubscribed(false, err) // at once: running handlers may take the whole shutdown timeout
+	}
+	left = s.stop()
+	stopRows()
+	// Unhandled deliveries return to the queue in their order when the channel closes.
+	return end, left, errors.Join(err, sub.Close())
+}
+
+// subscribeOptions returns the options of the next subscription.
+func (c *Consumer) subscribeOptions() SubscribeOptions {
+	o := SubscribeOptions{Prefetch: 1, SharedQueue: c.sharedQueue()}
+	if !c.kill.isProbing() {
+		o.Prefetch = c.prefetch.begin()
+		if o.SharedQueue {
+			o.First = min(o.Prefetch, firstDeliveries, c.suspectFrom())
+		}
+	}
+	return o
+}
+
+// firstDeliveries is the prefetch of a new subscription until as many deliveries have been settled. It is lower on queues that
+// drop a message after few deliveries: each crash raises the count of every delivery in hand.
+const firstDeliveries = 8
+
+// sharedQueue reports whether the queue is known not to be single-active, because the configuration declares it.
+func (c *Consumer) sharedQueue() bool {
+	if c.cfg.Topology.Mode != TopologyDeclare {
+		return false
+	}
+	for _, q := range c.cfg.Topology.Queues {
+		if q.Name == c.cfg.Queue {
+			single, _ := q.Arguments["x-single-active-consumer"].(bool)
+			return !single
+		}
+	}
+	return false
+}
+
+// feed dispatches deliveries until the session ends.
+func (s *session) feed(sub Subscription) (sessionEnd, error) {
+	if s.probing {
+		return s.probe(sub)
+	}
+	for {
+		d, err := sub.Next(s.live)
+		if err != nil {
+			return endLost, err
+		}
+		if s.c.prefetch.needsResize(len(d.Body)) {
+			return endResized, nil // d returns to the queue with the buffered deliveries
+		}
+		s.admit(s.c.newJob(d))
+	}
+}
+
+// probe lets one delivery decide whether consumption resumes. If the queue is empty a due row decides: during an
+// outage failed probes may have moved every delivery to the failure store.
+func (s *session) probe(sub Subscription) (sessionEnd, error) {
+	for {
+		next, cancel := context.WithTimeout(s.live, rowPoll)
+		d, err := sub.Next(next)
+		quiet := next.Err() != nil && s.live.Err() == nil
+		cancel()
+		switch {
+		case err == nil:
+			s.admit(s.c.newJob(d))
+		case !quiet:
+			return endLost, err
+		case s.rows == nil || !s.rows.claimProbe(s.live):
+			continue
+		}
+		if s.scheduler.waitIdle() && s.c.kill.cause() == nil {
+			return endProbed, nil
+		}
+		return endLost, s.live.Err()
+	}
+}
+
+// trip ends the session: deliveries in hand return to their queue or table.
+func (s *session) trip() { s.end() }
+
+// stop ends the session, waits for the running handlers and returns how many did not return.
+func (s *session) stop() (left int) {
+	s.end()
+	defer s.cancel()
+	if !s.scheduler.stop(s.c.cfg.ShutdownTimeout, s.hard, s.cancel) {
+		left = max(1, int(s.stuck.Load()))
+	}
+	s.c.unstored.Store(0) // these deliveries return to their queue
+	return left
+}
+
+// prepare declares or checks the configured topology and the consumer's own queues, and checks the failure store.
+func (c *Consumer) prepare(ctx context.Context) error {
+	t := c.cfg.Topology
+	if len(t.Exchanges)+len(t.Queues)+len(t.Bindings) > 0 {
+		if err := c.broker.Declare(ctx, t); err != nil {
+			return err
+		}
+	}
+	if c.cfg.Failures != nil {
+		return c.prepareFailures(ctx)
+	}
+	return c.declareRetryQueues(ctx)
+}
+
+// declareRetryQueues declares or checks the retry queues and the parked queue.
+func (c *Consumer) declareRetryQueues(ctx context.Context) error {
+	return c.broker.Declare(ctx, retryTopology(c.cfg.Queue, c.cfg.Topology.Mode, c.delays, c.cfg.QueueArguments))
+}

@@ -1,0 +1,52 @@
+package rabbitmq_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/rabbitmq"
+)
+
+// diagnose returns the findings for a broker with these URLs, one line for each finding.
+func diagnose(t *testing.T, urls ...string) string {
+	t.Helper()
+	b, err := rabbitmq.New(&rabbitmq.Config{URLs: urls})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(t.Context())
+	var lines []string
+	for _, f := range b.Diagnose(t.Context()) {
+		lines = append(lines, string(f.Level)+" "+f.Name+": "+f.Detail+" -> "+f.Hint)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func wantLines(t *testing.T, text string, words ...string) {
+	t.Helper()
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			t.Errorf("the findings do not contain %q:\n%s", w, text)
+		}
+	}
+}
+
+func TestDiagnoseLooksAtEachNode(t *testing.T) {
+	wantLines(t, diagnose(t, rabbitURL(t), "amqp://guest:guest@127.0.0.1:1/"),
+		"fine broker: RabbitMQ", "fine broker: accepts and confirms messages", "problem broker: connect to 127.0.0.1:1", "check that the broker runs")
+}
+
+func TestDiagnoseSaysThatALoginIsRefusedAndShowsNoPassword(t *testing.T) {
+	u, err := url.Parse(rabbitURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("guest", "cAnArY")
+	text := diagnose(t, u.String())
+	wantLines(t, text, "problem broker", "check user, password and the permission for the virtual host")
+	if strings.Contains(text, "cAnArY") || strings.Contains(text, string(parley.FindingFine)) {
+		t.Errorf("found\n%s", text)
+	}
+}

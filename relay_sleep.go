@@ -1,0 +1,119 @@
+package parley
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// lingerTime is how long a relay looks for further records before it sleeps: a busy publisher must not pay for wake-ups.
+	lingerTime = 20 * time.Millisecond
+	// unsettledLimit bounds the wait between two looks while an older transaction may still commit without a wake-up.
+	unsettledLimit = time.Second
+)
+
+// A sleepiness is how far a relay is on its way to sleep. The order of the steps is the one that loses no wake-up: raise the
+// flag, take the snapshot (both in Raise), test whether it is settled, and look once more after the test.
+type sleepiness struct {
+	found  time.Time     // when records were last found
+	series uint64        // of the flag
+	tested bool          // the series was settled before the last look
+	wait   time.Duration // before the next look, while it is not settled
+}
+
+// readyToSleep stores the flag of a watcher.
+func (r *Relay) readyToSleep(flag SleepFlag) { r.flag.Store(&flag) }
+
+// sleepFlag returns the flag, or nil if there is none.
+func (r *Relay) sleepFlag() SleepFlag {
+	if f := r.flag.Load(); f != nil {
+		return *f
+	}
+	return nil
+}
+
+// leads sets the state after a claim that succeeded. At rest the relay that has raised the flag leads, so an empty claim
+// decides nothing if there is a flag.
+func (r *Relay) leads(records int) {
+	if records > 0 {
+		r.sleepy = sleepiness{found: time.Now()}
+	}
+	if records > 0 || r.cfg.Mode == RelayModeParallel || r.sleepFlag() == nil {
+		r.setState(RelayActive)
+	}
+}
+
+// lingers returns the short wait after a batch that was not full, if the relay is not to sleep yet.
+func (r *Relay) lingers() (time.Duration, bool) {
+	if r.sleepFlag() == nil || time.Since(r.sleepy.found) > lingerTime {
+		return 0, false
+	}
+	return 2*time.Millisecond + rand.N(3*time.Millisecond), true
+}
+
+// fallAsleep takes the next step to sleep after a look that has found nothing. It returns how long to wait for a wake-up,
+// at most wait. standby reports that another ordered relay leads.
+func (r *Relay) fallAsleep(ctx context.Context, wait time.Duration) (_ time.Duration, standby bool) {
+	flag := r.sleepFlag()
+	if flag == nil {
+		return wait, false
+	}
+	// A listener whose connection is silently cut must not delay the poll.
+	began := time.Now()
+	limited, cancel := context.WithTimeout(ctx, min(r.cfg.PollInterval/2, unsettledLimit))
+	defer cancel()
+	tested := r.sleepy.tested
+	r.sleepy.tested = false
+	if r.cfg.Mode == RelayModeParallel {
+		if due, err := flag.Due(limited, r.heldExchanges()); err != nil || due {
+			return min(wait, 20*time.Millisecond+rand.N(30*time.Millisecond)), false
+		}
+	}
+	state, err := flag.Raise(limited)
+	if err != nil {
+		return r.staysAwake(ctx, wait-time.Since(began), err), false
+	}
+	if !state.Mine {
+		if r.cfg.Mode == RelayModeOrdered {
+			return wait, true
+		}
+		wait = min(wait, r.cfg.StandbyInterval) // its owner may die
+	}
+	r.setState(RelayActive)
+	if state.Series != r.sleepy.series {
+		r.sleepy.series, r.sleepy.wait = state.Series, 0
+	} else if tested {
+		r.sleepy.tested = true
+		return wait, false
+	}
+	settled, err := flag.Settled(limited)
+	if err != nil {
+		return r.staysAwake(ctx, wait-time.Since(began), err), false
+	}
+	if settled {
+		r.sleepy.tested = true
+		return 0, false
+	}
+	r.sleepy.wait = min(max(2*r.sleepy.wait, 2*time.Millisecond), unsettledLimit)
+	return min(wait, r.sleepy.wait), false
+}
+
+// staysAwake reports that wake-ups cannot be requested: the relay polls, and leads as far as it knows.
+func (r *Relay) staysAwake(ctx context.Context, wait time.Duration, err error) time.Duration {
+	r.setState(RelayActive)
+	if ctx.Err() == nil {
+		r.report("relay: requesting notifications failed, polling", err, "interval", r.cfg.PollInterval)
+	}
+	return wait
+}
+
+// lowerFlag gives the lead at rest to other relays.
+func (r *Relay) lowerFlag(ctx context.Context) {
+	r.sleepy.tested = false
+	if flag := r.sleepFlag(); flag != nil {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_ = flag.Lower(ctx) // otherwise its connection ends, and the flag with it
+	}
+}

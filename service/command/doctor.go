@@ -1,0 +1,68 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/terminal"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	var asJSON bool
+	var timeout time.Duration
+	c := &cobra.Command{
+		Use: "doctor", Short: "diagnose database and broker, with a hint for each problem", Args: NoArgs,
+		Long: `Connects to database and broker, and examines server versions, tables, privileges, clocks, exchanges, queues, handlers
+without a binding, and events that are not published in time. With broker.management_url it also examines the cluster. It changes nothing. The exit code is 1 if there is a problem.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.with(cmd, nil, func(ctx context.Context, s *service.Service) error {
+				d := &doctor{s: s, timeout: timeout, hasHandlers: a.register != nil}
+				if a.register != nil {
+					d.registered = a.register(s)
+				}
+				found := d.examine(ctx)
+				if asJSON {
+					enc := json.NewEncoder(cmd.OutOrStdout())
+					enc.SetIndent("", "  ")
+					if err := enc.Encode(inJSON(found)); err != nil {
+						return err
+					}
+				}
+				problems := 0
+				for _, f := range found {
+					if f.Level == parley.FindingProblem {
+						problems++
+					}
+					if !asJSON {
+						report(cmd.OutOrStdout(), "%-8s %s: %s", f.Level, terminal.Printable(f.Name), terminal.Printable(f.Detail))
+						if f.Hint != "" {
+							report(cmd.OutOrStdout(), "%-8s -> %s", "", terminal.Printable(f.Hint))
+						}
+					}
+				}
+				if problems > 0 {
+					return &exitError{ExitFailed, fmt.Errorf("problems found: %d", problems)}
+				}
+				return nil
+			})
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().DurationVar(&timeout, "timeout", 15*time.Second, "timeout for the database, and for the broker")
+	return c
+}
+
+// inJSON converts findings to their JSON form.
+func inJSON(found []parley.Finding) []finding {
+	out := make([]finding, len(found))
+	for i, f := range found {
+		out[i] = finding{f.Level, f.Name, f.Detail, f.Hint}
+	}
+	return out
+}

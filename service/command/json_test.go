@@ -1,0 +1,46 @@
+package command
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/service/internal/terminal"
+)
+
+func TestEveryMessageCanBePrintedAsJSON(t *testing.T) {
+	far := time.Unix(1<<45, 0)
+	m := parley.Message{
+		Exchange: "user", RoutingKey: "renamed", Timestamp: far, Body: []byte(`{"n": 1}`),
+		Headers: map[string]any{
+			"at": far, "early": time.Unix(-1<<45, 0), "zone": time.Date(2026, 1, 1, 0, 0, 0, 0, time.FixedZone("", 25*3600)), "nan": math.NaN(),
+			"list": []any{math.Inf(1), far, map[string]any{"deep": far}}, "bytes": []byte{0xff}, "text": "a\xffb", "none": nil,
+		},
+	}
+	var out bytes.Buffer
+	tail := &tail{out: &out, asJSON: true}
+	if err := tail.print(parley.NewDelivery(m, "q", false, nil)); err != nil {
+		t.Errorf("tail --json: %v", err)
+	}
+	history := &parley.History{FirstFailure: far, LastFailure: far}
+	if err := terminal.WriteJSON(&out, exported(&parkedItem{id: "1", at: far, history: history, Message: &m})); err != nil {
+		t.Errorf("parked export: %v", err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for _, line := range lines {
+		var got struct {
+			Headers map[string]any
+			Body    map[string]any
+		}
+		if err := json.Unmarshal([]byte(line), &got); err != nil || got.Headers["at"] != "35184372088832 seconds since 1970" || got.Headers["nan"] != "NaN" || got.Body["n"] != 1.0 {
+			t.Errorf("printed %s (%v)", line, err)
+		}
+	}
+	if len(lines) != 2 {
+		t.Errorf("printed %d lines, want 2", len(lines))
+	}
+}

@@ -1,0 +1,88 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/settings"
+)
+
+func (a *app) migrateCommand() *cobra.Command {
+	return group("migrate", "create and update the tables of outbox, inbox and failed deliveries", a.migrateUp(), a.migrateStatus(), a.migrateSQL())
+}
+
+func (a *app) migrateUp() *cobra.Command {
+	return &cobra.Command{
+		Use: "up", Short: "apply all pending migrations", Args: NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
+				if err := s.Migrate(ctx); err != nil {
+					return err
+				}
+				report(cmd.OutOrStdout(), "the tables are up to date")
+				return nil
+			})
+		},
+	}
+}
+
+func (a *app) migrateStatus() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "list the migrations and whether they are applied", Args: NoArgs,
+		Long: "Lists the migrations. The exit code is 1 if a migration is pending.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
+				list, err := s.Database().Migrations(ctx)
+				if err != nil {
+					return err
+				}
+				pending := 0
+				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				for _, m := range list {
+					state := "applied"
+					if !m.Applied {
+						state = "pending"
+						pending++
+					}
+					fmt.Fprintf(tw, "%d\t%s\t%s\n", m.Version, m.Name, state)
+				}
+				if err := tw.Flush(); err != nil || pending == 0 {
+					return err
+				}
+				return &exitError{ExitFailed, fmt.Errorf("%s pending (run \"%s migrate up\")", counted(int64(pending), "migration is", "migrations are"), cmd.Root().Name())}
+			})
+		},
+	}
+}
+
+func (a *app) migrateSQL() *cobra.Command {
+	var dialect string
+	c := &cobra.Command{
+		Use: "sql", Short: "print the statements of all migrations", Args: NoArgs,
+		Long: "Prints the statements of all migrations, for teams with a migration tool of their own. It does not connect to the database.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if dialect == "" {
+				s, err := settings.Load(&settings.LoadOptions{Flags: cmd.Flags()})
+				if err != nil {
+					return err
+				}
+				if err := s.Need("database.url"); err != nil {
+					return err
+				}
+				dialect = s.Database.Scheme()
+			}
+			text, err := service.MigrationSQL(dialect)
+			if err != nil {
+				return usage(cmd, err)
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
+			return err
+		},
+	}
+	c.Flags().StringVar(&dialect, "dialect", "", "postgres, mysql or sqlite (default: that of database.url)")
+	return c
+}

@@ -1,0 +1,221 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parley-go/parley"
+)
+
+// A parkedChange is a replay or drop of parked messages.
+type parkedChange struct {
+	parkedFlags
+	action       parley.ParkedAction
+	done         string // "replayed"
+	dryRun       bool
+	force        bool // replay expired messages too
+	yes          bool // drop without asking
+	rate         string
+	would        int
+	notVerified  int
+	expired      int
+	beingHandled int
+}
+
+func (a *app) parkedReplay() *cobra.Command {
+	ch := &parkedChange{action: parley.ParkedReplay, done: "replayed"}
+	c := a.changeParked("replay", "publish or handle parked messages again", ch)
+	c.Long = `Returns parked records to the outbox, to be published again, and parked deliveries to their consumer, with all their retries.
+A failed delivery that waits for its next attempt becomes due now.
+
+With --rate the messages are spread over time, so that a handler does not get all of them at once. For failed deliveries in the
+database, the command sets staggered due times and ends. For records and parked queues, it waits between two messages.
+
+Messages of a parked queue whose retry history is not verified stay there, unless --unverified is given. Another program wrote
+them, or the secret has changed. After a change, add the old secret to consumer.secrets.`
+	c.Flags().StringVar(&ch.rate, "rate", "", "most messages per second, minute or hour, such as 50/s, 100/m or 1000/h (default: all at once)")
+	c.Flags().BoolVar(&ch.force, "force", false, "also expired commands and calls, although no handler starts them")
+	c.Flags().BoolVar(&ch.unverified, "unverified", false, "also messages whose retry history is not verified")
+	return c
+}
+
+func (a *app) parkedDrop() *cobra.Command {
+	ch := &parkedChange{action: parley.ParkedDrop, done: "dropped"}
+	c := a.changeParked("drop", "delete parked messages", ch)
+	c.Long = `Deletes parked messages, or with --waiting pending retries. Before it deletes more than one, it asks on a terminal; without a
+terminal it requires --yes. To keep a copy, run parked export first.`
+	c.Flags().BoolVar(&ch.yes, "yes", false, "delete more than one message without asking")
+	return c
+}
+
+func (a *app) changeParked(use, short string, ch *parkedChange) *cobra.Command {
+	c := &cobra.Command{
+		Use: use + " [id...]", Short: short,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := errors.Join(ch.parse(cmd, args), ch.chosen(cmd))
+			if err == nil {
+				if ch.every, err = parseRate(ch.rate); err != nil {
+					err = usage(cmd, err)
+				}
+			}
+			if err != nil {
+				return err
+			}
+			return a.parked(cmd, &ch.parkedFlags, func(ctx context.Context, set parkedSet) error {
+				if err := ch.confirm(ctx, cmd, set); err != nil {
+					return err
+				}
+				return ch.run(ctx, cmd, set)
+			})
+		},
+	}
+	ch.add(c)
+	c.Flags().BoolVar(&ch.all, "all", false, "all parked messages")
+	c.Flags().BoolVar(&ch.dryRun, "dry-run", false, "only list what would be "+ch.done)
+	return c
+}
+
+// run replays or drops the selected messages. It reports how many it skipped, and why.
+func (ch *parkedChange) run(ctx context.Context, cmd *cobra.Command, set parkedSet) error {
+	out := cmd.OutOrStdout()
+	list := newParkedList(out)
+	count, err := set.visit(ctx, &ch.parkedFilter, func(p *parkedItem) (parley.ParkedAction, error) {
+		if keep, err := ch.keeps(ctx, p); keep || err != nil {
+			return parley.ParkedKeep, err
+		}
+		ch.would++
+		if ch.dryRun {
+			return parley.ParkedKeep, list.print(p)
+		}
+		return ch.action, nil
+	})
+	if flushErr := list.flush(); err == nil {
+		err = flushErr
+	}
+	if ch.dryRun {
+		report(out, "would have %s %d", ch.done, ch.would)
+	} else {
+		report(out, "%s %d", ch.done, count.done)
+	}
+	ch.beingHandled += count.running
+	return errors.Join(err, ch.left(len(ch.ids)))
+}
+
+// keeps reports whether the command skips p, and counts the reason.
+func (ch *parkedChange) keeps(ctx context.Context, p *parkedItem) (bool, error) {
+	if p.running() {
+		ch.beingHandled++
+		return true, nil
+	}
+	if ch.action != parley.ParkedReplay {
+		return false, nil
+	}
+	if !p.verified && !ch.unverified {
+		ch.notVerified++
+		return true, nil
+	}
+	if ch.force || p.Kind == parley.KindEvent || p.Kind == parley.KindReply {
+		return false, nil
+	}
+	if err := p.full(ctx); err != nil {
+		return false, err
+	}
+	if at := parley.ExpiryOf(p.Message); !at.IsZero() && time.Now().After(at) {
+		ch.expired++
+		return true, nil
+	}
+	return false, nil
+}
+
+// left returns an error about skipped messages and ids that were not found.
+func (ch *parkedChange) left(asked int) error {
+	var errs []error
+	note := func(n int, one, many, hint string) {
+		switch {
+		case n == 1:
+			errs = append(errs, fmt.Errorf("skipped 1 message: %s (%s)", one, hint))
+		case n > 1:
+			errs = append(errs, fmt.Errorf("skipped %d messages: %s (%s)", n, many, hint))
+		}
+	}
+	note(ch.notVerified, "retry history not verified", "retry history not verified",
+		"inspect with parked show; add the old secret to consumer.secrets, or use --unverified")
+	note(ch.expired, "it has expired, no handler starts it", "they have expired, no handler starts them", "use --force to replay anyway")
+	note(ch.beingHandled, "it is being handled", "they are being handled", "repeat the command later")
+	picked := ch.would + ch.notVerified + ch.expired + ch.beingHandled
+	if picked < asked && ch.exchange == "" && ch.routingKey == "" && ch.reason == "" {
+		errs = append(errs, fmt.Errorf("not found: %d of %d ids", asked-picked, asked))
+	}
+	return errors.Join(errs...)
+}
+
+// confirm asks before it lets the command drop more than one message.
+func (ch *parkedChange) confirm(ctx context.Context, cmd *cobra.Command, set parkedSet) error {
+	if ch.action != parley.ParkedDrop || ch.dryRun || ch.yes {
+		return nil
+	}
+	n := 0
+	_, err := set.visit(ctx, &ch.parkedFilter, func(p *parkedItem) (parley.ParkedAction, error) {
+		if !p.running() {
+			n++
+		}
+		return parley.ParkedKeep, nil
+	})
+	if err != nil || n <= 1 && !ch.all {
+		return err
+	}
+	in, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !isTerminal(in) {
+		return usage(cmd, fmt.Errorf("drop %s: --yes is required without a terminal (--dry-run lists them)", plural(n, "message")))
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "drop %s? [y/N] ", plural(n, "message"))
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return errors.New("nothing dropped")
+}
+
+// isTerminal reports whether f is a terminal.
+func isTerminal(f *os.File) bool {
+	st, err := f.Stat()
+	if err != nil || st.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(st, null)
+}
+
+// plural returns texts such as "1 message" and "2 messages".
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// parseRate returns the time between two messages of a rate such as 50/s, or 0 for an empty text.
+func parseRate(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	number, unit, _ := strings.Cut(text, "/")
+	span := map[string]time.Duration{"": time.Second, "s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || span == 0 || !(n > 0) || n > 1e6 {
+		return 0, fmt.Errorf("--rate %q is not a rate such as 50/s, 100/m or 1000/h", text)
+	}
+	return max(time.Duration(float64(span)/n), time.Microsecond), nil
+}

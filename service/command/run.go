@@ -1,0 +1,109 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/terminal"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "run", Short: "run relay, consumer and health endpoints together", Args: NoArgs,
+		Long: `Runs the relay, the consumer and, with http.address, the health endpoints in one process.
+A service without a database has no relay. A service without handlers has no consumer.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withHandlers(cmd, []string{"broker.url"}, func(ctx context.Context, s *service.Service) error {
+				parts, err := s.Parts()
+				if err != nil {
+					return err
+				}
+				return s.Run(ctx, parts)
+			})
+		},
+	}
+}
+
+func (a *app) consumerCommand() *cobra.Command {
+	var drain bool
+	c := &cobra.Command{
+		Use: "consumer", Short: "handle the messages of the queue", Args: NoArgs,
+		Long: `Handles the messages of the queue until it is stopped. With --drain it takes no messages from the queue. It handles the failed
+deliveries that wait in the database, each when it is due, and ends when none is left. Parked ones stay.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withHandlers(cmd, []string{"broker.url", "queue"}, func(ctx context.Context, s *service.Service) error {
+				if s.Settings.Broker.URL.IsMemory() {
+					return separate(s.Settings, cmd.CommandPath())
+				}
+				if drain {
+					return drainConsumer(ctx, s, cmd)
+				}
+				return s.Run(ctx, service.PartConsumer)
+			})
+		},
+	}
+	c.Flags().BoolVar(&drain, "drain", false, "handle the failed deliveries that wait in the database, then end; take no messages from the queue")
+	return c
+}
+
+// withHandlers is with, and registers the handlers before it calls do.
+func (a *app) withHandlers(cmd *cobra.Command, keys []string, do func(ctx context.Context, s *service.Service) error) error {
+	return a.with(cmd, keys, func(ctx context.Context, s *service.Service) error {
+		if err := a.register(s); err != nil {
+			return fmt.Errorf("register handlers: %w", err)
+		}
+		return do(ctx, s)
+	})
+}
+
+func (a *app) routesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "routes", Short: "list the handlers with their routes and bindings", Args: NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withHandlers(cmd, nil, func(_ context.Context, s *service.Service) error {
+				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				queues := s.Queues()
+				if len(queues) > 1 {
+					fmt.Fprint(tw, "QUEUE\t")
+				}
+				fmt.Fprintln(tw, "EXCHANGE\tROUTING KEY\tHANDLER\tBOUND BY")
+				unbound := s.Unbound()
+				for _, q := range queues {
+					for _, r := range q.Router.Routes() {
+						if len(queues) > 1 {
+							fmt.Fprintf(tw, "%s\t", terminal.Printable(q.Name))
+						}
+						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", terminal.Printable(r.Exchange), terminal.Printable(r.Pattern), r.Place, fedBy(q, &r, unbound))
+					}
+				}
+				if len(queues) == 0 {
+					for _, r := range s.Router.Routes() {
+						fmt.Fprintf(tw, "%s\t%s\t%s\tno queue: set queue\n", terminal.Printable(r.Exchange), terminal.Printable(r.Pattern), r.Place)
+					}
+				}
+				return tw.Flush()
+			})
+		},
+	}
+}
+
+// fedBy returns the bindings that can route messages to a route, or what to add to the settings.
+func fedBy(q *service.Queue, r *parley.Route, unbound []service.Unbound) string {
+	for i := range unbound {
+		if u := &unbound[i]; u.Queue == q.Name && u.Exchange == r.Exchange && u.Pattern == r.Pattern && u.Place == r.Place {
+			return terminal.Printable("not bound: " + u.Hint())
+		}
+	}
+	var fed []string
+	for _, b := range q.FedBy(r) {
+		fed = append(fed, b.Exchange+":"+cmp.Or(b.RoutingKey, "#"))
+	}
+	return terminal.Printable(strings.Join(fed, ", "))
+}

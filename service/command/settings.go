@@ -1,0 +1,55 @@
+package command
+
+import (
+	"encoding/json"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parley-go/parley/service/internal/terminal"
+	"github.com/parley-go/parley/service/settings"
+)
+
+func (a *app) settingsCommand() *cobra.Command {
+	check := &cobra.Command{
+		Use: "check", Short: "check the settings; the exit code is 2 if there is a mistake", Args: NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := settings.Load(&settings.LoadOptions{Flags: cmd.Flags()})
+			if err != nil {
+				return err
+			}
+			for _, w := range s.Warnings() {
+				report(cmd.OutOrStdout(), "warning: %s", terminal.Printable(w))
+			}
+			report(cmd.OutOrStdout(), "the settings are valid")
+			return nil
+		},
+	}
+	var asJSON bool
+	show := &cobra.Command{
+		Use: "show", Short: "show every setting with its value and source; secrets are hidden", Args: NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := settings.Load(&settings.LoadOptions{Flags: cmd.Flags()})
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				return enc.Encode(s.Show())
+			}
+			return settings.Write(cmd.OutOrStdout(), s.Show())
+		},
+	}
+	show.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	schema := &cobra.Command{
+		Use: "schema", Short: "print the JSON Schema of the settings file, for editors", Args: NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, err := settings.Schema()
+			if err == nil {
+				report(cmd.OutOrStdout(), "%s", text)
+			}
+			return err
+		},
+	}
+	return group("settings", "check and show the settings", check, show, schema)
+}

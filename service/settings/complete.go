@@ -1,0 +1,227 @@
+package settings
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+)
+
+// Complete reads secrets from their files, fills in defaults and checks settings that depend on each other. Load calls it; so does
+// service.Open for settings that a program made. It reports all mistakes at once, as *Error.
+func (s *Settings) Complete() error {
+	if mistakes := s.complete(nil); len(mistakes) > 0 {
+		return &Error{mistakes}
+	}
+	return nil
+}
+
+// complete is Complete without the settings that have failed already.
+func (s *Settings) complete(failed map[string]bool) []Mistake {
+	if s.completed {
+		return nil
+	}
+	s.completed = true
+	c := &completion{s: s, failed: failed}
+	if s.sources == nil {
+		s.sources = map[string]source{}
+		c.values() // made by a program: the values are not checked yet
+	}
+	s.warnings = nil
+	c.secretFiles()
+	c.defaults()
+	c.broker()
+	c.rest()
+	c.database()
+	c.topology()
+	c.consumer()
+	c.queues()
+	c.connections()
+	c.telemetry()
+	if s.HTTP.Metrics && s.HTTP.Address == "" {
+		c.mistake("http.metrics", "there is no address to serve metrics on", "set http.address")
+	}
+	return c.mistakes
+}
+
+type completion struct {
+	s        *Settings
+	failed   map[string]bool
+	mistakes []Mistake
+}
+
+func (c *completion) mistake(key, problem, hint string) {
+	c.mistakes = append(c.mistakes, Mistake{Key: key, Source: c.s.sources[key].text, Problem: problem, Hint: hint})
+}
+
+func (c *completion) warn(key, text string) {
+	where := c.s.sources[key].text
+	if where == "" {
+		where = key
+	}
+	c.s.warnings = append(c.s.warnings, where+": "+text)
+}
+
+// rank returns the layer that set a setting: 0 for none, 1 for the file or the program, 2 for the environment, 3 for a flag.
+func (c *completion) rank(key string) int {
+	if src, ok := c.s.sources[key]; ok {
+		return src.rank
+	}
+	if !fieldByKey(key).value(c.s).IsZero() {
+		return 1
+	}
+	return 0
+}
+
+// forget clears a setting that a higher layer has replaced by another setting.
+func (c *completion) forget(key string) {
+	fieldByKey(key).value(c.s).SetZero()
+	delete(c.s.sources, key)
+}
+
+// prefer decides between two settings for the same value. The one of the higher layer wins; two on the same layer are a mistake.
+// prefer reports whether there was no mistake.
+func (c *completion) prefer(a, b string) bool {
+	ra, rb := c.rank(a), c.rank(b)
+	switch {
+	case ra == 0 || rb == 0:
+		return true
+	case ra > rb:
+		c.forget(b)
+	case rb > ra:
+		c.forget(a)
+	default:
+		c.mistake(a, a+" and "+b+" are both given", "give one of them")
+		return false
+	}
+	return true
+}
+
+// values checks the values of settings that Load has not decoded.
+func (c *completion) values() {
+	for i := range fields() {
+		f := &fields()[i]
+		v := f.value(c.s)
+		var err error
+		switch {
+		case v.IsZero():
+		case f.kind == kindInt || f.kind == kindDuration:
+			err = f.bounds(v.Int())
+		case f.enum != nil:
+			err = f.decodeText(c.s, v.String())
+		case f.kind == kindExchanges:
+			for j, e := range c.s.Exchanges {
+				if e := f.checkPair([2]string{e.Name, e.Type}); e != nil {
+					err = inItem(j, e)
+				}
+			}
+		case f.kind == kindBinds:
+			for j, b := range c.s.Binds {
+				if IsAuto(c.s.Binds) {
+					break
+				}
+				if e := f.checkPair([2]string{b.Exchange, b.RoutingKey}); e != nil {
+					err = inItem(j, e)
+				}
+			}
+		}
+		if m, ok := errors.AsType[*hintedError](err); ok {
+			c.mistake(f.key, m.problem, m.hint)
+		}
+	}
+}
+
+// secretFiles reads the files of the *_file settings into the settings that they replace.
+func (c *completion) secretFiles() {
+	for i := range fields() {
+		f := &fields()[i]
+		if f.twin == "" || c.rank(f.key) == 0 || !c.prefer(f.key, f.twin) || c.rank(f.key) == 0 {
+			continue
+		}
+		name := f.value(c.s).String()
+		text, err := os.ReadFile(name)
+		if err != nil {
+			c.mistake(f.key, err.Error(), "")
+			continue
+		}
+		twin := fieldByKey(f.twin)
+		var value any = strings.TrimRight(string(text), "\r\n")
+		if (twin.kind == kindSecrets || twin.kind == kindURLs) && !strings.HasPrefix(value.(string), "[") {
+			value = linesOf(string(text))
+		}
+		if twin.kind == kindCredential {
+			if value, err = yaml.Parser().Unmarshal(text); err != nil {
+				c.mistake(f.key, "the file is neither a JSON object nor a YAML map", "")
+				continue
+			}
+		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			c.mistake(f.key, "the file "+name+" is empty", "")
+		} else if err := twin.decode(c.s, value); err != nil {
+			c.mistake(f.key, "the file's content "+err.Error(), "")
+		}
+		c.s.sources[f.twin] = source{c.rank(f.key), fmt.Sprintf("file %s (%s)", name, f.key)}
+	}
+}
+
+// linesOf returns the lines that are not empty. It does not split at commas: a secret may contain them.
+func linesOf(text string) []any {
+	var out []any
+	for line := range strings.Lines(text) {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+func (c *completion) defaults() {
+	for i := range fields() {
+		f := &fields()[i]
+		if f.def != "" && f.value(c.s).IsZero() && !c.failed[f.key] && !(f.isOff && c.rank(f.key) > 0) {
+			if err := f.decodeText(c.s, f.def); err != nil {
+				panic("settings: default of " + f.key + ": " + err.Error())
+			}
+		}
+	}
+}
+
+func (c *completion) rest() {
+	r := &c.s.REST
+	user := c.rank("rest.username") > 0 || c.rank("rest.password") > 0
+	if user && c.rank("rest.credential") > 0 {
+		if !c.prefer("rest.credential", "rest.username") || !c.prefer("rest.credential", "rest.password") {
+			return
+		}
+		user = c.rank("rest.username") > 0 || c.rank("rest.password") > 0
+	}
+	if user && (r.Username == "" || r.Password == "") {
+		c.mistake("rest.username", "rest.username and rest.password belong together", "give both, or rest.credential")
+	}
+	if r.Host != "" {
+		u, err := url.Parse(r.Host)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			c.mistake("rest.host", "is not an http or https URL", "write it as https://api.example.com")
+		}
+	}
+	if (user || len(r.Credential) > 0) && r.AuthURL == "" {
+		c.mistake("rest.auth_url", "is missing, but a credential is given", "give the path of the login")
+	}
+}
+
+func (c *completion) topology() {
+	declared := map[string]bool{}
+	for _, e := range c.s.Exchanges {
+		if declared[e.Name] {
+			c.mistake("exchanges", fmt.Sprintf("exchange %q is listed twice", e.Name), "keep one of them")
+		}
+		declared[e.Name] = true
+	}
+	if len(c.s.AppID) > 255 {
+		c.mistake("app_id", "is longer than 255 bytes, the limit of AMQP", "")
+	}
+}

@@ -1,0 +1,105 @@
+package settings
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// warnUnencrypted warns of a password that is sent to another host without encryption.
+func (c *completion) warnUnencrypted(host string, encrypted bool, key string) {
+	if host == "" || encrypted || isLoopback(host) {
+		return
+	}
+	c.warn(key, "the password is sent to "+host+" unencrypted (use amqps or broker.tls.enabled)")
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (c *completion) tls(enabled bool) {
+	t := c.s.Broker.TLS
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		c.mistake("broker.tls.cert_file", "broker.tls.cert_file and broker.tls.key_file belong together", "give both")
+	}
+	if !enabled && (t.CAFile != "" || t.CertFile != "" || t.ServerName != "") {
+		c.mistake("broker.tls.ca_file", "TLS files are given, but the connection does not use TLS", "use an amqps URL, or set broker.tls.enabled")
+	}
+}
+
+// flagPassword warns of a password in the arguments of the process.
+func (c *completion) flagPassword(key string, u *url.URL) {
+	if password, _ := u.User.Password(); password != "" && strings.HasPrefix(c.s.sources[key].text, "flag ") {
+		c.warn(key, "every user of this machine can see the password in the process's arguments (use "+fieldByKey(key).env()+" or "+key+"_file)")
+	}
+}
+
+var databaseSchemes = []string{"postgres", "postgresql", "mysql", "mariadb"}
+
+func (c *completion) database() {
+	d := &c.s.Database
+	c.databaseTLS()
+	if d.URL == "" || c.failed["database.url"] || d.URL.IsMemory() {
+		return
+	}
+	if strings.HasPrefix(d.URL.Reveal(), "sqlite:") {
+		if d.SQLitePath() == "" {
+			c.mistake("database.url", "names no file", "write it as sqlite:path/to/file.db")
+		}
+		return
+	}
+	u, err := url.Parse(d.URL.Reveal())
+	if err != nil || !slices.Contains(databaseSchemes, u.Scheme) || u.Fragment != "" {
+		c.mistake("database.url", "is not the URL of a supported database", "write it as postgres://user:password@host/name, mysql://user:password@host/name, sqlite:path or memory:, with special characters of the password percent-encoded")
+		return
+	}
+	c.databaseHosts(u)
+	c.flagPassword("database.url", u)
+	if d.Password == "" {
+		return
+	}
+	if _, has := u.User.Password(); has && c.rank("database.password") <= c.rank("database.url") {
+		c.mistake("database.password", "the URL has a password too", "give one of them")
+		return
+	}
+	u.User = url.UserPassword(u.User.Username(), d.Password.Reveal())
+	d.URL = URL(u.String())
+}
+
+// databaseHosts checks a URL of several hosts. Without another choice, a server that accepts writes is used.
+func (c *completion) databaseHosts(u *url.URL) {
+	if !strings.Contains(u.Host, ",") {
+		return
+	}
+	if u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		c.mistake("database.url", "several hosts are supported on PostgreSQL only", "give one host, such as a proxy in front of the servers")
+		return
+	}
+	query := u.Query()
+	if !query.Has("target_session_attrs") {
+		query.Set("target_session_attrs", "read-write")
+		u.RawQuery = query.Encode()
+		c.s.Database.URL = URL(u.String())
+	}
+}
+
+// SQLitePath returns the file of a sqlite URL: sqlite:path, sqlite:///path or sqlite://path.
+func (d *Database) SQLitePath() string {
+	path := strings.TrimPrefix(d.URL.Reveal(), "sqlite:")
+	return strings.TrimPrefix(path, "//")
+}
+
+// Scheme returns the kind of database of the URL: postgres, mysql, sqlite or memory. It returns "" without a URL.
+func (d *Database) Scheme() string {
+	s, _, _ := strings.Cut(d.URL.Reveal(), ":")
+	switch s {
+	case "postgresql":
+		return "postgres"
+	case "mariadb":
+		return "mysql"
+	}
+	return s
+}

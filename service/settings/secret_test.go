@@ -1,0 +1,51 @@
+package settings
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+func TestNoVerbLogOrEncodingShowsASecret(t *testing.T) {
+	const text = "s3cret-9"
+	values := map[string]any{
+		"Secret":     Secret(text),
+		"URL":        URL("amqp://shop:" + text + "@mq.example.com/"),
+		"Credential": Credential{"password": text},
+	}
+	for name, value := range values {
+		var b strings.Builder
+		fmt.Fprintf(&b, "%v %+v %#v %s %q", value, value, value, value, value)
+		slog.New(slog.NewTextHandler(&b, nil)).Info("x", "value", value) // LogValue
+		encoded, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(encoded)
+		if strings.Contains(b.String(), text) {
+			t.Errorf("%s shows its text: %s", name, &b)
+		}
+		if !strings.Contains(b.String(), hidden) {
+			t.Errorf("%s is not shown as hidden: %s", name, &b)
+		}
+	}
+}
+
+func TestRedactHidesWhatTheSettingsAndTheCallerKeepSecret(t *testing.T) {
+	s := &Settings{Broker: Broker{Password: "of the broker"}}
+	err := s.Redact(errors.New("login with of the broker, then with another one"), "another one")
+	if text := err.Error(); strings.Contains(text, "of the broker") || strings.Contains(text, "another one") {
+		t.Errorf("the error shows a secret: %s", text)
+	}
+}
+
+func TestMemoryURLs(t *testing.T) {
+	for url, want := range map[URL]bool{"memory:": true, "memory://": true, "amqp://memory/": false, "": false} {
+		if got := url.IsMemory(); got != want {
+			t.Errorf("%q is in memory: %v, want %v", url, got, want)
+		}
+	}
+}
