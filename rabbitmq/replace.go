@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -13,8 +14,15 @@ import (
 // replace removes a classic queue that an earlier version of parley declared, so that a quorum queue can take its name. It
 // moves the messages of a retry queue to their target queue and then deletes the retry queue. It reports whether
 // declaring the queue should be tried again. Several processes may do this at once; a crash loses no message.
+//
+// A queue that somebody publishes to cannot be deleted safely: RabbitMQ confirms a message that arrives at the moment of the
+// deletion, and drops it. Only consumers of the main queue publish to its retry queues and its parked queue, so replace
+// does nothing while the main queue has a consumer.
 func (b *Broker) replace(ctx context.Context, s *session, q parley.Queue, now amqp.Queue) bool {
 	if ownArguments(q, s.version)[typeArgument] != "quorum" || !s.isClassic(q) {
+		return false
+	}
+	if main, err := s.state(mainQueue(q)); main.Consumers > 0 || err != nil && !isCode(err, amqp.NotFound) {
 		return false
 	}
 	switch {
@@ -34,6 +42,14 @@ func (b *Broker) replace(ctx context.Context, s *session, q parley.Queue, now am
 		return err == nil || isCode(err, amqp.AccessRefused) && pause(ctx) || isCode(err, amqp.NotFound)
 	}
 	return false // parked messages would need a second queue meanwhile
+}
+
+// mainQueue returns the queue that a retry queue or a parked queue belongs to.
+func mainQueue(q parley.Queue) string {
+	if q.Role == parley.QueueParked {
+		return strings.TrimSuffix(q.Name, parley.ParkedQueue(""))
+	}
+	return q.DeadLetterTo
 }
 
 // pause waits a moment for another process. It returns false when the time is over.

@@ -82,7 +82,8 @@ func (b *Broker) declareOwn(ctx context.Context, s *session, q parley.Queue) err
 		case b.replace(ctx, s, q, state) && ctx.Err() == nil:
 			continue
 		}
-		b.note(q.Name, "rabbitmq: queue exists with less safe arguments, using it unchanged", "queue", q.Name, "reason", conflict.Reason)
+		b.note(q.Name, "rabbitmq: queue exists with less safe arguments, using it unchanged", "queue", q.Name, "reason", conflict.Reason,
+			"hint", "to replace it, stop all consumers of "+mainQueue(q)+" and then start one; a parked queue has to be empty")
 		return nil
 	}
 }
