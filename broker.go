@@ -49,6 +49,14 @@ type Subscription interface {
 	Close() error
 }
 
+// A PrefetchRaiser is a [Subscription] whose prefetch can be raised while it runs. A consumer raises it when deliveries that it
+// holds for the order of their keys use up the prefetch, so that other keys continue. Subscriptions need not implement it.
+type PrefetchRaiser interface {
+	// RaisePrefetch allows as many unacked deliveries in addition to those in hand as the prefetch in force, and returns that
+	// number. It returns 0 if the prefetch cannot be raised. The broker may take a moment to follow.
+	RaisePrefetch() int
+}
+
 // A Broker is a connection to a message broker: package rabbitmq for RabbitMQ,
 // package memory for one process.
 type Broker interface {

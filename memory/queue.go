@@ -130,7 +130,7 @@ func (q *queue) nextFree() *subscription {
 		if q.turn >= len(q.consumers) {
 			q.turn = 0
 		}
-		if s := q.consumers[q.turn]; s.inHand < s.prefetch {
+		if s := q.consumers[q.turn]; s.inHand < s.prefetch+s.raised {
 			return s
 		}
 	}

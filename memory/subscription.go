@@ -14,7 +14,8 @@ import (
 type subscription struct {
 	broker   *Broker
 	queue    *queue
-	prefetch int
+	prefetch int          // what the subscriber has chosen
+	raised   int          // what RaisePrefetch has added
 	inHand   int          // number of unsettled deliveries, ready ones included
 	first    *unsettled   // the unsettled ones as a list, in the order of delivery
 	last     *unsettled   //
@@ -157,6 +158,18 @@ func (u *unsettled) delivery() *parley.Delivery {
 	m.Body = bytes.Clone(m.Body)
 	m.Headers = cloneHeaders(m.Headers)
 	return parley.NewDelivery(m, u.sub.queue.Name, u.again, u)
+}
+
+// RaisePrefetch implements [parley.PrefetchRaiser].
+func (s *subscription) RaisePrefetch() int {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
+	if s.err != nil {
+		return 0
+	}
+	s.raised += s.prefetch
+	s.queue.dispatch()
+	return s.prefetch
 }
 
 // Close ends the subscription; unsettled messages return to the queue.

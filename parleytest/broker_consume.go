@@ -12,6 +12,7 @@ import (
 
 var consumePromises = []brokerPromise{
 	{"PrefetchBoundsDeliveriesInHand", prefetchBoundsDeliveries},
+	{"RaisedPrefetchDeliversMoreInOrder", raisedPrefetchDeliversMore},
 	{"ConsumersOfAQueueTakeTurns", consumersTakeTurns},
 	{"AckedNeverComesBack", ackedNeverComesBack},
 	{"RequeuedComesBackRedelivered", requeuedComesBackRedelivered},
@@ -43,6 +44,47 @@ func (b *brokerTest) wantNext(s parley.Subscription, id string, redelivered bool
 		b.Fatalf("got the message %q, redelivered %t, want %q, %t", d.ID, d.Redelivered, id, redelivered)
 	}
 	return d
+}
+
+func raisedPrefetchDeliversMore(b *brokerTest) {
+	q := b.queue(parley.Queue{})
+	b.publish(messages("", q, 20)...)
+	s, err := b.broker.Subscribe(b.ctx, q, parley.SubscribeOptions{Prefetch: 3, SharedQueue: true})
+	b.must(err, "subscribe")
+	raiser, ok := s.(parley.PrefetchRaiser)
+	if !ok {
+		return // it is optional
+	}
+	var hand []*parley.Delivery
+	take := func(n int) {
+		for range n {
+			hand = append(hand, b.next(s))
+		}
+	}
+	take(3)
+	for range 2 {
+		n := raiser.RaisePrefetch()
+		if n != 3 {
+			b.Fatalf("a prefetch of 3 was raised by %d, want 3", n)
+		}
+		take(n)
+	}
+	for i, d := range hand {
+		if want := messages("", q, 20)[i].ID; d.ID != want {
+			b.Errorf("delivery %d is message %s, want %s: the order of the queue", i, d.ID, want)
+		}
+		b.settle(d, parley.SettleAck)
+	}
+	for range 3 { // also after the earlier ones were settled
+		b.settle(b.next(s), parley.SettleAck)
+	}
+	b.close(s)
+	if n := len(b.collect(q)); n != 8 {
+		b.Errorf("%d messages remain after 12 of 20 were acked, want 8", n)
+	}
+	if n := raiser.RaisePrefetch(); n != 0 {
+		b.Errorf("the prefetch of a closed subscription was raised by %d, want 0", n)
+	}
 }
 
 func prefetchBoundsDeliveries(b *brokerTest) {

@@ -33,12 +33,11 @@ type Broker struct {
 	progress atomic.Int64
 	born     time.Time
 
-	mu      sync.Mutex // guards the fields below
-	closed  bool
-	streams map[string]bool // queues that were seen to be streams
-	noted   map[string]bool // warnings about queues that were logged
-	queue   []*request
-	led     chan struct{} // closed when the leader has ended; nil without a leader
+	mu     sync.Mutex // guards the fields below
+	closed bool
+	noted  map[string]bool // warnings about queues that were logged
+	queue  []*request
+	led    chan struct{} // closed when the leader has ended; nil without a leader
 
 	pipe *pipeline // belongs to the leader
 }

@@ -53,8 +53,8 @@ func (s *subscription) settle() {
 			return
 		}
 		s.mu.Lock()
-		acks, requeues, stopping := s.acks, s.requeues, s.stopping
-		s.acks, s.requeues, s.spare = s.spare[:0], nil, nil
+		acks, requeues, stopping, raises := s.acks, s.requeues, s.stopping, s.raises
+		s.acks, s.requeues, s.spare, s.raises = s.spare[:0], nil, nil, 0
 		s.mu.Unlock()
 		s.sent += len(acks) + len(requeues)
 		if err := s.send(acks, requeues); err != nil {
@@ -63,9 +63,7 @@ func (s *subscription) settle() {
 		if stopping {
 			return
 		}
-		if s.mayGrow() {
-			s.grow()
-		}
+		s.raise(raises)
 		s.mu.Lock()
 		s.spare = acks
 		s.mu.Unlock()

@@ -30,9 +30,6 @@ func (b *Broker) subscribe(ctx context.Context, queue string, o parley.Subscribe
 		return nil, errors.New("the queue's name or the tag is longer than the 255 bytes that AMQP allows")
 	}
 	s, err := b.consume.session(ctx)
-	if err == nil {
-		err = b.refuseStream(ctx, s, queue)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +46,6 @@ func (b *Broker) openSubscription(s *session, queue string, o parley.SubscribeOp
 		b: b, s: s, ch: ch, queue: queue, tag: o.Tag, shared: o.SharedQueue,
 		closed:    ch.NotifyClose(make(chan *amqp.Error, 1)),
 		cancelled: ch.NotifyCancel(make(chan string, 2)),
-		joined:    make(chan (<-chan amqp.Delivery), 1),
 		work:      make(chan struct{}, 1),
 		ended:     make(chan struct{}),
 		inHand:    map[uint64]struct{}{},
@@ -57,15 +53,15 @@ func (b *Broker) openSubscription(s *session, queue string, o parley.SubscribeOp
 	if sub.tag == "" {
 		sub.tag = fmt.Sprintf("%.100s-%d", b.cfg.Name, b.consumers.Add(1))
 	}
-	prefetch := o.Prefetch
-	if o.First > 0 && o.First < o.Prefetch {
-		prefetch, sub.first, sub.rest = o.First, o.First, o.Prefetch-o.First
+	sub.prefetch = o.Prefetch
+	if o.SharedQueue && o.First > 0 && o.First < o.Prefetch {
+		sub.prefetch, sub.first, sub.rest = o.First, o.First, o.Prefetch-o.First
 	}
-	if sub.deliveries, err = sub.consume("", prefetch); err == nil && !b.spawn(sub.settle) {
+	if sub.deliveries, err = sub.consume("", sub.prefetch); err == nil && !b.spawn(sub.settle) {
 		err = parley.ErrClosed
 	}
 	if err != nil {
-		return nil, errors.Join(topologyError("queue", queue, err), closeChannel(ch))
+		return nil, errors.Join(consumeError(queue, err), closeChannel(ch))
 	}
 	b.silent.Store(false)
 	return sub, nil
@@ -73,8 +69,8 @@ func (b *Broker) openSubscription(s *session, queue string, o parley.SubscribeOp
 
 func closeChannel(ch *amqp.Channel) error { return ignoreClosed(ch.Close()) }
 
-// A subscription is a channel with one consumer, or two: see grow. Its deliveries are settled on that
-// channel, or, after the channel has ended, not at all.
+// A subscription is a channel with one consumer, which is replaced to raise the prefetch: see replace. Its deliveries are settled
+// on that channel, or, after the channel has ended, not at all.
 type subscription struct {
 	b      *Broker
 	s      *session
@@ -85,19 +81,19 @@ type subscription struct {
 
 	closed    <-chan *amqp.Error
 	cancelled <-chan string
-	joined    chan (<-chan amqp.Delivery) // has an item when there is a second consumer
-	work      chan struct{}               // has an item when there is something to settle
-	ended     chan struct{}               // closed when settle has returned
+	work      chan struct{} // has an item when settle has something to do
+	ended     chan struct{} // closed when settle has returned
 
 	// The fields of Next:
-	deliveries <-chan amqp.Delivery
-	more       <-chan amqp.Delivery     // of the second consumer, or nil
-	early      map[uint64]amqp.Delivery // received before a lower tag of the other consumer
-	checked    bool                     // the queue is not a stream, although a header says so
+	deliveries <-chan amqp.Delivery     // of the oldest consumer that has not ended
+	early      map[uint64]amqp.Delivery // received before a lower tag of a later consumer
 
-	mu       sync.Mutex // guards the fields below
-	acks     []uint64   // to be sent
-	requeues []uint64   // to be sent
+	mu       sync.Mutex             // guards the fields below
+	later    []<-chan amqp.Delivery // of the consumers that have replaced it, oldest first
+	prefetch int                    // of the newest consumer
+	raises   int                    // requested, not yet carried out
+	acks     []uint64               // to be sent
+	requeues []uint64               // to be sent
 	stopping bool
 	dead     bool
 	spare    []uint64            // the last batch of acks, to be reused
@@ -108,60 +104,10 @@ type subscription struct {
 	// The fields of settle:
 	low         uint64 // all tags up to here are settled
 	sent        int    // settlements
-	first, rest int    // the prefetch of the first consumer, and what a second one adds: see mayGrow
+	first, rest int    // the prefetch at the start, and the one after it: see mayGrow
+	ending      string // the suffix of the tag of the newest consumer
+	consumers   int    // that have replaced another one
 }
-
-// consume adds a consumer; its tag is that of the subscription with a suffix.
-func (s *subscription) consume(ending string, prefetch int) (<-chan amqp.Delivery, error) {
-	if err := s.ch.Qos(prefetch, 0, false); err != nil { // it applies to the consumers that are added after it
-		return nil, err
-	}
-	tag := s.tagWith(ending)
-	return s.ch.Consume(s.queue, tag, false, false, false, false, nil)
-}
-
-// tagWith returns the tag of a further consumer. AMQP allows 255 bytes.
-func (s *subscription) tagWith(ending string) string {
-	return s.tag[:min(len(s.tag), 255-len(ending))] + ending
-}
-
-// mayGrow reports whether the prefetch may be raised. As many deliveries as the first consumer may hold must have been settled,
-// and as many in a row must not be redeliveries. Before that, processes might crash one after another on the same deliveries,
-// and a quorum queue with a delivery limit drops a message that was delivered too often.
-func (s *subscription) mayGrow() bool {
-	if s.rest == 0 || s.sent < s.first {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.fresh >= s.first
-}
-
-// grow adds a second consumer with the remaining prefetch, because the prefetch of the first cannot be raised. With a single
-// active consumer the second one would get nothing while the first exists, so the prefetch is not raised. On a shared
-// queue the second consumer replaces the first, so that the queue counts one consumer for each subscription. The
-// deliveries that the first one holds make up the rest of the prefetch.
-func (s *subscription) grow() {
-	more, err := s.consume(restEnding, s.rest)
-	s.rest = 0
-	if err != nil {
-		// The channel has ended, and the subscription with it: Next returns the error.
-		s.b.cfg.Logger.Debug("rabbitmq: raising the prefetch failed", "queue", s.queue, "err", err)
-		return
-	}
-	s.joined <- more
-	if s.shared {
-		if err := s.ch.Cancel(s.tag, false); err != nil {
-			s.b.cfg.Logger.Debug("rabbitmq: ending the first consumer failed", "queue", s.queue, "err", err)
-		}
-	}
-}
-
-// The suffixes of the tags of further consumers.
-const (
-	restEnding    = ".rest"
-	barrierEnding = ".end"
-)
 
 // Next implements parley.Subscription.
 func (s *subscription) Next(ctx context.Context) (*parley.Delivery, error) {
@@ -180,9 +126,6 @@ func (s *subscription) Next(ctx context.Context) (*parley.Delivery, error) {
 			continue
 		}
 		delete(s.early, d.DeliveryTag)
-		if err := s.refuseStream(ctx, &d); err != nil {
-			return nil, err
-		}
 		s.s.useful.Store(true)
 		s.mu.Lock()
 		s.last = d.DeliveryTag
@@ -202,12 +145,9 @@ func (s *subscription) receive(ctx context.Context) (d amqp.Delivery, ok bool, e
 	select {
 	case <-ctx.Done():
 		return d, false, ctx.Err()
-	case s.more = <-s.joined:
-		return d, false, nil
 	case d, open = <-s.deliveries:
-	case d, open = <-s.more:
 	}
-	if !open && s.replaced() {
+	if !open && s.follow() {
 		return d, false, nil
 	}
 	if !open {
@@ -216,29 +156,12 @@ func (s *subscription) receive(ctx context.Context) (d amqp.Delivery, ok bool, e
 	if d.DeliveryTag == s.last+1 {
 		return d, true, nil
 	}
-	// The broker numbers the deliveries of both consumers in one sequence, in the order of the queue.
+	// The broker numbers the deliveries of all consumers in one sequence, in the order of the queue.
 	if s.early == nil {
 		s.early = map[uint64]amqp.Delivery{}
 	}
 	s.early[d.DeliveryTag] = d
 	return d, false, nil
-}
-
-// replaced reports whether the first consumer has ended because the second one has replaced it. It is called when deliveries
-// have ended.
-func (s *subscription) replaced() bool {
-	if !s.shared || s.deliveries == nil {
-		return false
-	}
-	if s.more == nil {
-		select {
-		case s.more = <-s.joined:
-		default:
-			return false
-		}
-	}
-	s.deliveries = nil // if the channel has ended, the other deliveries end too
-	return true
 }
 
 // lost returns why the deliveries have ended. When the queue is deleted, the library ends
@@ -309,7 +232,7 @@ func (s *subscription) Close() error {
 }
 
 // flush waits until the queue has received the acks that were sent. A queue handles the cancellation of a consumer after the
-// acks before it, and answers. The consumers of this subscription are cancelled only on a queue that is known to have several.
+// acks before it, and answers. The consumer of this subscription is cancelled only on a queue that is known to have several.
 // With a single active consumer, the next one must not start while deliveries of this one are unsettled. There flush adds
 // a further consumer and cancels it. That consumer gets at most one delivery, or none with a single active consumer.
 func (s *subscription) flush() {
@@ -321,21 +244,11 @@ func (s *subscription) flush() {
 	}
 	var err error
 	if s.shared {
-		for _, ending := range s.endings() {
-			err = errors.Join(err, s.ch.Cancel(s.tagWith(ending), false))
-		}
+		err = s.ch.Cancel(s.tagWith(s.ending), false)
 	} else if _, err = s.consume(barrierEnding, 1); err == nil {
 		err = s.ch.Cancel(s.tagWith(barrierEnding), false)
 	}
 	if err != nil { // the channel has ended: the broker redelivers all deliveries without a received ack
 		s.b.cfg.Logger.Debug("rabbitmq: waiting for sent acks failed, messages may be redelivered", "queue", s.queue, "err", err)
 	}
-}
-
-// endings returns the suffixes of the tags of all consumers. It may be called only after settle has ended.
-func (s *subscription) endings() []string {
-	if s.first > 0 && s.rest == 0 {
-		return []string{"", restEnding}
-	}
-	return []string{""}
 }
