@@ -34,7 +34,12 @@ type Consumer struct {
 	shared     atomic.Bool  // another library's consumers take from the queue
 	prefetch   prefetch
 
-	failuresReady bool // used by Run only
+	heldBack     atomic.Int64 // deliveries that wait for earlier ones of their keys
+	heldBackMost atomic.Bool  // they use up most of the prefetch
+
+	returns       returns // used by Run only
+	raises        raises  // used by Run only
+	failuresReady bool    // used by Run only
 }
 
 // UnhandledPolicy says what happens to a delivery that matches no route.
@@ -223,7 +228,7 @@ func (c *Consumer) policyOf(route *Route) RetryPolicy {
 func (c *Consumer) Subscribed() bool { return c.subscribed.Load() }
 
 // InHand returns the number of deliveries that are being handled or wait in this process.
-func (c *Consumer) InHand() int { return int(c.inHand.Load()) }
+func (c *Consumer) InHand() int { return int(c.inHand.Load() + c.heldBack.Load()) }
 
 // Health returns nil if the consumer is able to handle deliveries. Otherwise the error says why it is not.
 func (c *Consumer) Health() error {
@@ -235,6 +240,9 @@ func (c *Consumer) Health() error {
 	}
 	if n := c.unstored.Load(); n > 0 {
 		return fmt.Errorf("parley: consumer of queue %q: %s cannot be stored and stay unacked (see its log)", c.cfg.Queue, plural(int(n), "failed delivery", "failed deliveries"))
+	}
+	if n := c.heldBack.Load(); c.heldBackMost.Load() {
+		return fmt.Errorf("parley: consumer of queue %q: %s for earlier deliveries of the same ordering keys, which the broker has not redelivered since the connection was lost", c.cfg.Queue, plural(int(n), "delivery waits", "deliveries wait"))
 	}
 	if !c.subscribed.Load() {
 		return fmt.Errorf("parley: consumer is not subscribed to queue %q", c.cfg.Queue)
@@ -285,6 +293,9 @@ func (c *Consumer) between(ctx context.Context, end sessionEnd, err error, retry
 	if cause == nil && end == endResized {
 		c.prefetch.logResize(c.cfg.Logger, c.cfg.Queue)
 		return
+	}
+	if cause == nil && end == endReturned {
+		return // logged
 	}
 	c.setSubscribed(false, err)
 	switch {

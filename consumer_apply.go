@@ -73,7 +73,7 @@ func (s *session) apply(j *job) next {
 			return s.notDone(j, err)
 		}
 	} else {
-		c.settle(s.hard, j.d, SettleAck)
+		c.settle(s.hard, j, SettleAck)
 	}
 	_ = failpoint.Hit("consumer.acked")
 	c.report(j, v.outcome, v)
@@ -111,7 +111,7 @@ func (s *session) moveAside(j *job) next {
 		c.logFailure(j, v, "parked")
 	}
 	if j.row == nil {
-		c.settle(s.hard, j.d, SettleAck)
+		c.settle(s.hard, j, SettleAck)
 	}
 	c.report(j, outcome, v)
 	return next{}

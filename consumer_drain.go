@@ -21,7 +21,7 @@ func (c *Consumer) Drain(ctx context.Context) error {
 	defer s.scheduler.wakeOnEnd()()
 	stopRows := s.startRows()
 	err := s.rows.waitEmpty(ctx)
-	left := s.stop()
+	left := s.stop(nil)
 	stopRows()
 	if left > 0 {
 		err = errors.Join(err, fmt.Errorf("parley: drain consumer %q: %s", c.cfg.Name, plural(left, "handler did not return", "handlers did not return")))

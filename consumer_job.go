@@ -8,15 +8,17 @@ import (
 // A job is a delivery and the state of its attempts. One goroutine at a time owns it: the session
 // that makes it, then the scheduler, then the worker that takes a step.
 type job struct {
-	d     *Delivery
-	route *Route
-	key   string    // the ordering key; "" for none
-	row   *rowClaim // the claimed row of the failure store; nil for a delivery from the broker
+	d      *Delivery
+	route  *Route
+	key    string    // the ordering key; "" for none
+	digest uint64    // of the message, if it has an ordering key and comes from the broker
+	row    *rowClaim // the claimed row of the failure store; nil for a delivery from the broker
 
 	tries    int // attempts since it was delivered or claimed
 	retries  int // retry delays that are used up since the last replay
 	began    time.Time
 	took     time.Duration
+	settled  bool    // at the broker
 	unstored bool    // it cannot be stored and stays in hand
 	exited   bool    // its handler has ended its goroutine
 	verdict  verdict // decided and not yet carried out
@@ -65,6 +67,9 @@ func (c *Consumer) newJob(d *Delivery) *job {
 		return j
 	}
 	c.address(j)
+	if j.key != "" {
+		j.digest = digestOf(d) // before its handler may change the body
+	}
 	if reason := d.Header(HeaderUnreadable); reason != "" {
 		j.verdict = verdict{action: actPark, err: &MalformedError{Part: "headers", Err: errors.New(shorten(reason, 500))}}
 	}

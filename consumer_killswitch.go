@@ -3,7 +3,6 @@ package parley
 import (
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"maps"
 	"sync"
 	"time"
@@ -110,11 +109,9 @@ const (
 	failedMemory = 24 * time.Hour
 )
 
-var failedSeed = maphash.MakeSeed()
-
 // failing notes a failed attempt of d, whether or not it counts for the switch.
 func (k *killSwitch) failing(d *Delivery) {
-	key := maphash.Comparable(failedSeed, [3]string{d.Exchange, d.RoutingKey, d.ID}) ^ maphash.Bytes(failedSeed, d.Body)
+	key := digestOf(d)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.failed == nil {

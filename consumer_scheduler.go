@@ -31,7 +31,8 @@ type scheduler struct {
 	rowsBusy int  // rows in hand that do not wait behind another job of their key
 	running  int  // steps that are running
 	alone    bool // a job that must run alone is running, or waits until nothing else is in hand
-	over     bool // stop has returned: jobs that are still running are no longer counted
+	over     bool // forget was called: jobs that are still running are no longer counted
+	ended    endedKeys
 }
 
 // schedulerLimits bound the jobs of a scheduler.
@@ -40,6 +41,8 @@ type schedulerLimits struct {
 	maxBytes int
 	// followers is how many deliveries may wait behind delayed jobs of their keys before these delays are shortened.
 	followers int
+	// acked is how many of the last acked deliveries of ordering keys are remembered.
+	acked int
 }
 
 // next is a step's answer: what to do next with its job.
@@ -239,6 +242,7 @@ func (s *scheduler) finish(j *job) {
 	if s.over {
 		return // no longer counted
 	}
+	s.ended.add(j, s.limits.acked)
 	s.bytes -= len(j.d.Body)
 	s.inHand--
 	s.total.Add(-1)
@@ -355,7 +359,7 @@ func (s *scheduler) isIdle() bool {
 
 // stop waits until the running steps have returned. live must have ended. Handlers get the timeout, at most until hard ends. Then
 // cancel ends their contexts, and they get another second. It reports whether all have returned: a handler
-// that ignores its context cannot be ended.
+// that ignores its context cannot be ended. forget must be called afterwards.
 func (s *scheduler) stop(timeout time.Duration, hard context.Context, cancel func()) (ended bool) {
 	s.mu.Lock()
 	for j, timer := range s.delayed {
@@ -382,7 +386,6 @@ func (s *scheduler) stop(timeout time.Duration, hard context.Context, cancel fun
 		ended = true
 	case <-last.C:
 	}
-	s.forget()
 	return ended
 }
 

@@ -47,6 +47,7 @@ func schedule(t *testing.T, limits schedulerLimits, step func(j *job) next, play
 		if !s.stop(time.Minute, t.Context(), func() {}) {
 			t.Error("a worker has not ended")
 		}
+		s.forget()
 		if n := s.total.Load(); n != 0 {
 			t.Errorf("%d jobs are still counted after the stop", n)
 		}
@@ -267,6 +268,7 @@ func TestAStopEndsDelaysAndReportsAHandlerThatNeverReturns(t *testing.T) {
 		if s.stop(10*time.Second, t.Context(), func() { cancelled = time.Since(begin) }) {
 			t.Error("the stop reports that all handlers have returned")
 		}
+		s.forget()
 		if took := time.Since(begin); cancelled != 10*time.Second || took != 11*time.Second || total.Load() != 0 {
 			t.Errorf("contexts ended after %v, the stop after %v with %d jobs counted; want 10s, 11s, 0", cancelled, took, total.Load())
 		}

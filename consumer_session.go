@@ -16,6 +16,7 @@ type session struct {
 	rows      *rowSource   // nil without a failure store
 	probing   bool         // one delivery decides whether consumption resumes
 	stuck     atomic.Int64 // handlers of this session still running after their context ended
+	allowed   int          // unacked deliveries that the subscription allows at least
 
 	live   context.Context // ends when no further step may begin
 	end    context.CancelFunc
@@ -27,16 +28,17 @@ type session struct {
 type sessionEnd int
 
 const (
-	endLost    sessionEnd = iota // subscription lost, or the consumer stops
-	endProbed                    // the probe succeeded, consumption resumes
-	endResized                   // the next subscription uses another prefetch
+	endLost     sessionEnd = iota // subscription lost, or the consumer stops
+	endProbed                     // the probe succeeded, consumption resumes
+	endResized                    // the next subscription uses another prefetch
+	endReturned                   // held deliveries had used up the prefetch, and return to the queue
 )
 
 func newSession(c *Consumer, ctx, hard context.Context) *session {
 	s := &session{c: c, probing: c.kill.isProbing()}
 	s.live, s.end = context.WithCancel(ctx)
 	s.hard, s.cancel = context.WithCancel(hard)
-	limits := schedulerLimits{workers: c.cfg.Concurrency, maxBytes: c.cfg.MaxBytes, followers: c.cfg.Prefetch / 2}
+	limits := schedulerLimits{workers: c.cfg.Concurrency, maxBytes: c.cfg.MaxBytes, followers: c.cfg.Prefetch / 2, acked: c.cfg.Prefetch}
 	s.scheduler = newScheduler(s.live, limits, &c.inHand, s.step)
 	if c.cfg.Failures != nil {
 		s.rows = newRowSource(s)
@@ -49,19 +51,21 @@ func (c *Consumer) session(ctx, hard context.Context) (end sessionEnd, left int,
 	if err := c.prepare(ctx); err != nil {
 		return endLost, 0, err
 	}
-	sub, err := c.broker.Subscribe(ctx, c.cfg.Queue, c.subscribeOptions())
+	options := c.subscribeOptions()
+	sub, err := c.broker.Subscribe(ctx, c.cfg.Queue, options)
 	if err != nil {
 		return endLost, 0, err
 	}
 	c.setSubscribed(true, nil)
 	s := newSession(c, ctx, hard)
+	s.awaitReturns(options)
 	defer s.scheduler.wakeOnEnd()()
 	stopRows := s.startRows()
 	end, err = s.feed(sub)
 	if errors.Is(err, ErrSubscriptionLost) {
 		c.setSubscribed(false, err) // at once: running handlers may take the whole shutdown timeout
 	}
-	left = s.stop()
+	left = s.stop(err)
 	stopRows()
 	// Unhandled deliveries return to the queue in their order when the channel closes.
 	return end, left, errors.Join(err, sub.Close())
@@ -103,14 +107,16 @@ func (s *session) feed(sub Subscription) (sessionEnd, error) {
 		return s.probe(sub)
 	}
 	for {
-		d, err := sub.Next(s.live)
-		if err != nil {
-			return endLost, err
-		}
-		if s.c.prefetch.needsResize(len(d.Body)) {
+		d, end, err := s.next(sub)
+		switch {
+		case err != nil || end != endLost:
+			return end, err
+		case d == nil:
+		case s.c.prefetch.needsResize(len(d.Body)):
 			return endResized, nil // d returns to the queue with the buffered deliveries
+		default:
+			s.arrive(s.c.newJob(d))
 		}
-		s.admit(s.c.newJob(d))
 	}
 }
 
@@ -124,7 +130,9 @@ func (s *session) probe(sub Subscription) (sessionEnd, error) {
 		cancel()
 		switch {
 		case err == nil:
-			s.admit(s.c.newJob(d))
+			j := s.c.newJob(d)
+			s.c.returns.skip(j)
+			s.admit(j)
 		case !quiet:
 			return endLost, err
 		case s.rows == nil || !s.rows.claimProbe(s.live):
@@ -140,13 +148,15 @@ func (s *session) probe(sub Subscription) (sessionEnd, error) {
 // trip ends the session: deliveries in hand return to their queue or table.
 func (s *session) trip() { s.end() }
 
-// stop ends the session, waits for the running handlers and returns how many did not return.
-func (s *session) stop() (left int) {
+// stop ends the session, waits for the running handlers and returns how many did not return. cause is why deliveries ended.
+func (s *session) stop(cause error) (left int) {
 	s.end()
 	defer s.cancel()
 	if !s.scheduler.stop(s.c.cfg.ShutdownTimeout, s.hard, s.cancel) {
 		left = max(1, int(s.stuck.Load()))
 	}
+	s.noteUnsettled(errors.Is(cause, ErrSubscriptionLost))
+	s.scheduler.forget()
 	s.c.unstored.Store(0) // these deliveries return to their queue
 	return left
 }

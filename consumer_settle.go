@@ -6,9 +6,11 @@ import (
 )
 
 // settle settles a delivery at the broker. If the session has ended, the message is redelivered.
-func (c *Consumer) settle(ctx context.Context, d *Delivery, s Settlement) {
+func (c *Consumer) settle(ctx context.Context, j *job, s Settlement) {
+	d := j.d
 	err := d.Settle(s)
 	if err == nil {
+		j.settled = true
 		c.settled.Add(1)
 	}
 	if errors.Is(err, ErrStale) {

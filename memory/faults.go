@@ -2,6 +2,8 @@ package memory
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"github.com/parley-go/parley"
 )
@@ -37,6 +39,32 @@ func (b *Broker) Disconnect() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.disconnect(fmt.Errorf("%w: disconnected", parley.ErrSubscriptionLost))
+}
+
+// DisconnectLate ends all subscriptions like [Broker.Disconnect], but the broker notices it only after some time, as when a network
+// is cut or the node of a cluster dies: until then new subscriptions get later messages. Then the unsettled deliveries return to
+// the end of their queues, in random order.
+func (b *Broker) DisconnectLate(after time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	cause := fmt.Errorf("%w: disconnected", parley.ErrSubscriptionLost)
+	for _, q := range b.queues {
+		var left []*entry
+		for len(q.consumers) > 0 {
+			left = append(left, q.consumers[0].leave(cause)...)
+		}
+		time.AfterFunc(after, func() { q.returnLate(left) })
+	}
+}
+
+func (q *queue) returnLate(left []*entry) {
+	q.broker.mu.Lock()
+	defer q.broker.mu.Unlock()
+	rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
+	for _, e := range left {
+		q.restoreLast(e)
+	}
+	q.dispatch()
 }
 
 // disconnect ends all sessions; b.mu is held.

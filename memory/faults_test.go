@@ -48,6 +48,36 @@ func TestBlockedBrokerMakesPublishersWaitAndConsumersContinue(t *testing.T) {
 	})
 }
 
+func TestALateDisconnectReturnsMessagesBehindLaterOnesAndLosesNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, parley.Queue{Name: "q"})
+		publish(t, b, to("q", 6)...)
+		s := subscribe(t, b, "q", 4)
+		lost := next(t, s)
+		b.DisconnectLate(time.Minute)
+		if _, err := s.Next(t.Context()); !errors.Is(err, parley.ErrSubscriptionLost) {
+			t.Errorf("next after the disconnect: %v, want ErrSubscriptionLost", err)
+		}
+		if err := lost.Settle(parley.SettleAck); !errors.Is(err, parley.ErrStale) {
+			t.Errorf("settle after the disconnect: %v, want ErrStale", err)
+		}
+		again := subscribe(t, b, "q", 10)
+		start, got := time.Now(), map[string]bool{}
+		for _, id := range []string{"4", "5"} {
+			if d := next(t, again); d.ID != id || d.Redelivered {
+				t.Errorf("message %s, redelivered %v, want %s before the earlier ones return", d.ID, d.Redelivered, id)
+			}
+		}
+		for range 4 {
+			d := next(t, again)
+			got[d.ID] = d.Redelivered
+		}
+		if time.Since(start) != time.Minute || len(got) != 4 || !got["0"] || !got["1"] || !got["2"] || !got["3"] {
+			t.Errorf("after %v the messages %v have returned, want 0 to 3 redelivered after 1m", time.Since(start), got)
+		}
+	})
+}
+
 func TestDisconnectLosesSubscriptionsButNoMessage(t *testing.T) {
 	b := open(t, parley.Queue{Name: "q"}, parley.Queue{Name: "mine", Exclusive: true})
 	publish(t, b, to("q", 6)...)

@@ -81,6 +81,13 @@ func (q *queue) restore(e *entry) {
 	q.entries[q.head+i] = e
 }
 
+// restoreLast returns an unsettled message to the end of the queue.
+func (q *queue) restoreLast(e *entry) {
+	e.position = q.next
+	q.next++
+	q.restore(e)
+}
+
 func (q *queue) pop() *entry {
 	e := q.entries[q.head]
 	q.entries[q.head] = nil

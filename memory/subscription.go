@@ -96,18 +96,26 @@ func (s *subscription) signal() {
 
 // end closes the subscription: unsettled messages return to the queue, in their order.
 func (s *subscription) end(cause error) {
+	for _, e := range s.leave(cause) {
+		s.queue.restore(e)
+	}
+	s.queue.dispatch()
+}
+
+// leave closes the subscription and returns its unsettled messages.
+func (s *subscription) leave(cause error) (left []*entry) {
 	if s.err != nil {
-		return
+		return nil
 	}
 	s.err = cause
 	q := s.queue
 	q.consumers = slices.DeleteFunc(q.consumers, func(c *subscription) bool { return c == s })
 	for u := s.first; u != nil; u = u.next {
-		q.restore(u.entry)
+		left = append(left, u.entry)
 	}
 	s.first, s.last, s.ready, s.inHand = nil, nil, nil, 0
-	q.dispatch()
 	s.signal()
+	return left
 }
 
 // Next returns the next delivery; see [parley.Subscription].
