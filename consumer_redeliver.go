@@ -93,37 +93,42 @@ func (s *session) countHeld() {
 // raises is the state of raising the prefetch while held deliveries use it up.
 type raises struct {
 	since time.Time     // since when most of the prefetch is held; zero if it is not
-	wait  time.Duration // from then until the next raise
+	wait  time.Duration // before the next subscription, if the prefetch cannot be raised
 }
 
-// firstRaise is how long held deliveries may use up the prefetch before it is raised. The wait doubles each time.
-const firstRaise = 2 * time.Second
+// raiseAfter is how long held deliveries may use up the prefetch before it is raised. If it cannot be raised, the wait doubles
+// each time, because a new subscription increases the delivery count of what was in hand.
+const raiseAfter = 2 * time.Second
 
 // raisePrefetch raises the prefetch while held deliveries use it up, so that other keys continue and earlier deliveries can
 // come back. If it cannot be raised, the session ends, and the held deliveries return to their place in the queue.
 func (s *session) raisePrefetch(sub Subscription) sessionEnd {
 	c, r := s.c, &s.c.raises
 	if !c.heldBackMost.Load() || c.returns.bytes > c.cfg.MaxBytes {
-		*r = raises{wait: max(r.wait, firstRaise)}
+		r.since = time.Time{}
 		return endLost
 	}
 	if r.since.IsZero() {
-		r.since, r.wait = time.Now(), max(r.wait, firstRaise)
+		r.since = time.Now()
+	}
+	raiser, ok := sub.(PrefetchRaiser)
+	if time.Since(r.since) < raiseAfter {
+		return endLost
+	}
+	by := 0
+	if ok {
+		by = raiser.RaisePrefetch()
+	}
+	attrs := []any{"queue", c.cfg.Queue, "held", c.returns.held, "bytes", c.returns.bytes}
+	if by > 0 {
+		s.allowed, r.since = s.allowed+by, time.Time{}
+		c.cfg.Logger.Info("consumer: deliveries held for the order of their keys use up the prefetch, prefetch raised", append(attrs, "by", by)...)
+		return endLost
 	}
 	if time.Since(r.since) < r.wait {
 		return endLost
 	}
-	*r = raises{wait: 2 * r.wait}
-	by := 0
-	if raiser, ok := sub.(PrefetchRaiser); ok {
-		by = raiser.RaisePrefetch()
-	}
-	attrs := []any{"queue", c.cfg.Queue, "held", c.returns.held, "bytes", c.returns.bytes}
-	if by == 0 {
-		c.cfg.Logger.Warn("consumer: deliveries held for the order of their keys use up the prefetch, resubscribing", attrs...)
-		return endReturned
-	}
-	s.allowed += by
-	c.cfg.Logger.Info("consumer: deliveries held for the order of their keys use up the prefetch, prefetch raised", append(attrs, "by", by)...)
-	return endLost
+	*r = raises{wait: max(2*r.wait, 2*raiseAfter)}
+	c.cfg.Logger.Warn("consumer: deliveries held for the order of their keys use up the prefetch, resubscribing", attrs...)
+	return endReturned
 }

@@ -34,6 +34,7 @@ type loss struct {
 	deadline time.Time // zero until the next subscription has started; then it does not change
 	last     time.Time // when one of its deliveries was returned; zero if none was
 	passed   bool      // a first delivery has come after that
+	split    bool      // some may have been sent into the next lost connection, so that they do not come together
 	over     bool      // nothing more is expected
 }
 
@@ -72,6 +73,9 @@ func (r *returns) idle() bool { return len(r.keys) == 0 }
 // lost notes the deliveries that were unsettled when a subscription was lost, in the order of each key, and the last ones that
 // were acked on it. Deliveries that were held go back to the broker too.
 func (r *returns) lost(unsettled, acked []keyedDelivery) {
+	for _, earlier := range r.losses {
+		earlier.split = earlier.split || !earlier.last.IsZero()
+	}
 	l := &loss{}
 	keys := map[string]*returningKey{}
 	of := func(name string) *returningKey {
@@ -183,7 +187,7 @@ func (r *returns) due(now time.Time, free bool) (pass []*job, gaveUp int) {
 	over := false
 	for _, l := range r.losses {
 		l.over = !l.deadline.IsZero() && !now.Before(l.deadline) ||
-			!l.last.IsZero() && now.Sub(l.last) >= returnGap && (l.passed || free)
+			!l.split && !l.last.IsZero() && now.Sub(l.last) >= returnGap && (l.passed || free)
 		over = over || l.over
 	}
 	if !over {

@@ -96,6 +96,7 @@ func TestKeysKeepTheirOrderAfterALostSubscription(t *testing.T) {
 		"lost again before they are back":   {"lost:a1,a2 subscribed a3 lost: subscribed a3r a4 a2r a1r b1 +1s", "a1 a2 a3 b1 a4"},
 		"lost again with the first in hand": {"lost:a1,a2 subscribed a3 a1r lost:a1 subscribed a2r a3r a1r a4", "a1 a1 a2 a3 a4"},
 		"the limit of the first loss":       {"lost:a1 subscribed a2 +50s lost:b1 subscribed a2r +9s +1s", "a2"},
+		"sent into the second cut":          {"lost:a1,a2,b1 subscribed b1r lost:b1 subscribed a2r a3 c1 +1s b1r c2 +1s a1r +60s", "b1 c1 b1 c2 a1 a2 a3"},
 		"two losses, the older one late":    {"lost:a1 subscribed b1 lost:b1 subscribed a2 b1r b2 +1s +1s a1r c1 +1s", "b1 b1 b2 a1 c1 a2"},
 	} {
 		t.Run(name, func(t *testing.T) {

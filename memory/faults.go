@@ -43,7 +43,7 @@ func (b *Broker) Disconnect() {
 
 // DisconnectLate ends all subscriptions like [Broker.Disconnect], but the broker notices it only after some time, as when a network
 // is cut or the node of a cluster dies: until then new subscriptions get later messages. Then the unsettled deliveries return to
-// the end of their queues, in random order.
+// the front of their queues, in random order.
 func (b *Broker) DisconnectLate(after time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -62,7 +62,7 @@ func (q *queue) returnLate(left []*entry) {
 	defer q.broker.mu.Unlock()
 	rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
 	for _, e := range left {
-		q.restoreLast(e)
+		q.restoreFirst(e)
 	}
 	q.dispatch()
 }

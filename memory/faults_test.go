@@ -48,7 +48,7 @@ func TestBlockedBrokerMakesPublishersWaitAndConsumersContinue(t *testing.T) {
 	})
 }
 
-func TestALateDisconnectReturnsMessagesBehindLaterOnesAndLosesNone(t *testing.T) {
+func TestALateDisconnectReturnsMessagesAfterLaterOnesAndLosesNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, parley.Queue{Name: "q"})
 		publish(t, b, to("q", 6)...)

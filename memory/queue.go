@@ -15,6 +15,7 @@ type queue struct {
 	entries   []*entry // entries[head:] are ready, in the order of their positions
 	head      int
 	next      int64 // position of the next message
+	first     int64 // position of the message that was returned to the front last
 	consumers []*subscription
 	turn      int  // index of the next consumer
 	expiring  bool // it has had a message that expires
@@ -81,10 +82,10 @@ func (q *queue) restore(e *entry) {
 	q.entries[q.head+i] = e
 }
 
-// restoreLast returns an unsettled message to the end of the queue.
-func (q *queue) restoreLast(e *entry) {
-	e.position = q.next
-	q.next++
+// restoreFirst returns an unsettled message to the front of the queue.
+func (q *queue) restoreFirst(e *entry) {
+	q.first--
+	e.position = q.first
 	q.restore(e)
 }
 
