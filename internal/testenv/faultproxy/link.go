@@ -19,7 +19,7 @@ type link struct {
 	mu     sync.Mutex // guards the fields below
 	server *net.TCPConn
 	ended  bool
-	hungUp bool
+	hungUp bool // or the server's side outlives the client's
 
 	writing sync.Mutex // held while a whole frame goes to the client; guards the field below
 	speaker *bufio.Writer
@@ -160,7 +160,31 @@ func (l *link) hangUp() bool {
 	}, HungUp)
 }
 
-// farewell reads a connection that was closed with FIN to its end. All others are closed by now.
+// cutClient resets the client's side, and the server's side after a while. It returns false if the link had ended before.
+func (l *link) cutClient(late time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended || l.server == nil {
+		return false
+	}
+	l.ended, l.hungUp = true, true
+	close(l.over)
+	l.p.count(Cuts)
+	reset(l.client)
+	server := l.server
+	l.p.wg.Go(func() {
+		t := time.NewTimer(late)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-l.p.life.Done():
+		}
+		reset(server)
+	})
+	return true
+}
+
+// farewell reads a connection that was closed with FIN, or outlives its client, to its end. All others are closed by now.
 func (l *link) farewell(from *net.TCPConn) {
 	l.mu.Lock()
 	hungUp := l.hungUp

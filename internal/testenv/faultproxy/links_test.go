@@ -180,3 +180,34 @@ func TestCloseEndsWhatIsThrottledOrHungUp(t *testing.T) {
 	_, _ = io.Copy(io.Discard, slow) // what came through before Close may still be read
 	broken(t, slow)
 }
+
+func TestCutClientsLeavesTheServersSideOpenForAWhile(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := faultproxy.Start(t, l.Addr().String())
+	client := dial(t, p)
+	say(t, client, "a")
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	hear(t, server, "a")
+	const late = 400 * time.Millisecond
+	start := time.Now()
+	if n := p.CutClients(late); n != 1 {
+		t.Errorf("%d connections were cut, want 1", n)
+	}
+	broken(t, client)
+	say(t, server, "b") // goes nowhere
+	broken(t, server)
+	if took := time.Since(start); took < late {
+		t.Errorf("the server's side ended after %v, want at least %v", took, late)
+	}
+	if n := p.CutClients(late); n != 0 {
+		t.Errorf("%d connections were cut again", n)
+	}
+}

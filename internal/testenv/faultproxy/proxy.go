@@ -112,6 +112,12 @@ func (p *Proxy) Count(f Fault) int {
 // Cut resets all connections, both sides, and returns how many. New ones are accepted.
 func (p *Proxy) Cut() int { return p.each((*link).cut) }
 
+// CutClients resets the clients' sides of all connections at once, and the servers' sides only after a while, as when a route
+// between them breaks: until then a server believes that its client is there. It returns how many connections it has cut.
+func (p *Proxy) CutClients(late time.Duration) int {
+	return p.each(func(l *link) bool { return l.cutClient(late) })
+}
+
 // HangUp closes all connections, both sides, as a server or a load balancer does in a regular shutdown
 // (FIN in place of RST), and returns how many. New ones are accepted.
 func (p *Proxy) HangUp() int { return p.each((*link).hangUp) }
