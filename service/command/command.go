@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley/internal/failpoint"
+	"github.com/parley-go/parley/internal/shutdown"
 	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/internal/spelling"
 	"github.com/parley-go/parley/service/settings"
@@ -30,7 +29,7 @@ const (
 
 const exitHelp = `
 Exit codes: 0 success; 1 failure; 2 the command line or the settings are wrong.
-SIGINT or SIGTERM shuts down gracefully; a second signal exits immediately.`
+SIGINT or SIGTERM shuts down gracefully; a second signal after more than a second exits immediately.`
 
 // exitError is an error with an exit code. Without a cause, Execute prints no error.
 type exitError struct {
@@ -79,9 +78,8 @@ func NewOperator(name, long string) *cobra.Command {
 
 // Execute runs the command of args and returns its exit code.
 func Execute(ctx context.Context, root *cobra.Command, args []string) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := shutdown.Context(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process, unless a runner handles it
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
