@@ -25,7 +25,9 @@ func (f RunnerFunc) Run(ctx context.Context) error { return f(ctx) }
 // returns when all have ended, with their errors joined. Signals within one second of the first are the same request, because
 // supervisors often send two. A later signal exits the process immediately, with exit code 1.
 func Run(ctx context.Context, runners ...Runner) error {
-	ctx, cancel := shutdown.Context(ctx)
+	ctx, end := shutdown.Context(ctx)
+	defer end()
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var running sync.WaitGroup
 	errs := make([]error, len(runners))
