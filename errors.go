@@ -32,6 +32,8 @@ var (
 	ErrSubscriptionLost = errors.New("subscription lost")
 	// ErrDuplicate means that the inbox has the message's identity: its effect has already happened.
 	ErrDuplicate = errors.New("duplicate message")
+	// ErrNoTables means that the database does not have the tables of the store: the migrations were not applied.
+	ErrNoTables = errors.New("tables are missing")
 	// ErrClosed means that the broker, store or client was closed by its owner.
 	ErrClosed = errors.New("closed")
 )

@@ -21,6 +21,7 @@ type Relay struct {
 	state    atomic.Value              // RelayState
 	watching atomic.Bool               // wake-ups arrive
 	flag     atomic.Pointer[SleepFlag] // nil unless wake-ups have to be requested
+	noTables atomic.Pointer[time.Time] // when missing tables were last logged
 	// The fields below belong to the goroutine of Run.
 	limit              int                   // batch size, smaller while the broker is slow
 	late               time.Duration         // how long to wait for due records that another session has locked
@@ -375,7 +376,19 @@ func (r *Relay) report(what string, err error, attrs ...any) {
 	if r.cfg.Hooks.Err != nil {
 		r.cfg.Hooks.Err(err)
 	}
+	if errors.Is(err, ErrNoTables) {
+		r.reportNoTables(err)
+		return
+	}
 	r.cfg.Logger.Warn(what, append(attrs, "err", err)...)
+}
+
+// reportNoTables logs missing tables once a minute: they will not appear before a person acts.
+func (r *Relay) reportNoTables(err error) {
+	now, last := time.Now(), r.noTables.Load()
+	if (last == nil || now.Sub(*last) >= time.Minute) && r.noTables.CompareAndSwap(last, &now) {
+		r.cfg.Logger.Error("relay: tables are missing, nothing is published", "err", err)
+	}
 }
 
 // graceful returns a context that outlives ctx by at most timeout.

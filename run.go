@@ -3,11 +3,9 @@ package parley
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"os/signal"
 	"sync"
-	"syscall"
+
+	"github.com/parley-go/parley/internal/shutdown"
 )
 
 // A Runner is a long-lived part of a process: Relay, Consumer, Caller and Inbox are. Run blocks until
@@ -23,17 +21,15 @@ type RunnerFunc func(ctx context.Context) error
 // Run calls f.
 func (f RunnerFunc) Run(ctx context.Context) error { return f(ctx) }
 
-// Run runs all runners until one returns, ctx ends, or the process gets SIGINT or
-// SIGTERM. Then it stops the others gracefully and returns when all have ended,
-// with their errors joined. A second signal ends the process at once, with exit code 1.
+// Run runs all runners until one returns, ctx ends, or the process gets SIGINT or SIGTERM. Then it stops the others gracefully and
+// returns when all have ended, with their errors joined. Signals within one second of the first are the same request, because
+// supervisors often send two. A later signal exits the process immediately, with exit code 1.
 func Run(ctx context.Context, runners ...Runner) error {
+	ctx, end := shutdown.Context(ctx)
+	defer end()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
-
-	var running, watching sync.WaitGroup
+	var running sync.WaitGroup
 	errs := make([]error, len(runners))
 	for i, r := range runners {
 		running.Go(func() {
@@ -41,25 +37,6 @@ func Run(ctx context.Context, runners ...Runner) error {
 			errs[i] = r.Run(ctx)
 		})
 	}
-	done := make(chan struct{})
-	watching.Go(func() { watchSignals(signals, done, cancel) })
 	running.Wait()
-	close(done)
-	watching.Wait()
 	return errors.Join(errs...)
-}
-
-func watchSignals(signals <-chan os.Signal, done <-chan struct{}, stop func()) {
-	for n := 0; ; n++ {
-		select {
-		case <-done:
-			return
-		case s := <-signals:
-			if n > 0 {
-				fmt.Fprintf(os.Stderr, "parley: second %v: stopping at once\n", s)
-				os.Exit(1)
-			}
-			stop()
-		}
-	}
 }

@@ -4,11 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/sqlstore"
 )
 
 // conn is the subset of operations that the transactions of both drivers support. Parameters are text, numbers and nil only.
@@ -27,19 +31,28 @@ type pgxConn struct{ tx pgx.Tx }
 
 func (c pgxConn) exec(ctx context.Context, query string, args ...any) (int, error) {
 	tag, err := c.tx.Exec(ctx, query, args...)
-	return int(tag.RowsAffected()), err
+	return int(tag.RowsAffected()), missingTables(err)
 }
 
 func (c pgxConn) query(ctx context.Context, query string, scan func(scanner) error, args ...any) error {
 	rows, err := c.tx.Query(ctx, query, args...)
 	if err != nil {
-		return err
+		return missingTables(err)
 	}
 	defer rows.Close()
 	if err := scanAll(rows, scan); err != nil {
 		return err
 	}
-	return rows.Err()
+	return missingTables(rows.Err())
+}
+
+// missingTables makes the error for a missing table a parley.ErrNoTables, with the command that creates the table.
+func missingTables(err error) error {
+	var e interface{ SQLState() string } // of every driver
+	if !errors.As(err, &e) || e.SQLState() != "42P01" || errors.Is(err, parley.ErrNoTables) {
+		return err
+	}
+	return fmt.Errorf("%w: %s: %w", parley.ErrNoTables, sqlstore.MigrateHint(err.Error()), err)
 }
 
 // rowsOf is the interface of the rows of both drivers.
@@ -79,7 +92,7 @@ type sqlConn struct{ tx Tx }
 func (c sqlConn) exec(ctx context.Context, query string, args ...any) (int, error) {
 	res, err := c.tx.ExecContext(ctx, query, args...)
 	if err != nil {
-		return 0, err
+		return 0, missingTables(err)
 	}
 	n, err := res.RowsAffected()
 	return int(n), err
@@ -88,13 +101,13 @@ func (c sqlConn) exec(ctx context.Context, query string, args ...any) (int, erro
 func (c sqlConn) query(ctx context.Context, query string, scan func(scanner) error, args ...any) error {
 	rows, err := c.tx.QueryContext(ctx, query, args...)
 	if err != nil {
-		return err
+		return missingTables(err)
 	}
 	defer rows.Close()
 	if err := scanAll(rows, scan); err != nil {
 		return err
 	}
-	return rows.Err()
+	return missingTables(rows.Err())
 }
 
 func (c sqlConn) array(a textArray) any { return a.String() }

@@ -175,6 +175,7 @@ func (m *migrator) up(ctx context.Context) error {
 	return nil
 }
 
+// status writes nothing: the providers' own status creates the tables of versions.
 func (m *migrator) status(ctx context.Context) ([]Migration, error) {
 	steps, err := m.steps()
 	if err != nil {
@@ -182,19 +183,50 @@ func (m *migrator) status(ctx context.Context) ([]Migration, error) {
 	}
 	var out []Migration
 	for _, step := range steps {
-		states, err := step.provider.Status(ctx)
+		applied, err := m.applied(ctx, step.versions())
 		if err != nil {
 			return nil, fmt.Errorf("postgres: migration status: %w", err)
 		}
-		for _, s := range states {
-			name := path.Base(s.Source.Path)
+		for _, s := range step.provider.ListSources() {
+			name := path.Base(s.Path)
 			if step.table != "" {
 				name = "table " + step.table
 			}
-			out = append(out, Migration{s.Source.Version, name, s.State == goose.StateApplied})
+			out = append(out, Migration{s.Version, name, applied[s.Version]})
 		}
 	}
 	return out, nil
+}
+
+// versions returns the table that records the applied migrations of the step.
+func (s *migrationStep) versions() string {
+	if s.table == "" {
+		return migrationTable
+	}
+	return failedMigrationTable(s.table)
+}
+
+// applied returns the versions that a table records as applied. Without the table nothing was ever applied.
+func (m *migrator) applied(ctx context.Context, table string) (map[int64]bool, error) {
+	var exists bool
+	if err := m.db.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&exists); err != nil || !exists {
+		return nil, err
+	}
+	rows, err := m.db.QueryContext(ctx, "SELECT version_id, is_applied FROM "+table+" ORDER BY id")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	applied := map[int64]bool{}
+	for rows.Next() {
+		var version int64
+		var is bool
+		if err := rows.Scan(&version, &is); err != nil {
+			return nil, err
+		}
+		applied[version] = is // the last row of a version counts
+	}
+	return applied, rows.Err()
 }
 
 // MigrationSQL returns the statements of all migrations without the down sections, for teams that apply migrations themselves.

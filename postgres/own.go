@@ -103,7 +103,7 @@ func (t *pooledTx) send(ctx context.Context, statements []statement, commit bool
 	if isReadOnly(err) {
 		return errors.Join(err, t.c.Conn().Close(context.WithoutCancel(ctx)))
 	}
-	return err
+	return missingTables(err)
 }
 
 // isReadOnly reports whether a session cannot write. It may stay read-only indefinitely although the database is writable

@@ -170,6 +170,9 @@ type State struct {
 	Publishing, Consuming bool
 	// Blocked is the broker's reason for refusing publications, or "".
 	Blocked string
+	// Failure is why a connection cannot be opened, or nil. FailingSince is when the attempts began to fail.
+	Failure      error
+	FailingSince time.Time
 }
 
 // State returns the current state.
@@ -178,6 +181,11 @@ func (b *Broker) State() State {
 	s := State{Publishing: p != nil, Consuming: c != nil}
 	if p != nil {
 		_, s.Blocked = p.blocking()
+	}
+	for _, l := range []*link{b.publish, b.consume} {
+		if err, since := l.failing(); err != nil && (s.Failure == nil || since.Before(s.FailingSince)) {
+			s.Failure, s.FailingSince = err, since
+		}
 	}
 	return s
 }

@@ -37,6 +37,7 @@ type link struct {
 	attempt  chan struct{} // closed when the running attempt has ended; nil if none runs
 	failure  error         // of the last attempt
 	failures int           // in a row
+	since    time.Time     // when the attempts began to fail; zero after a successful one
 	next     int           // the host that is tried first
 }
 
@@ -90,6 +91,16 @@ func (l *link) gaveUp(err error) error {
 	return err
 }
 
+// failing returns the failure of the last attempt and when the attempts began to fail, or nil.
+func (l *link) failing() (error, time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open() != nil {
+		return nil, time.Time{}
+	}
+	return l.failure, l.since
+}
+
 // get returns the open connection or the running attempt to open one.
 func (l *link) get() (*session, <-chan struct{}, error) {
 	l.mu.Lock()
@@ -132,8 +143,11 @@ func (l *link) connect(first int, pause time.Duration, attempt chan<- struct{}) 
 	l.attempt, l.failure = nil, err
 	if err != nil {
 		l.failures++
+		if l.since.IsZero() {
+			l.since = time.Now()
+		}
 	} else {
-		l.live, l.next = s, n
+		l.live, l.next, l.since = s, n, time.Time{}
 	}
 	l.mu.Unlock()
 	if err != nil && l.b.life.Err() == nil {

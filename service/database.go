@@ -194,7 +194,7 @@ func openDatabase(s *settings.Settings, cfg *Config) (database, error) {
 	case "postgres":
 		return openPostgres(s, cfg.Pool, cfg.Logger)
 	case "sqlite":
-		return openSQLite(s, cfg.DB)
+		return openSQLite(s, cfg.DB, cfg.ReadOnly)
 	case "mysql":
 		return openMySQL(s, cfg.DB)
 	}

@@ -14,12 +14,12 @@ import (
 const sqliteLease = 15 * time.Second
 
 // openSQLite opens the store on db. If db is nil, it opens one of its own. Closing the store leaves db open.
-func openSQLite(s *settings.Settings, db *sql.DB) (database, error) {
+func openSQLite(s *settings.Settings, db *sql.DB, readOnly bool) (database, error) {
 	var store *sqlite.Store
 	var err error
 	d := &s.Database
 	lease := max(sqliteLease, 3*s.Relay.HoldLimit) // it must be longer than the hold limit
-	cfg := &sqlite.Config{FailedTable: s.Consumer.Failures.Table, BusyTimeout: d.BusyTimeout, WatchInterval: d.WatchInterval, Lease: lease}
+	cfg := &sqlite.Config{FailedTable: s.Consumer.Failures.Table, BusyTimeout: d.BusyTimeout, WatchInterval: d.WatchInterval, Lease: lease, ReadOnly: readOnly}
 	if db != nil {
 		store, err = sqlite.New(db, cfg)
 	} else {

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/rabbitmq"
 )
 
 // health serves /healthz (liveness) and /readyz (readiness).
@@ -72,8 +74,8 @@ type states map[string]string
 func answer(w http.ResponseWriter, found states) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	for _, state := range found {
-		if state != ok && state != busy {
+	for part, state := range found {
+		if state != ok && state != busy && part != brokerKey {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			break
 		}
@@ -86,6 +88,35 @@ const (
 	// A busy process stays ready: requests wait for a connection, and the relay has its own.
 	busy = "busy: all connections are in use"
 )
+
+// brokerKey is the part of the broker. It does not decide the status: a service whose broker is unreachable still records events in
+// its outbox. Relay and consumer have lines of their own.
+const brokerKey = "broker"
+
+// brokerState returns the state of the connections to the broker.
+func brokerState(s rabbitmq.State) string {
+	switch {
+	case s.Blocked != "":
+		return "publications blocked by the broker: " + s.Blocked
+	case s.Failure != nil:
+		return fmt.Sprintf("not reached for %v: %s", time.Since(s.FailingSince).Round(time.Second), brokerProblem(s.Failure))
+	}
+	return ok
+}
+
+// brokerProblem returns the kind of a failure to connect. Error texts of the network and of brokers may be confidential.
+func brokerProblem(err error) string {
+	text := strings.ToLower(err.Error())
+	for _, kind := range []struct{ part, name string }{
+		{"connection refused", "connection refused"}, {"no such host", "unknown host"}, {"x509", "TLS certificate not trusted"}, {"tls", "TLS failed"},
+		{"403", "login rejected"}, {"handshake", "login rejected"}, {"access", "login rejected"}, {"timeout", "timeout"}, {"deadline", "timeout"},
+	} {
+		if strings.Contains(text, kind.part) {
+			return kind.name
+		}
+	}
+	return "see the log"
+}
 
 // alive returns the liveness: the process answers. An unreachable broker or database is no reason to restart the process.
 func (h *health) alive() states { return states{"process": ok} }
@@ -114,17 +145,28 @@ func (h *health) ready(ctx context.Context) states {
 		}
 	}
 	if h.service.db != nil {
-		found["database"] = ok
-		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-		defer cancel()
-		switch err := h.service.db.Ping(ctx); {
-		case errors.Is(err, errBusy):
-			found["database"] = busy
-		case errors.Is(err, ErrReadOnly):
-			found["database"] = err.Error()
-		case err != nil:
-			found["database"] = "unreachable"
-		}
+		found["database"] = h.database(ctx)
+	}
+	if b, has := h.service.Broker.(interface{ State() rabbitmq.State }); has {
+		found[brokerKey] = brokerState(b.State())
 	}
 	return found
+}
+
+// database returns the state of the database.
+func (h *health) database(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	switch err := h.service.db.Ping(ctx); {
+	case errors.Is(err, errBusy):
+		return busy
+	case errors.Is(err, ErrReadOnly):
+		return err.Error()
+	case err != nil:
+		return "unreachable"
+	}
+	if _, _, err := h.service.db.NextDue(ctx); errors.Is(err, parley.ErrNoTables) {
+		return `tables are missing (run "migrate up" or set database.migrate)`
+	}
+	return ok
 }

@@ -22,8 +22,8 @@ const (
 )
 
 // Run runs the parts, the runners of Add and the health endpoints. It shuts down gracefully and returns nil when ctx ends or the
-// process gets SIGINT or SIGTERM. A second signal ends the process immediately. With database.migrate, Run applies pending
-// migrations first.
+// process gets SIGINT or SIGTERM. A second signal after more than a second ends the process immediately. With database.migrate, Run
+// applies pending migrations first.
 func (s *Service) Run(ctx context.Context, parts Part) error {
 	runners, err := s.runners(parts)
 	if err != nil {

@@ -61,6 +61,8 @@ type Service struct {
 type Config struct {
 	// Logger replaces the logger of the settings.
 	Logger *slog.Logger
+	// ReadOnly is for diagnostics: a SQLite file is opened for reading, and neither created nor changed. On servers it has no effect.
+	ReadOnly bool
 	// LogOutput is the output of the logger of the settings. Default: os.Stderr.
 	LogOutput io.Writer
 

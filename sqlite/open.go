@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -20,7 +23,7 @@ const cacheSize = "cache_size(-16384)"
 
 // Open opens the file at path, or creates it, and returns a store that owns its *sql.DB.
 // It uses WAL, synchronous=FULL (commits survive a power failure), foreign keys, a
-// busy timeout, a page cache of at most 16 MiB for each connection, and immediate transactions. path is a plain file name; ":memory:" is refused.
+// busy timeout, a page cache of at most 16 MiB for each connection, and immediate transactions; see also Config.ReadOnly. path is a plain file name; ":memory:" is refused.
 func Open(path string, cfg *Config) (*Store, error) {
 	var c Config
 	if cfg != nil {
@@ -29,7 +32,15 @@ func Open(path string, cfg *Config) (*Store, error) {
 	if err := errors.Join(c.complete(), checkPath(path)); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", dsn(path, c.BusyTimeout, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", cacheSize))
+	name := dsn(path, c.BusyTimeout, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", cacheSize)
+	if c.ReadOnly {
+		mode, err := readOnlyMode(path)
+		if err != nil {
+			return nil, fmt.Errorf("sqlite: open %q: %w", path, err)
+		}
+		name = dsn(path, c.BusyTimeout, cacheSize) + mode
+	}
+	db, err := sql.Open("sqlite", name)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %q: %w", path, err)
 	}
@@ -53,6 +64,23 @@ func openOn(db *sql.DB, c Config) (*Store, error) {
 	}
 	s.owned = true
 	return s, nil
+}
+
+// readOnlyMode returns the parameters with which a file is only read. A reader of a WAL file that nobody else has open would leave two
+// files beside it, and could not open it in a read-only folder; such a file is read as immutable.
+func readOnlyMode(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	header := make([]byte, 20)
+	_, err = io.ReadFull(f, header)
+	wal := err == nil && header[18] == 2 // "file format write version" of SQLite's file format
+	if _, err := os.Stat(path + "-wal"); wal && errors.Is(err, fs.ErrNotExist) {
+		return "&mode=ro&immutable=1", nil
+	}
+	return "&mode=ro", nil
 }
 
 func checkPath(path string) error {

@@ -21,6 +21,9 @@ type Config struct {
 	// Lease is how long a relay may hold records without settling them. Then other relays may
 	// claim them. It must be longer than RelayConfig.HoldLimit. Default: 15s.
 	Lease time.Duration
+	// ReadOnly makes Open read an existing file only: it creates no file, changes nothing, and does not switch the file to WAL. It is for
+	// diagnostics. A file that is in WAL mode and that no process has open is read as it is when it is opened. Default: false.
+	ReadOnly bool
 	// FailedTable is the table of failed deliveries; their bodies are in a second table with the suffix
 	// _body. It must be a plain identifier. Migrate creates both. Default: parley_failed.
 	FailedTable string

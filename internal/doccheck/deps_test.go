@@ -21,10 +21,11 @@ var allowed = []struct {
 	imports []string
 	why     string
 }{
-	{"", []string{"/internal/jsonkeys", "/internal/topic", "/internal/failpoint", "/internal/support"}, "users of the vocabulary must not inherit a driver"},
+	{"", []string{"/internal/jsonkeys", "/internal/topic", "/internal/failpoint", "/internal/support", "/internal/shutdown"}, "users of the vocabulary must not inherit a driver"},
 	{"/internal/jsonkeys", nil, "the core depends on it"},
 	{"/internal/topic", nil, "the core depends on it"},
 	{"/internal/support", nil, "a table of dates, for the findings of every driver"},
+	{"/internal/shutdown", nil, "the core depends on it"},
 	{"/internal/failpoint", nil, "everything depends on it, and it is empty but for fault tests"},
 	{"/memory", []string{"", "/internal/topic"}, "the embedded default needs no server and no library"},
 	{"/parleytest", []string{""}, "users' tests import it"},

@@ -30,7 +30,7 @@ func (e *Engine[T]) Insert(ctx context.Context, tx T, records []parley.Record) e
 			err = e.insert(ctx, tx, records[:n])
 		}
 		if err != nil {
-			return err
+			return missingTables(err)
 		}
 		records = records[n:]
 	}

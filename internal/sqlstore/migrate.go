@@ -1,14 +1,18 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/pressly/goose/v3"
+
+	"github.com/parley-go/parley"
 )
 
 // Migrations are a package's goose files, in its folder "migrations".
@@ -38,11 +42,7 @@ func (m Migrations) provider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	versions := m.versions
-	if versions == "" {
-		versions = "parley_migrations"
-	}
-	return goose.NewProvider(m.Dialect, db, files, goose.WithTableName(versions))
+	return goose.NewProvider(m.Dialect, db, files, goose.WithTableName(m.table()))
 }
 
 // UpAll applies missing migrations, also those of the table of failed deliveries with this name.
@@ -75,24 +75,42 @@ func (m Migrations) Up(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-// Status lists all migrations, in order.
+// Status lists all migrations, in order. It writes nothing: the provider's own functions create the table of versions.
 func (m Migrations) Status(ctx context.Context, db *sql.DB) ([]Step, error) {
 	p, err := m.provider(db)
 	if err != nil {
 		return nil, err
 	}
-	// Not the provider's Status: it reads times, for which MySQL's driver needs parseTime.
-	at, err := p.GetDBVersion(ctx)
+	at, err := m.applied(ctx, db)
 	if err != nil {
 		return nil, err
 	}
 	sources := p.ListSources()
 	out := make([]Step, len(sources))
 	for i, s := range sources {
-		out[i] = Step{s.Version, path.Base(s.Path), s.Version <= at}
+		out[i] = Step{s.Version, path.Base(s.Path), at[s.Version]}
 	}
 	return out, nil
 }
+
+// applied returns the versions that are applied.
+func (m Migrations) applied(ctx context.Context, db *sql.DB) (map[int64]bool, error) {
+	applied := map[int64]bool{}
+	err := Each(ctx, db, "SELECT version_id, is_applied FROM "+m.table()+" ORDER BY id", nil, func(rows *sql.Rows) error {
+		var version int64
+		var is bool
+		err := rows.Scan(&version, &is)
+		applied[version] = is // the last row of a version counts
+		return err
+	})
+	if err != nil && errors.Is(missingTables(err), parley.ErrNoTables) {
+		return nil, nil // nothing was ever applied
+	}
+	return applied, err
+}
+
+// table returns the table of the applied versions.
+func (m Migrations) table() string { return cmp.Or(m.versions, "parley_migrations") }
 
 // SQL returns the text of all migrations, in order.
 func (m Migrations) SQL() (string, error) {

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/parley-go/parley"
 )
 
 // A Tx is a transaction: *sql.Tx and types that wrap it. A *sql.DB does not fit.
@@ -120,7 +122,28 @@ func Fail(pkg, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %s: %w", pkg, doing, err)
+	return fmt.Errorf("%s: %s: %w", pkg, doing, missingTables(err))
+}
+
+// missingTables makes the error for a missing table a parley.ErrNoTables, with the command that creates the table. It knows the texts
+// of SQLite and of MySQL and MariaDB, so that this package links no driver.
+func missingTables(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if errors.Is(err, parley.ErrNoTables) || !strings.Contains(text, "no such table") && !strings.Contains(text, "Error 1146 ") {
+		return err
+	}
+	return fmt.Errorf("%w: %s: %w", parley.ErrNoTables, MigrateHint(text), err)
+}
+
+// MigrateHint returns the command that creates the table that an error names.
+func MigrateHint(text string) string {
+	if strings.Contains(text, DjangoTable) {
+		return `run "python manage.py migrate" in the Django service`
+	}
+	return `run "parley migrate up" or set database.migrate`
 }
 
 func (e *Engine[T]) fail(doing string, err error) error { return Fail(e.dialect.Package, doing, err) }
@@ -149,7 +172,7 @@ type queryer interface {
 func Each(ctx context.Context, q queryer, query string, args []any, scan func(rows *sql.Rows) error) error {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return err
+		return missingTables(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -164,7 +187,7 @@ func Each(ctx context.Context, q queryer, query string, args []any, scan func(ro
 func Exec(ctx context.Context, tx Tx, query string, args ...any) (int, error) {
 	res, err := tx.ExecContext(ctx, query, args...)
 	if err != nil {
-		return 0, err
+		return 0, missingTables(err)
 	}
 	n, err := res.RowsAffected()
 	return int(n), err

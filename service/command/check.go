@@ -37,7 +37,7 @@ Exit codes:
    can never become due; or a retry of a consumer is overdue by more than --max-overdue; or more than --max-parked messages are parked
 2  cannot determine: the database is unreachable, or the settings are wrong`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
+			err := a.withDatabaseFor(cmd, readOnly, func(ctx context.Context, s *service.Service) error {
 				ctx, cancel := context.WithTimeout(ctx, l.timeout)
 				defer cancel()
 				st, err := checked(ctx, s, &l)

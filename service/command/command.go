@@ -5,14 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley/internal/failpoint"
+	"github.com/parley-go/parley/internal/shutdown"
 	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/internal/spelling"
 	"github.com/parley-go/parley/service/settings"
@@ -30,7 +30,7 @@ const (
 
 const exitHelp = `
 Exit codes: 0 success; 1 failure; 2 the command line or the settings are wrong.
-SIGINT or SIGTERM shuts down gracefully; a second signal exits immediately.`
+SIGINT or SIGTERM shuts down gracefully; a second signal after more than a second exits immediately.`
 
 // exitError is an error with an exit code. Without a cause, Execute prints no error.
 type exitError struct {
@@ -79,9 +79,8 @@ func NewOperator(name, long string) *cobra.Command {
 
 // Execute runs the command of args and returns its exit code.
 func Execute(ctx context.Context, root *cobra.Command, args []string) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := shutdown.Context(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process, unless a runner handles it
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -161,16 +160,34 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	return c
 }
 
-// open loads the settings, requires those called keys, and opens the service.
-func (a *app) open(cmd *cobra.Command, keys ...string) (*service.Service, error) {
+// access is what a command may do with the database.
+type access int
+
+const (
+	// readWrite is for commands that may create tables. A SQLite file that does not exist is created.
+	readWrite access = iota
+	// existing is for commands that work on existing data: a typing error in the name must not create a SQLite file.
+	existing
+	// readOnly is for diagnostics.
+	readOnly
+)
+
+// open loads the settings, changes them, requires those called keys, and opens the service.
+func (a *app) open(cmd *cobra.Command, may access, keys []string, change func(*settings.Settings)) (*service.Service, error) {
 	loaded, err := settings.Load(&settings.LoadOptions{Flags: cmd.Flags()})
 	if err != nil {
 		return nil, err
 	}
+	change(loaded)
 	if err := loaded.Need(keys...); err != nil {
 		return nil, err
 	}
-	s, err := service.Open(loaded, &service.Config{LogOutput: cmd.ErrOrStderr()})
+	if may != readWrite && loaded.Database.Scheme() == "sqlite" {
+		if _, err := os.Stat(loaded.Database.SQLitePath()); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("database %s: the file does not exist (run \"%s migrate up\" to create it)", loaded.Database.URL, cmd.Root().Name())
+		}
+	}
+	s, err := service.Open(loaded, &service.Config{LogOutput: cmd.ErrOrStderr(), ReadOnly: may == readOnly})
 	if err != nil {
 		return nil, err
 	}
@@ -180,9 +197,17 @@ func (a *app) open(cmd *cobra.Command, keys ...string) (*service.Service, error)
 	return s, nil
 }
 
-// with opens the service, calls do and closes the service.
+// with opens the service on an existing database, calls do and closes the service.
 func (a *app) with(cmd *cobra.Command, keys []string, do func(ctx context.Context, s *service.Service) error) error {
-	s, err := a.open(cmd, keys...)
+	return a.withAccess(cmd, existing, keys, do)
+}
+
+func (a *app) withAccess(cmd *cobra.Command, may access, keys []string, do func(ctx context.Context, s *service.Service) error) error {
+	return a.withSettings(cmd, may, keys, func(*settings.Settings) {}, do)
+}
+
+func (a *app) withSettings(cmd *cobra.Command, may access, keys []string, change func(*settings.Settings), do func(ctx context.Context, s *service.Service) error) error {
+	s, err := a.open(cmd, may, keys, change)
 	if err != nil {
 		return err
 	}
@@ -190,9 +215,13 @@ func (a *app) with(cmd *cobra.Command, keys []string, do func(ctx context.Contex
 	return errors.Join(err, s.Close(cmd.Context()))
 }
 
-// withDatabase is with, and rejects a memory: database.
+// withDatabase is with, and rejects a memory: database and a SQLite file that does not exist.
 func (a *app) withDatabase(cmd *cobra.Command, do func(ctx context.Context, s *service.Service) error) error {
-	return a.with(cmd, []string{"database.url"}, func(ctx context.Context, s *service.Service) error {
+	return a.withDatabaseFor(cmd, existing, do)
+}
+
+func (a *app) withDatabaseFor(cmd *cobra.Command, may access, do func(ctx context.Context, s *service.Service) error) error {
+	return a.withAccess(cmd, may, []string{"database.url"}, func(ctx context.Context, s *service.Service) error {
 		if s.Settings.Database.URL.IsMemory() {
 			return separate(s.Settings, cmd.CommandPath())
 		}

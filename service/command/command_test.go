@@ -53,7 +53,7 @@ func TestWrongCommandLinesExitWith2AndAHint(t *testing.T) {
 }
 
 func TestMigrateStatusExitsWith1UntilTheTablesAreThere(t *testing.T) {
-	flag := "--database-url=sqlite:" + filepath.Join(t.TempDir(), "test.db")
+	flag := "--database-url=sqlite:" + servicetest.WriteFile(t, "test.db", "") // an empty file is an empty database
 	wantText(t, mustCall(t, ExitFailed, "migrate", "status", flag), "pending")
 	mustCall(t, ExitOK, "migrate", "up", flag)
 	wantText(t, mustCall(t, ExitOK, "migrate", "status", flag), "applied")

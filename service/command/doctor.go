@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/internal/terminal"
+	"github.com/parley-go/parley/service/settings"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -21,8 +23,8 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: `Connects to database and broker, and examines server versions, tables, privileges, clocks, exchanges, queues, handlers
 without a binding, and events that are not published in time. With broker.management_url it also examines the cluster. It changes nothing. The exit code is 1 if there is a problem.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.with(cmd, nil, func(ctx context.Context, s *service.Service) error {
-				d := &doctor{s: s, timeout: timeout, hasHandlers: a.register != nil}
+			return a.examined(cmd, func(ctx context.Context, s *service.Service, closed error) error {
+				d := &doctor{s: s, timeout: timeout, hasHandlers: a.register != nil, closed: closed}
 				if a.register != nil {
 					d.registered = a.register(s)
 				}
@@ -56,6 +58,20 @@ without a binding, and events that are not published in time. With broker.manage
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().DurationVar(&timeout, "timeout", 15*time.Second, "timeout for the database, and for the broker")
 	return c
+}
+
+// examined opens the service for reading. If the database cannot be opened, such as a file that does not exist, it calls do with the
+// error and with a database in memory, so that the rest is examined too.
+func (a *app) examined(cmd *cobra.Command, do func(ctx context.Context, s *service.Service, closed error) error) error {
+	closed := a.withAccess(cmd, readOnly, nil, func(context.Context, *service.Service) error { return nil })
+	if _, mistake := errors.AsType[*settings.Error](closed); mistake {
+		return closed
+	}
+	return a.withSettings(cmd, readOnly, nil, func(s *settings.Settings) {
+		if closed != nil {
+			s.Database = settings.Database{URL: "memory:"}
+		}
+	}, func(ctx context.Context, s *service.Service) error { return do(ctx, s, closed) })
 }
 
 // inJSON converts findings to their JSON form.

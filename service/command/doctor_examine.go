@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/parley-go/parley"
@@ -23,6 +24,8 @@ type doctor struct {
 	s       *service.Service
 	found   parley.Findings
 	timeout time.Duration
+
+	closed error // why the database cannot be opened, or nil
 
 	hasHandlers bool  // the binary registers handlers
 	registered  error // why registering them failed
@@ -47,6 +50,29 @@ func (d *doctor) ask(ctx context.Context, server parley.Diagnoser) (answers bool
 	return answers
 }
 
+// inSQL reports whether the settings keep failed deliveries in the database.
+func (d *doctor) inSQL() bool { return d.closed != nil || d.s.Settings.FailuresInSQL() }
+
+// undetermined reports an error of a question. A missing privilege is only a warning, because a role with the least privileges has
+// no need to know everything.
+func (d *doctor) undetermined(what, question string, err error, hint string) {
+	if !denied(err) {
+		d.failed(what, err, "")
+		return
+	}
+	d.warn(what, fmt.Sprintf("cannot determine %s: %s", question, d.s.Settings.Redact(err)), hint)
+}
+
+// denied reports whether the database denied a statement for lack of a privilege.
+func denied(err error) bool {
+	var e interface{ SQLState() string } // of PostgreSQL's drivers
+	if errors.As(err, &e) {
+		return e.SQLState() == "42501"
+	}
+	text := err.Error()
+	return strings.Contains(text, "Error 1142 ") || strings.Contains(text, "Error 1143 ") || strings.Contains(text, "Error 1044 ")
+}
+
 // examine examines database and broker. A failing step does not prevent the others.
 func (d *doctor) examine(ctx context.Context) []parley.Finding {
 	for _, w := range d.s.Settings.Warnings() {
@@ -65,6 +91,10 @@ func (d *doctor) step(ctx context.Context, look func(ctx context.Context)) {
 }
 
 func (d *doctor) database(ctx context.Context) {
+	if d.closed != nil {
+		d.failed("database", d.closed, "")
+		return
+	}
 	scheme := d.s.Settings.Database.Scheme()
 	if d.s.Database() == nil {
 		d.warn("database", "not configured, so there is no outbox", "set database.url")
@@ -90,14 +120,18 @@ func (d *doctor) database(ctx context.Context) {
 func (d *doctor) tables(ctx context.Context) bool {
 	list, err := d.s.Database().Migrations(ctx)
 	if err != nil {
-		d.failed("tables", err, "does this account have the privilege to read the catalogue?")
-		return false
+		d.undetermined("tables", "which migrations are applied", err, "to let this account see it: GRANT SELECT ON parley_migrations")
+		return true
 	}
 	pending := 0
 	for _, m := range list {
 		if !m.Applied {
 			pending++
 		}
+	}
+	if pending == len(list) && d.s.Settings.Database.Table != "" {
+		d.fine("tables", "parley's own tables do not exist; a relay of a Django service does not need them")
+		return true
 	}
 	if pending > 0 {
 		d.problem("tables", fmt.Sprintf("%d of %d migrations are not applied", pending, len(list)), "run: migrate up; or set database.migrate")
@@ -110,7 +144,7 @@ func (d *doctor) tables(ctx context.Context) bool {
 func (d *doctor) outbox(ctx context.Context) {
 	st, err := d.s.Database().Stats(ctx)
 	if err != nil {
-		d.failed("outbox", err, "does this account have the privilege to read the tables?")
+		d.undetermined("outbox", "the state of the outbox", err, "to let this account see it: GRANT SELECT ON parley_outbox, parley_parked")
 		return
 	}
 	d.fine("outbox", "%d due, %d scheduled, %d parked", st.Due, st.Scheduled, st.Parked)

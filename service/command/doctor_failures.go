@@ -72,7 +72,7 @@ func (d *doctor) consumerState(c *consumerState) {
 
 // otherConsumers looks for consumers of another library on a queue with retry queues: they drop retry copies.
 func (d *doctor) otherConsumers(ctx context.Context, queue string) {
-	if d.s.Settings.FailuresInSQL() {
+	if d.inSQL() {
 		return // with a database there are no retry copies
 	}
 	n, err := parley.ForeignConsumers(ctx, d.s.Broker, queue)

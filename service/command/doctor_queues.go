@@ -17,7 +17,7 @@ type queueChecker interface {
 // ownQueues examines the retry queues and the parked queue of a consumer without a database.
 func (d *doctor) ownQueues(ctx context.Context, own *settings.Queue) {
 	checker, ok := d.s.Broker.(queueChecker)
-	if !ok || d.s.Settings.FailuresInSQL() {
+	if !ok || d.inSQL() {
 		return
 	}
 	for _, q := range parley.RetryTopology(own.Name, own.RetryDelays, nil).Queues {
@@ -47,7 +47,7 @@ func (d *doctor) parkedQueue(ctx context.Context, b queueLength, queue string) {
 	}
 	text := counted(int64(messages), "message is parked: its handler kept failing", "messages are parked: their handlers kept failing")
 	hint := "list them with: parked ls"
-	if d.s.Settings.FailuresInSQL() {
+	if d.inSQL() {
 		hint += "; the consumer moves verified ones into the database at start-up"
 	}
 	d.warn(fmt.Sprintf("queue %q", name), text, hint)

@@ -19,7 +19,7 @@ func (a *app) migrateUp() *cobra.Command {
 	return &cobra.Command{
 		Use: "up", Short: "apply all pending migrations", Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
+			return a.withDatabaseFor(cmd, readWrite, func(ctx context.Context, s *service.Service) error {
 				if err := s.Migrate(ctx); err != nil {
 					return err
 				}
@@ -33,9 +33,9 @@ func (a *app) migrateUp() *cobra.Command {
 func (a *app) migrateStatus() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "list the migrations and whether they are applied", Args: NoArgs,
-		Long: "Lists the migrations. The exit code is 1 if a migration is pending.",
+		Long: "Lists the migrations. It changes nothing. The exit code is 1 if a migration is pending.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
+			return a.withDatabaseFor(cmd, readOnly, func(ctx context.Context, s *service.Service) error {
 				list, err := s.Database().Migrations(ctx)
 				if err != nil {
 					return err

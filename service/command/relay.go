@@ -25,7 +25,7 @@ the Django project, whose default is the first part of DJANGO_SETTINGS_MODULE: t
 is not of the type topic with --exchange, so that the relay does not declare it as topic.`,
 		Example: `  parley relay --django --app-id users --exchange audit:fanout --database-url postgres://relay@db/users --broker-url amqp://relay@mq/`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.with(cmd, []string{"database.url", "broker.url"}, func(ctx context.Context, s *service.Service) error {
+			return a.withAccess(cmd, readWrite, []string{"database.url", "broker.url"}, func(ctx context.Context, s *service.Service) error {
 				if err := separate(s.Settings, cmd.CommandPath()); err != nil {
 					return err
 				}

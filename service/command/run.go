@@ -55,7 +55,7 @@ deliveries that wait in the database, each when it is due, and ends when none is
 
 // withHandlers is with, and registers the handlers before it calls do.
 func (a *app) withHandlers(cmd *cobra.Command, keys []string, do func(ctx context.Context, s *service.Service) error) error {
-	return a.with(cmd, keys, func(ctx context.Context, s *service.Service) error {
+	return a.withAccess(cmd, readWrite, keys, func(ctx context.Context, s *service.Service) error {
 		if err := a.register(s); err != nil {
 			return fmt.Errorf("register handlers: %w", err)
 		}

@@ -81,7 +81,7 @@ func (c *completion) databaseHosts(u *url.URL) {
 	query := u.Query()
 	if !query.Has("target_session_attrs") {
 		query.Set("target_session_attrs", "read-write")
-		u.RawQuery = query.Encode()
+		u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // libpq's rules: a plus sign is no space
 		c.s.Database.URL = URL(u.String())
 	}
 }
