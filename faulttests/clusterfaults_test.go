@@ -1,0 +1,120 @@
+//go:build unix
+
+package faulttests_test
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/parley-go/parley/internal/testenv"
+)
+
+// silence is how long a node is frozen or cut off: the other nodes notice it after up to 13 s (net_ticktime 10 s).
+const silence = 30 * time.Second
+
+// A clusterFault happens to the node that leads the consumers' queue, under load.
+type clusterFault struct {
+	name string
+	do   func(c *cluster, n *clusterNode)
+}
+
+var clusterFaultList = []clusterFault{
+	{"kill -9 of the leader's node, back after 10 s", func(_ *cluster, n *clusterNode) {
+		n.signal(syscall.SIGKILL)
+		pass(10 * time.Second)
+		n.start()
+	}},
+	{"stop_app of the leader's node, start_app after 10 s", func(_ *cluster, n *clusterNode) {
+		n.control("stop_app")
+		pass(10 * time.Second)
+		n.control("start_app")
+	}},
+	{"SIGSTOP of the leader's node for 30 s", func(_ *cluster, n *clusterNode) {
+		n.freeze(silence, false).do()
+	}},
+	{"the leader's node is cut off from the other nodes for 30 s, clients reach it", func(c *cluster, n *clusterNode) {
+		c.cutOff(n)
+		pass(silence)
+		c.heal()
+	}},
+	{"the leader's node is cut off from nodes and clients for 30 s", func(c *cluster, n *clusterNode) {
+		c.cutOff(n)
+		n.client.Blackhole()
+		pass(silence)
+		c.heal()
+	}},
+	{"all nodes are cut off from each other for 30 s, so no majority is left", func(c *cluster, _ *clusterNode) {
+		for _, n := range c.nodes {
+			c.cutOff(n)
+		}
+		pass(silence)
+		c.heal()
+	}},
+}
+
+// Messages and retries are in quorum queues of three nodes. Two relays and two consumers know all three nodes.
+func TestAClusterThatLosesNodesLinksOrItsMajorityLosesAndDoublesNothing(t *testing.T) {
+	needCluster(t)
+	c := newCluster(t)
+	for _, f := range clusterFaultList {
+		t.Run(f.name, func(t *testing.T) {
+			c.on(t)
+			l := newLabWith(t, testenv.Postgres(t), c.urls(), 2, amqp.Table{"x-queue-type": "quorum", "x-queue-leader-locator": "balanced"})
+			work := l.quorumConsumer()
+			first, second := spawn(t, l.child("relay")), spawn(t, l.child("relay"))
+			consumers := []*process{spawn(t, work), spawn(t, work)}
+			for _, p := range append(consumers, first, second) {
+				p.works()
+			}
+			stopLoad := l.load(200)
+			watch := stopwatch{t: t}
+			watch.until("events have effects", l.effected, time.Now(), 300)
+			leader := c.leader(l.work())
+			f.do(c, leader)
+			c.complete()
+			was, err := l.effected()
+			if err != nil {
+				t.Fatal(err)
+			}
+			watch.until("events have effects after the fault", l.effected, time.Now(), was+200)
+			stopLoad()
+			l.drained()
+			l.handled()
+			for _, p := range append(consumers, first, second) {
+				p.stop()
+			}
+			// Each relay that loses its connection may repeat its batch.
+			l.outage(f.name, c.version(), 10*100)
+		})
+	}
+}
+
+// quorumConsumer is a consumer whose work queue and retry queues are quorum queues. One event in 20 fails at its first attempt.
+func (l *lab) quorumConsumer() childSpec {
+	s := l.consumer()
+	s.Fail = 20
+	s.Settings = append(s.Settings, "PARLEY_BROKER_QUEUE_TYPE=quorum")
+	return s
+}
+
+// on lets a subtest use the cluster.
+func (c *cluster) on(t *testing.T) {
+	for _, n := range c.nodes {
+		n.t = t
+	}
+	c.t = t
+}
+
+// version returns the version of the nodes, for the table.
+func (c *cluster) version() string {
+	c.t.Helper()
+	version, err := testenv.RabbitMQServer.Version(c.t.Context(), c.nodes[0].url)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return fmt.Sprintf("RabbitMQ %s, %d nodes", version, clusterSize)
+}
