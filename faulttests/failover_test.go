@@ -27,6 +27,7 @@ type pair struct {
 func newPair(t *testing.T) *pair {
 	t.Helper()
 	p := &pair{t: t, primary: privatePostgres(t)}
+	p.primary.execute("ALTER SYSTEM SET wal_keep_size = '1GB'", "SELECT pg_reload_conf()") // pg_rewind reads back to the last checkpoint
 	p.standby = p.primary.standby()
 	// The standby is first, so each client tries it first and must skip it.
 	p.url = fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d,127.0.0.1:%d/postgres?sslmode=disable&target_session_attrs=read-write&connect_timeout=5",
