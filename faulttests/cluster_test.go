@@ -135,10 +135,20 @@ func (c *cluster) complete() {
 // leader returns the node that leads a quorum queue.
 func (c *cluster) leader(queue string) *clusterNode {
 	c.t.Helper()
-	look := fmt.Sprintf("{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>)), {_, Node} = amqqueue:get_pid(Q), Node.", queue)
-	var found *clusterNode
-	eventually(c.t, "queue "+queue+" has a leader", func() bool {
-		out, err := c.nodes[0].try("eval", look)
+	return c.named(queue, "element(2, amqqueue:get_pid(Q))")
+}
+
+// nodeOf returns the node of a classic queue.
+func (c *cluster) nodeOf(queue string) *clusterNode {
+	c.t.Helper()
+	return c.named(queue, "node(amqqueue:get_pid(Q))")
+}
+
+// named waits until the result of an expression about a queue Q names a node.
+func (c *cluster) named(queue, expression string) (found *clusterNode) {
+	c.t.Helper()
+	eventually(c.t, "queue "+queue+" has a node", func() bool {
+		out, err := c.ask(queue, expression)
 		for _, n := range c.nodes {
 			if err == nil && strings.Contains(out, n.node()) {
 				found = n
@@ -147,6 +157,11 @@ func (c *cluster) leader(queue string) *clusterNode {
 		return found != nil
 	})
 	return found
+}
+
+// ask evaluates an Erlang expression about a queue Q on a node.
+func (c *cluster) ask(queue, expression string) (string, error) {
+	return c.nodes[0].try("eval", fmt.Sprintf("{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"%s\">>)), %s.", queue, expression))
 }
 
 // cut makes the links between two nodes black holes, in both directions.

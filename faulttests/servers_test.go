@@ -19,6 +19,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/parley-go/parley/internal/testenv"
 )
 
 // A server is a private PostgreSQL, MariaDB or RabbitMQ of a test, with its own port and folder. The test ends it by its
@@ -71,12 +73,11 @@ func newServer(t *testing.T, name, account string) *server {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := testenv.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // write creates a file in the server's folder.
