@@ -133,22 +133,10 @@ func (c *cluster) complete() {
 }
 
 // leader returns the node that leads a quorum queue.
-func (c *cluster) leader(queue string) *clusterNode {
+func (c *cluster) leader(queue string) (found *clusterNode) {
 	c.t.Helper()
-	return c.named(queue, "element(2, amqqueue:get_pid(Q))")
-}
-
-// nodeOf returns the node of a classic queue.
-func (c *cluster) nodeOf(queue string) *clusterNode {
-	c.t.Helper()
-	return c.named(queue, "node(amqqueue:get_pid(Q))")
-}
-
-// named waits until the result of an expression about a queue Q names a node.
-func (c *cluster) named(queue, expression string) (found *clusterNode) {
-	c.t.Helper()
-	eventually(c.t, "queue "+queue+" has a node", func() bool {
-		out, err := c.ask(queue, expression)
+	eventually(c.t, "queue "+queue+" has a leader", func() bool {
+		out, err := c.ask(queue, "element(2, amqqueue:get_pid(Q))")
 		for _, n := range c.nodes {
 			if err == nil && strings.Contains(out, n.node()) {
 				found = n

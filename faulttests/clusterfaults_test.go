@@ -100,21 +100,24 @@ func TestAClusterThatLosesNodesLinksOrItsMajorityLosesAndDoublesNothing(t *testi
 // startOn starts children that all connect to one node. Later they may connect to any node.
 func (c *cluster) startOn(n *clusterNode, specs ...childSpec) (out []*process) {
 	c.t.Helper()
-	for _, other := range c.nodes {
-		if other != n {
-			other.client.Refuse()
-		}
-	}
+	c.only(n)
 	for _, s := range specs {
 		out = append(out, spawn(c.t, s))
 	}
 	for _, p := range out {
 		p.works()
 	}
-	for _, other := range c.nodes {
-		other.client.Heal()
-	}
+	c.heal()
 	return out
+}
+
+// only lets new clients connect to one node only, until heal.
+func (c *cluster) only(n *clusterNode) {
+	for _, other := range c.nodes {
+		if other != n {
+			other.client.Refuse()
+		}
+	}
 }
 
 // quorumConsumer is a consumer whose work queue and retry queues are quorum queues. One event in 20 fails at its first attempt.
