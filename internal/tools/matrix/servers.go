@@ -111,7 +111,7 @@ func (n *node) end() {
 
 // ready waits until the server accepts a login, and returns its version.
 func (n *node) ready(ctx context.Context, s testenv.Server) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute) // a busy machine starts servers slowly
 	defer cancel()
 	for {
 		version, err := s.Version(ctx, n.address)
