@@ -68,6 +68,7 @@ func (b *Broker) openSubscription(s *session, queue string, o parley.SubscribeOp
 		return nil, errors.Join(topologyError("queue", queue, err), closeChannel(ch))
 	}
 	b.silent.Store(false)
+	b.spawn(sub.leaveIsolated)
 	return sub, nil
 }
 
