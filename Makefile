@@ -41,6 +41,10 @@ faults-quick: ## the fault tests that are part of make test
 faults: ## all fault tests, with a table of what was lost, doubled and reordered
 	@PARLEY_FAULTS=all $(GO) run ./internal/tools/testservers run -- $(GO) test -race -timeout 90m -v ./faulttests/
 
+faults-cluster: ## the fault tests on three RabbitMQ nodes and on a PostgreSQL primary with a synchronous standby, with a table
+	@PARLEY_FAULTS=cluster $(GO) run ./internal/tools/testservers run -- $(GO) test -timeout 60m -v -run '$(FAULTS_CLUSTER)' ./faulttests/
+
+FAULTS_CLUSTER ?= OnACluster|AClusterThat|AFailOver|AQuorumQueue
 matrix: ## as root, run the suites against other versions of the servers, in chroots of Debian, with a table
 	@$(GO) run ./internal/tools/matrix $(MATRIX)
 
@@ -53,4 +57,4 @@ bench: ## run the benchmarks, against the raw clients and peers in one run
 	@$(GO) run ./internal/tools/testservers run -- $(GO) -C benchmarks test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
 
 
-.PHONY: help test servers-stop faults-quick faults matrix soak check api fmt lint fuzz bench
+.PHONY: help test servers-stop faults-quick faults faults-cluster matrix soak check api fmt lint fuzz bench

@@ -74,7 +74,7 @@ func (s childSpec) command(t *testing.T) *exec.Cmd {
 	// Otherwise the race detector makes each child sleep for a second at its end.
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0", "PARLEY_FAULT="+s.fault(), "PARLEY_APP_ID=faults",
 		"PARLEY_DATABASE_URL="+withCanary(t, s.Database), "PARLEY_DATABASE_MAX_CONNECTIONS=12",
-		"PARLEY_BROKER_URL="+s.Broker, "PARLEY_BROKER_CONFIRM_TIMEOUT=10s")
+		s.brokerSetting(), "PARLEY_BROKER_CONFIRM_TIMEOUT=10s")
 	if r.command == "relay" || r.command == "run" {
 		cmd.Env = append(cmd.Env, "PARLEY_RELAY_BATCH_SIZE="+strconv.Itoa(s.Batch), "PARLEY_RELAY_POLL_INTERVAL=50ms", "PARLEY_RELAY_STANDBY_INTERVAL=50ms")
 	}
@@ -86,6 +86,14 @@ func (s childSpec) command(t *testing.T) *exec.Cmd {
 	}
 	cmd.Env = append(cmd.Env, s.Settings...)
 	return cmd
+}
+
+// brokerSetting names one broker, or the nodes of a cluster.
+func (s childSpec) brokerSetting() string {
+	if strings.Contains(s.Broker, ",") {
+		return "PARLEY_BROKER_URLS=" + s.Broker
+	}
+	return "PARLEY_BROKER_URL=" + s.Broker
 }
 
 func (s childSpec) victimSettings() []string {
@@ -107,6 +115,9 @@ const canary = "cAnArY-31f07e"
 // withCanary adds the canary to a database URL without a password. A server that accepts such a URL ignores the password.
 func withCanary(t *testing.T, address string) string {
 	t.Helper()
+	if strings.Contains(address, canary) { // package url does not read several hosts
+		return address
+	}
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +133,7 @@ func withCanary(t *testing.T, address string) string {
 // own broker, may be part of any word, so only its form in a URL counts.
 func (s childSpec) secrets() []string {
 	out := []string{canary}
-	for _, address := range []string{s.Database, s.Broker} {
+	for _, address := range append(strings.Split(s.Broker, ","), s.Database) {
 		u, err := url.Parse(address)
 		if err != nil {
 			continue

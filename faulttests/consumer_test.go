@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,6 +118,9 @@ func (l *lab) direct() *rabbitmq.Broker {
 func (l *lab) directWith(change func(*rabbitmq.Config)) *rabbitmq.Broker {
 	l.t.Helper()
 	cfg := rabbitmq.Config{URL: l.broker, Logger: quiet}
+	if strings.Contains(l.broker, ",") {
+		cfg.URL, cfg.URLs = "", strings.Split(l.broker, ",")
+	}
 	change(&cfg)
 	b, err := rabbitmq.New(&cfg)
 	if err != nil {

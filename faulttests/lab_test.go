@@ -45,6 +45,7 @@ type lab struct {
 	service *service.Service
 
 	queue     string
+	arguments amqp.Table // of the queue
 	exchanges []string
 	events    []*parley.EventType[fact] // one for each exchange
 	number    atomic.Int64              // of the last event
@@ -65,7 +66,13 @@ func newLab(t *testing.T, exchanges int) *lab {
 
 func newLabOn(t *testing.T, database, broker string, exchanges int) *lab {
 	t.Helper()
-	l := &lab{t: t, database: database, broker: broker, queue: testenv.Unique(t, "faults")}
+	return newLabWith(t, database, broker, exchanges, nil)
+}
+
+// newLabWith is newLabOn with the arguments of the lab's queue. The broker may be the nodes of a cluster, separated by commas.
+func newLabWith(t *testing.T, database, broker string, exchanges int, arguments amqp.Table) *lab {
+	t.Helper()
+	l := &lab{t: t, database: database, broker: broker, queue: testenv.Unique(t, "faults"), arguments: arguments}
 	for n := range exchanges {
 		l.exchanges = append(l.exchanges, fmt.Sprintf("%s.%d", l.queue, n))
 	}
@@ -79,7 +86,13 @@ func newLabOn(t *testing.T, database, broker string, exchanges int) *lab {
 
 // onBroker runs do on a new connection, because brokers restart in these tests.
 func (l *lab) onBroker(do func(ch *amqp.Channel) error) error {
-	conn, err := amqp.Dial(l.broker)
+	var conn *amqp.Connection
+	var err error
+	for node := range strings.SplitSeq(l.broker, ",") {
+		if conn, err = amqp.Dial(node); err == nil {
+			break
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -94,7 +107,7 @@ func (l *lab) onBroker(do func(ch *amqp.Channel) error) error {
 func (l *lab) declare() {
 	l.t.Helper()
 	err := l.onBroker(func(ch *amqp.Channel) error {
-		_, err := ch.QueueDeclare(l.queue, true, false, false, false, nil)
+		_, err := ch.QueueDeclare(l.queue, true, false, false, false, l.arguments)
 		for _, name := range l.exchanges {
 			if err == nil {
 				err = ch.ExchangeDeclare(name, "topic", true, false, false, false, nil)

@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		fmt.Print(outages.markdown())
 		if err := errors.Join(counts.write(), removePrograms()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = max(code, 1)
@@ -32,6 +33,18 @@ func TestMain(m *testing.M) {
 // faultsVariable is the environment variable that, set to "all", adds the tests that start servers of their
 // own or take minutes.
 const faultsVariable = "PARLEY_FAULTS"
+
+// clusterFaults is the value of faultsVariable that runs the tests on a cluster and on a primary with its replica.
+const clusterFaults = "cluster"
+
+// needCluster skips a test that starts a cluster. PARLEY_TEST_ALL=1 does not turn this into a failure.
+func needCluster(t *testing.T) {
+	t.Helper()
+	if os.Getenv(faultsVariable) != clusterFaults {
+		t.Skipf("starts a cluster (set %s=%s to run this test)", faultsVariable, clusterFaults)
+	}
+	notShort(t)
+}
 
 // needAll skips a test that is not in the quick set. PARLEY_TEST_ALL=1 does not turn this into a
 // failure, because these tests are not part of the run that sets it.

@@ -10,22 +10,26 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/parley-go/parley/internal/testenv"
 )
 
 // A server is a private PostgreSQL, MariaDB or RabbitMQ of a test, with its own port and folder. The test ends it by its
 // pid. The machine's servers are not touched.
 type server struct {
-	t       *testing.T
-	name    string
+	t    *testing.T
+	name string
+	// root is the system that the server runs in, "/" or a chroot; dir is the server's folder within it.
+	root    string
 	dir     string
 	port    int
 	url     string
@@ -43,22 +47,23 @@ type server struct {
 // newServer creates the folder. As root it belongs to the server's account, because servers do not run as root.
 func newServer(t *testing.T, name, account string) *server {
 	t.Helper()
-	s := &server{t: t, name: name}
-	var err error
+	s := &server{t: t, name: name, root: systemRoot()}
+	temporary := os.TempDir()
+	if s.root != "/" {
+		temporary = filepath.Join(s.root, "tmp")
+	}
 	// A short path: PostgreSQL puts a socket there, and those have at most 107 bytes.
-	if s.dir, err = os.MkdirTemp("", "parley-faults-"); err != nil {
+	outside, err := os.MkdirTemp(temporary, "parley-faults-")
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(s.dir) })
+	s.dir = "/" + strings.TrimPrefix(strings.TrimPrefix(outside, s.root), "/")
+	t.Cleanup(func() { _ = os.RemoveAll(outside) })
 	if os.Geteuid() == 0 {
-		u, err := user.Lookup(account)
-		if err != nil {
+		if s.as, err = credentialIn(s.root, account); err != nil {
 			t.Fatalf("look up the account of %s: %v", name, err)
 		}
-		uid, _ := strconv.Atoi(u.Uid) // Unix ids are numbers
-		gid, _ := strconv.Atoi(u.Gid)
-		s.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-		if err := os.Chown(s.dir, uid, gid); err != nil {
+		if err := os.Chown(outside, int(s.as.Uid), int(s.as.Gid)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -68,30 +73,33 @@ func newServer(t *testing.T, name, account string) *server {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := testenv.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // write creates a file in the server's folder.
 func (s *server) write(name, text string) {
 	s.t.Helper()
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(s.file(name), []byte(text), 0o644); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-// executable finds a program in Debian's folders, which are not in PATH.
+// file returns the path of a file in the server's folder, as this process sees it.
+func (s *server) file(name string) string { return filepath.Join(s.root, s.dir, name) }
+
+// executable finds a program in Debian's folders, which are not in PATH. The path is that within the system of the servers.
 func executable(t *testing.T, patterns ...string) string {
 	t.Helper()
+	root := systemRoot()
 	for _, pattern := range patterns {
-		if found, _ := filepath.Glob(pattern); len(found) > 0 {
-			return found[len(found)-1]
+		if found, _ := filepath.Glob(filepath.Join(root, pattern)); len(found) > 0 {
+			return "/" + strings.TrimPrefix(strings.TrimPrefix(found[len(found)-1], root), "/")
 		}
-		if path, err := exec.LookPath(filepath.Base(pattern)); err == nil {
+		if path, err := exec.LookPath(filepath.Base(pattern)); err == nil && root == "/" {
 			return path
 		}
 	}
@@ -104,7 +112,7 @@ func privatePostgres(t *testing.T) *server {
 	s := newServer(t, "PostgreSQL", "postgres")
 	data := filepath.Join(s.dir, "data")
 	initdb := executable(t, "/usr/lib/postgresql/*/bin/initdb")
-	s.run(initdb, "--pgdata="+data, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+	s.run(initdb, "--pgdata="+data, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--data-checksums")
 	s.command = []string{
 		executable(t, "/usr/lib/postgresql/*/bin/postgres"), "-D", data, "-p", strconv.Itoa(s.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=" + s.dir,
@@ -172,16 +180,18 @@ func privateRabbitMQWith(t *testing.T, advanced string) *server {
 		"RABBITMQ_ADVANCED_CONFIG_FILE=" + filepath.Join(s.dir, "advanced.config"),
 	}
 	s.url = fmt.Sprintf("amqp://faults:%s@127.0.0.1:%d/", canary, s.port)
-	s.login = func(_ context.Context, url string) error {
-		conn, err := amqp.Dial(url)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	}
+	s.login = amqpLogin
 	t.Cleanup(s.end)
 	s.start()
 	return s
+}
+
+func amqpLogin(_ context.Context, url string) error {
+	conn, err := amqp.Dial(url)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 func (s *server) node() string { return fmt.Sprintf("parley-faults-%d@localhost", s.port) }
@@ -192,15 +202,34 @@ func (s *server) control(args ...string) {
 	s.run(executable(s.t, "/usr/lib/rabbitmq/bin/rabbitmqctl"), append([]string{"--node", s.node()}, args...)...)
 }
 
+// chroot returns the folder that the server's processes are confined to, or "" without one.
+func (s *server) chroot() string {
+	if s.root == "/" {
+		return ""
+	}
+	return s.root
+}
+
+// try is control that returns the output and the error.
+func (s *server) try(args ...string) (string, error) {
+	return s.output(executable(s.t, "/usr/lib/rabbitmq/bin/rabbitmqctl"), append([]string{"--node", s.node()}, args...)...)
+}
+
 // run runs a program under the server's account and waits for its end.
 func (s *server) run(name string, args ...string) {
 	s.t.Helper()
-	cmd := exec.CommandContext(s.t.Context(), name, args...)
-	cmd.Dir, cmd.Env = s.dir, append(os.Environ(), s.env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := s.output(name, args...); err != nil {
 		s.t.Fatalf("%s: %v\n%s", filepath.Base(name), err, out)
 	}
+}
+
+// output is run that returns the output and the error.
+func (s *server) output(name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(s.t.Context(), name, args...)
+	cmd.Dir, cmd.Env = s.dir, append(os.Environ(), s.env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Chroot: s.chroot()}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // start starts the server, with retries: after kill -9 the remains of the old process may prevent the
@@ -210,7 +239,7 @@ func (s *server) start() {
 	s.launch()
 	s.opened = time.Time{}
 	defer func() {
-		if log, err := os.ReadFile(filepath.Join(s.dir, "server.log")); err == nil && s.t.Failed() {
+		if log, err := os.ReadFile(s.file("server.log")); err == nil && s.t.Failed() {
 			s.t.Logf("the last log lines of %s:\n%s", s.name, log[max(0, len(log)-lastWords):])
 		}
 	}()
@@ -237,7 +266,7 @@ func (s *server) start() {
 
 func (s *server) launch() {
 	s.t.Helper()
-	log, err := os.OpenFile(filepath.Join(s.dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(s.file("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -246,7 +275,7 @@ func (s *server) launch() {
 	s.cmd.Dir, s.cmd.Env = s.dir, append(os.Environ(), s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = orphan()
-	s.cmd.SysProcAttr.Setpgid, s.cmd.SysProcAttr.Credential = true, s.as
+	s.cmd.SysProcAttr.Setpgid, s.cmd.SysProcAttr.Credential, s.cmd.SysProcAttr.Chroot = true, s.as, s.chroot()
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

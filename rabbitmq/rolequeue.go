@@ -74,7 +74,7 @@ func (b *Broker) declareOwn(ctx context.Context, s *session, q parley.Queue) err
 			}
 			continue // another process has just deleted it, to declare it again
 		case isCode(err, amqp.NotFound): // the broker does not support the arguments
-			if err := s.declare(q, queueArguments(q)); err != nil {
+			if err := s.declareWithoutOurs(q); err != nil {
 				return err
 			}
 		case err != nil:
@@ -86,6 +86,22 @@ func (b *Broker) declareOwn(ctx context.Context, s *session, q parley.Queue) err
 			"hint", "to replace it, stop all consumers of "+mainQueue(q)+" and then start one; a parked queue has to be empty")
 		return nil
 	}
+}
+
+// declareWithoutOurs declares a queue without the arguments that make it safer. If a quorum queue, the default of the virtual host,
+// cannot have the other arguments either, it becomes a classic queue.
+func (s *session) declareWithoutOurs(q parley.Queue) error {
+	args := queueArguments(q)
+	err := s.declare(q, args)
+	if _, typed := args[typeArgument]; err == nil || typed || len(args) == 0 {
+		return err
+	}
+	args = maps.Clone(args)
+	args[typeArgument] = "classic"
+	if s.declare(q, args) == nil {
+		return nil
+	}
+	return err
 }
 
 // replaceTimeout limits how long replacing an earlier queue delays the start of a consumer.

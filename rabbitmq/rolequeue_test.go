@@ -95,6 +95,7 @@ func (r *roles) declare(t *testing.T, queues ...parley.Queue) {
 // plain returns q with the arguments of earlier versions.
 func plain(q parley.Queue) parley.Queue {
 	q.Role = parley.QueuePlain
+	q.Arguments = map[string]any{"x-queue-type": "classic"} // the default type of the virtual host may be another one
 	return q
 }
 

@@ -64,6 +64,7 @@ func (b *Broker) openSubscription(s *session, queue string, o parley.SubscribeOp
 		return nil, errors.Join(consumeError(queue, err), closeChannel(ch))
 	}
 	b.silent.Store(false)
+	b.spawn(sub.leaveIsolated)
 	return sub, nil
 }
 

@@ -185,8 +185,16 @@ func judgeQuorum(found *parley.Findings, what string, q *management.Queue, nodes
 		found.Fine(what, "quorum queue, leader on %s, %s", q.Leader, plural(len(q.Members), "member"))
 	}
 	limit, limited := q.Limit()
-	if limited && limit < lowLimit && q.Argument("dead-letter-exchange") == nil {
+	switch {
+	case !limited || q.Argument("dead-letter-exchange") != nil:
+	case limit < lowLimit:
 		found.Warn(what, fmt.Sprintf("the broker drops a message after %d redeliveries without an outcome", limit),
-			"raise delivery-limit by a policy, to 100 or more: parley parks such a message itself (consumer.poison_limit)")
+			"raise delivery-limit by a policy, to 100 or more: parley parks such a message itself (consumer.poison_limit); "+keepDropped)
+	default:
+		found.Fine(what, "delivery limit %d: %s", limit, keepDropped)
 	}
 }
+
+// keepDropped is the cure where no consumer can help: a process that ends before it can move a message aside.
+const keepDropped = "only a dead-letter exchange of the queue itself keeps a message of processes that end before parley can move it aside " +
+	"(policy: dead-letter-exchange, dead-letter-strategy: at-least-once, overflow: reject-publish)"

@@ -82,12 +82,18 @@ func TestTheDoctorJudgesQueuesOfACluster(t *testing.T) {
 		{"drops its oldest messages when it is full", management.Queue{Type: "classic", Policy: management.Group{"max-length": 5.0}}, 0},
 		{"deletes messages after 5 ms", management.Queue{Type: "classic", Policy: management.Group{"message-ttl": 5.0}}, 0},
 		{"the broker drops a message after 5 redeliveries", management.Queue{Type: "quorum", Members: three, Online: three, DeliveryLimit: 5.0}, 0},
+		{"only a dead-letter exchange of the queue itself keeps a message", management.Queue{Type: "quorum", Members: three, Online: three, DeliveryLimit: 5.0}, 0},
+		{"fine queue \"q\": delivery limit 20: only a dead-letter exchange", management.Queue{Type: "quorum", Members: three, Online: three, DeliveryLimit: 20.0}, 0},
 		{"can lose a retry when its target queue is full", management.Queue{Type: "quorum", Members: three, Online: three}, parley.QueueRetry},
 	} {
 		tt.q.Name = "q"
 		if got := judged(func(f *parley.Findings) { judgeQueue(f, &tt.q, tt.role, 3) }); !strings.Contains(got, tt.want) {
 			t.Errorf("got %s, want %s", got, tt.want)
 		}
+	}
+	kept := management.Queue{Name: "q", Type: "quorum", Members: three, Online: three, DeliveryLimit: 5.0, Policy: management.Group{"dead-letter-exchange": "dropped"}}
+	if got := judged(func(f *parley.Findings) { judgeQueue(f, &kept, 0, 3) }); strings.Contains(got, "dead-letter") || strings.Contains(got, "warning") {
+		t.Errorf("a queue with a dead-letter exchange: %s", got)
 	}
 	safe := management.Queue{Name: "q", Type: "quorum", Members: three, Online: three, DeliveryLimit: 20.0, Arguments: management.Group{"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish", "x-message-ttl": 10.0}, Policy: management.Group{"max-length": 9.0}}
 	if got := judged(func(f *parley.Findings) { judgeQueue(f, &safe, parley.QueueRetry, 3) }); strings.Contains(got, "problem") || strings.Contains(got, "warning") {

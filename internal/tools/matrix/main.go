@@ -2,10 +2,11 @@
 
 // Command matrix runs the suites against several versions of the servers, which it starts in chroots of Debian, and prints a table:
 //
-//	go run ./internal/tools/matrix [-rows host,trixie,sid,sid-quorum,sid-strict] [-suites rabbitmq,…] [-write docs/compatibility.md]
+//	go run ./internal/tools/matrix [-rows host,trixie,sid,sid-quorum,sid-strict] [-suites rabbitmq,…] [-limit 30m] [-write docs/compatibility.md]
 //
 // It must be root. It makes the chroots with debootstrap in $PARLEY_MATRIX_CACHE, else in the user's cache folder, and keeps them.
-// A failing suite does not stop the others, and makes the exit code 1.
+// A failing suite does not stop the others, and makes the exit code 1. With -write a line replaces the earlier line of its row and
+// suite, so the rows can be run one by one.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,10 +30,11 @@ import (
 func main() {
 	chosenRows := flag.String("rows", "", "rows to run (default all)")
 	chosenSuites := flag.String("suites", "", "suites to run (default all)")
-	page := flag.String("write", "", "page whose table is replaced (docs/compatibility.md)")
+	page := flag.String("write", "", "page whose table gets the new lines (docs/compatibility.md)")
+	limit := flag.Duration("limit", 30*time.Minute, "time that the tests of a suite may take; a busy machine needs more")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *chosenRows, *chosenSuites, *page)
+	err := run(ctx, *chosenRows, *chosenSuites, *page, *limit)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "matrix:", err)
@@ -39,7 +42,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, chosenRows, chosenSuites, page string) error {
+func run(ctx context.Context, chosenRows, chosenSuites, page string, limit time.Duration) error {
 	if os.Geteuid() != 0 {
 		return errors.New("starting servers in a chroot needs root (run it with sudo)")
 	}
@@ -47,19 +50,19 @@ func run(ctx context.Context, chosenRows, chosenSuites, page string) error {
 	if err != nil {
 		return err
 	}
-	var results []result
+	var results []*result
 	var errs []error
 	for _, r := range todo {
-		done, err := runRow(ctx, r)
+		done, err := runRow(ctx, r, limit)
 		results = append(results, done...)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("row %s: %w", r.name, err))
 		}
 	}
-	fmt.Print(table(results))
+	made := lines(results, time.Now())
+	fmt.Print(tableHead + strings.Join(made, ""))
 	if page != "" {
-		called := strings.Join(append([]string{"go run ./internal/tools/matrix"}, os.Args[1:]...), " ")
-		errs = append(errs, writeTable(page, called, table(results), time.Now()))
+		errs = append(errs, writeTable(page, made))
 	}
 	for _, r := range results {
 		for _, f := range r.failures {
@@ -69,12 +72,15 @@ func run(ctx context.Context, chosenRows, chosenSuites, page string) error {
 	return errors.Join(errs...)
 }
 
+// cacheVariable is the environment variable that names the folder of the chroots.
+const cacheVariable = "PARLEY_MATRIX_CACHE"
+
 // rootOf returns the folder of a system, and makes a chroot that is missing.
 func rootOf(ctx context.Context, system string) (string, error) {
 	if system == "host" {
 		return "/", nil
 	}
-	cache := os.Getenv("PARLEY_MATRIX_CACHE")
+	cache := os.Getenv(cacheVariable)
 	if cache == "" {
 		dir, err := os.UserCacheDir()
 		if err != nil {
@@ -86,7 +92,7 @@ func rootOf(ctx context.Context, system string) (string, error) {
 	return root, makeChroot(ctx, system, root)
 }
 
-func runRow(ctx context.Context, r row) (results []result, err error) {
+func runRow(ctx context.Context, r row, limit time.Duration) (results []*result, err error) {
 	root, err := rootOf(ctx, r.system)
 	if err != nil {
 		return nil, err
@@ -125,7 +131,7 @@ func runRow(ctx context.Context, r row) (results []result, err error) {
 		versions, env = append(versions, version), append(env, k.server.Variable+"="+n.address)
 	}
 	for _, suite := range r.suites {
-		results = append(results, runSuite(ctx, r.name, suite, serversOf(suite, versions), env))
+		results = append(results, runSuite(ctx, &result{row: r.name, suite: suite, servers: serversOf(suite, versions)}, limit, env))
 	}
 	return results, nil
 }
@@ -143,21 +149,23 @@ func serversOf(suite string, versions []string) string {
 	return strings.Join(versions, ", ")
 }
 
-func runSuite(ctx context.Context, row, suite, servers string, env []string) result {
-	out := result{row: row, suite: suite, servers: servers}
+// runSuite runs the tests of a suite and counts them.
+func runSuite(ctx context.Context, out *result, limit time.Duration, env []string) *result {
 	began := time.Now()
-	args := append([]string{"test", "-json", "-count=1", "-p", "1", "-timeout", "20m"}, suitePackages[suite]...)
+	args := append([]string{"test", "-json", "-count=1", "-p", "1", "-timeout", limit.String()}, suitePackages[out.suite]...)
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), env...)
+	// The commands of parley take a variable that begins with PARLEY_ for a setting.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, cacheVariable+"=") })
+	cmd.Env = append(cmd.Env, env...)
 	var printed bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &printed, os.Stderr
 	runErr := cmd.Run()
 	readErr := out.read(&printed)
 	if out.failed == 0 && (runErr != nil || readErr != nil) {
 		out.failed = 1
-		out.failures = []string{fmt.Sprintf("%s: %v", suite, errors.Join(runErr, readErr))}
+		out.failures = []string{fmt.Sprintf("%s: %v", out.suite, errors.Join(runErr, readErr))}
 	}
 	out.seconds = time.Since(began).Seconds()
-	fmt.Fprintf(os.Stderr, "%s %s: %d passed, %d skipped, %d failed in %.0fs\n", row, suite, out.passed, out.skipped, out.failed, out.seconds)
+	fmt.Fprintf(os.Stderr, "%s%s %s: %d passed, %d skipped, %d failed in %.0fs\n", out.output.String(), out.row, out.suite, out.passed, out.skipped, out.failed, out.seconds)
 	return out
 }

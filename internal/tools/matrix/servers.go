@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,7 +111,7 @@ func (n *node) end() {
 
 // ready waits until the server accepts a login, and returns its version.
 func (n *node) ready(ctx context.Context, s testenv.Server) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute) // a busy machine starts servers slowly
 	defer cancel()
 	for {
 		version, err := s.Version(ctx, n.address)
@@ -133,11 +132,6 @@ func (n *node) ready(ctx context.Context, s testenv.Server) (string, error) {
 }
 
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+	port, err := testenv.FreePort()
+	return strconv.Itoa(port), err
 }

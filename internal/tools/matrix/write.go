@@ -5,8 +5,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
-	"time"
 )
 
 // The table of the documentation stands between these lines.
@@ -15,25 +15,25 @@ const (
 	tableEnd   = "<!-- matrix: end -->\n"
 )
 
-// writeTable replaces the table in a page, with the date and the command that made it.
-func writeTable(page, command, table string, now time.Time) error {
+// writeTable puts the lines of this run into the table in a page.
+func writeTable(page string, newer []string) error {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		return err
 	}
-	changed, err := replaceTable(string(text), command, table, now)
+	changed, err := replaceTable(string(text), newer)
 	if err != nil {
 		return fmt.Errorf("%s: %w", page, err)
 	}
 	return os.WriteFile(page, []byte(changed), 0o644)
 }
 
-func replaceTable(text, command, table string, now time.Time) (string, error) {
+func replaceTable(text string, newer []string) (string, error) {
 	before, rest, begins := strings.Cut(text, tableBegin)
-	_, after, ends := strings.Cut(rest, tableEnd)
+	earlier, after, ends := strings.Cut(rest, tableEnd)
 	if !begins || !ends {
 		return "", fmt.Errorf("the lines %q and %q are missing", tableBegin, tableEnd)
 	}
-	made := fmt.Sprintf("Made on %s by `%s`.\n\n", now.UTC().Format("2 January 2006"), command)
-	return before + tableBegin + made + table + tableEnd + after, nil
+	merged := merge(slices.Collect(strings.Lines(earlier)), newer)
+	return before + tableBegin + tableHead + strings.Join(merged, "") + tableEnd + after, nil
 }

@@ -2,19 +2,17 @@
 
 package main
 
-import (
-	"testing"
-	"time"
-)
+import "testing"
 
 func TestTheTableOfAPageIsReplacedBetweenItsLines(t *testing.T) {
-	now := time.Date(2030, 2, 3, 4, 5, 6, 0, time.UTC)
-	got, err := replaceTable("a\n"+tableBegin+"old\n"+tableEnd+"z\n", "make matrix", "| new |\n", now)
-	want := "a\n" + tableBegin + "Made on 3 February 2030 by `make matrix`.\n\n| new |\n" + tableEnd + "z\n"
+	const earlier = "| host | RabbitMQ 3.10.8 | rabbitmq | 1 | 0 | 0 | 2 | 2030-01-01 |\n"
+	const newer = "| host | MariaDB 10.11 | mysql | 3 | 0 | 0 | 4 | 2030-02-03 |\n"
+	got, err := replaceTable("a\n"+tableBegin+tableHead+earlier+tableEnd+"z\n", []string{newer})
+	want := "a\n" + tableBegin + tableHead + earlier + newer + tableEnd + "z\n"
 	if err != nil || got != want {
 		t.Errorf("got %q (%v), want %q", got, err, want)
 	}
-	if _, err := replaceTable("a\nz\n", "make matrix", "", now); err == nil {
+	if _, err := replaceTable("a\nz\n", nil); err == nil {
 		t.Error("a page without the lines is no error")
 	}
 }
