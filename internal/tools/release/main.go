@@ -4,6 +4,7 @@
 //	release tag -version v0.1.0 -yes         makes the tags in this repository; nothing is pushed
 //	release tree -version v0.1.0 -out DIR    writes the tagged tree to DIR/tree, a clone with its tags, and a module proxy to DIR/proxy
 //	release notes -version v0.1.0            prints the notes of the release from CHANGELOG.md
+//	release verify -version v0.1.0 -out dist -commit HASH    checks the files of a release
 //
 // The tagged commit is not on main: it differs from main in the go.mod and go.sum files. On main the modules find each other by replace
 // directives; in a release they require each other at the version.
@@ -22,7 +23,7 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-const usage = "usage: release tag|tree|notes -version vX.Y.Z [-repo DIR] [-out DIR] [-yes]"
+const usage = "usage: release tag|tree|notes|verify -version vX.Y.Z [-repo DIR] [-out DIR] [-commit HASH] [-yes]"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -40,7 +41,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("release", flag.ContinueOnError)
 	version := flags.String("version", "", "version of all modules, such as v0.1.0")
 	repo := flags.String("repo", ".", "root of the repository")
-	target := flags.String("out", "", "folder for tree and proxy")
+	target := flags.String("out", "", "folder for tree and proxy, or the folder that verify checks")
+	commit := flags.String("commit", "", "commit that verify expects in the binaries")
 	yes := flags.Bool("yes", false, "make the tags, instead of a dry run")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -65,6 +67,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return fmt.Errorf("tree needs -out\n%s", usage)
 		}
 		return tree(ctx, *repo, *target, *version, out)
+	case "verify":
+		return verify(ctx, *target, *version, *commit, out)
 	case "tag":
 		return tagAll(ctx, *repo, *version, *yes, out)
 	}
