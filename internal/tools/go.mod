@@ -2,7 +2,10 @@ module github.com/parley-go/parley/internal/tools
 
 go 1.26.0
 
-require github.com/parley-go/parley/internal/testenv v0.0.0
+require (
+	github.com/parley-go/parley/internal/testenv v0.0.0
+	golang.org/x/mod v0.42.0
+)
 
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect
