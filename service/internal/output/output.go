@@ -2,6 +2,7 @@
 package output
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -60,7 +61,7 @@ func (o *Options) Format() string {
 	if o.asJSON {
 		return JSON
 	}
-	return o.format
+	return cmp.Or(o.format, Table)
 }
 
 // Structured reports whether a program will read the output: it then contains nothing but the result.
