@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/rabbitmq"
+	"github.com/parley-go/parley/service/status"
 )
 
 // health serves /healthz (liveness) and /readyz (readiness).
@@ -75,7 +76,7 @@ func answer(w http.ResponseWriter, found states) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	for part, state := range found {
-		if state != ok && state != busy && part != brokerKey {
+		if !status.IsReady(state) && part != brokerKey {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			break
 		}
@@ -83,11 +84,8 @@ func answer(w http.ResponseWriter, found states) {
 	_ = json.NewEncoder(w).Encode(found) // the client may have disconnected
 }
 
-const (
-	ok = "ok"
-	// A busy process stays ready: requests wait for a connection, and the relay has its own.
-	busy = "busy: all connections are in use"
-)
+// pingTimeout is how long the readiness waits for the database.
+const pingTimeout = 3 * time.Second
 
 // brokerKey is the part of the broker. It does not decide the status: a service whose broker is unreachable still records events in
 // its outbox. Relay and consumer have lines of their own.
@@ -101,7 +99,7 @@ func brokerState(s rabbitmq.State) string {
 	case s.Failure != nil:
 		return fmt.Sprintf("not reached for %v: %s", time.Since(s.FailingSince).Round(time.Second), brokerProblem(s.Failure))
 	}
-	return ok
+	return status.OK
 }
 
 // brokerProblem returns the kind of a failure to connect. Error texts of the network and of brokers may be confidential.
@@ -119,54 +117,13 @@ func brokerProblem(err error) string {
 }
 
 // alive returns the liveness: the process answers. An unreachable broker or database is no reason to restart the process.
-func (h *health) alive() states { return states{"process": ok} }
+func (h *health) alive() states { return states{"process": status.OK} }
 
-// ready returns the current state of relay, consumer and database. A standby relay is ready: another one is active. Causes are
-// only in the log, because error texts of drivers and handlers may be confidential.
+// ready returns the current state of relay, consumer and database.
 func (h *health) ready(ctx context.Context) states {
-	found := h.alive()
-	for _, c := range h.consumers {
-		name := "consumer"
-		if len(h.consumers) > 1 {
-			name = "consumer " + c.queue
-		}
-		found[name] = ok
-		switch {
-		case !c.Subscribed():
-			found[name] = "not subscribed"
-		case c.Health() != nil:
-			found[name] = "paused, or handlers are stuck, or failed deliveries cannot be stored"
-		}
-	}
-	if h.relay != nil {
-		found["relay"] = ok
-		if state := h.relay.State(); state != parley.RelayActive && state != parley.RelayStandby {
-			found["relay"] = string(state)
-		}
-	}
-	if h.service.db != nil {
-		found["database"] = h.database(ctx)
-	}
+	found := h.service.processOf(h.relay, h.consumers).Ready(ctx)
 	if b, has := h.service.Broker.(interface{ State() rabbitmq.State }); has {
 		found[brokerKey] = brokerState(b.State())
 	}
 	return found
-}
-
-// database returns the state of the database.
-func (h *health) database(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	switch err := h.service.db.Ping(ctx); {
-	case errors.Is(err, errBusy):
-		return busy
-	case errors.Is(err, ErrReadOnly):
-		return err.Error()
-	case err != nil:
-		return "unreachable"
-	}
-	if _, _, err := h.service.db.NextDue(ctx); errors.Is(err, parley.ErrNoTables) {
-		return `tables are missing (run "migrate up" or set database.migrate)`
-	}
-	return ok
 }
