@@ -8,16 +8,25 @@ import (
 // Paused returns the operator's pause of the consumer's queue, if there is one.
 func (c *Consumer) Paused() (Pause, bool) { return c.cfg.Control.queuePause(c.cfg.Queue) }
 
-// awaitResume blocks while an operator has paused the queue.
+// awaitResume blocks while an operator has paused the queue. It declares the queue meanwhile: without it the broker would
+// drop the messages of the pause.
 func (c *Consumer) awaitResume(ctx context.Context) {
-	for ctx.Err() == nil {
+	for declared := false; ctx.Err() == nil; {
 		changed := c.cfg.Control.changed()
 		p, paused := c.Paused()
 		if !paused {
 			return
 		}
 		c.setSubscribed(false, errPausedByOperator)
-		c.cfg.Control.await(ctx, changed, p.Left)
+		wait := p.Left
+		if !declared {
+			err := c.prepare(ctx)
+			if declared = err == nil; !declared && ctx.Err() == nil {
+				c.cfg.Logger.Warn("consumer: declaring the paused queue failed, retrying", "queue", c.cfg.Queue, "err", err)
+				wait = min(wait, declareAgain)
+			}
+		}
+		c.cfg.Control.await(ctx, changed, wait)
 	}
 }
 
@@ -69,9 +78,10 @@ func (s *session) pausedKey(j *job) verdict {
 }
 
 const (
-	lateRows  = 3 * time.Second // until every process has seen the end of a pause and stored its last deliveries
-	nearEnd   = 2 * time.Second // pauses that would have ended within this time are left to end
-	returning = time.Minute     // limit for returning the deliveries of a pause
+	declareAgain = 10 * time.Second
+	lateRows     = 3 * time.Second // until every process has seen the end of a pause and stored its last deliveries
+	nearEnd      = 2 * time.Second // pauses that would have ended within this time are left to end
+	returning    = time.Minute     // limit for returning the deliveries of a pause
 )
 
 // returnRows makes the deliveries of pauses that operators end early due at once, until ctx ends.
