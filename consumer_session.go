@@ -60,6 +60,7 @@ func (c *Consumer) session(ctx, hard context.Context) (end sessionEnd, left int,
 	s := newSession(c, ctx, hard)
 	s.awaitReturns(options)
 	defer s.scheduler.wakeOnEnd()()
+	defer s.endWhenPaused()()
 	stopRows := s.startRows()
 	end, err = s.feed(sub)
 	if errors.Is(err, ErrSubscriptionLost) {

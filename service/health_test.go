@@ -22,7 +22,7 @@ func TestReadyzNamesABrokerThatIsNotReached(t *testing.T) {
 	go func() { done <- s.Broker.Ready(ctx) }()
 	h := &health{service: s}
 	servicetest.Await(t, "the state", func() error {
-		if state := h.ready(t.Context())["broker"]; state == ok {
+		if state := h.ready(t.Context())["broker"]; state == status.OK {
 			return errNotYet
 		}
 		return nil
