@@ -56,5 +56,13 @@ bench: ## run the benchmarks, against the raw clients and peers in one run
 	$(GO) test -run '^$$' -bench . -benchmem $$($(GO) list work | grep -v /benchmarks)
 	@$(GO) run ./internal/tools/testservers run -- $(GO) -C benchmarks test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
 
+deploy-check: ## validate all files of deploy, with helm, kustomize, systemd and the schemas (builds helm once: minutes)
+	@PARLEY_HELM=$$(.ci/tool helm) $(GO) test -short -count=1 ./deploy/deploycheck
 
-.PHONY: help test servers-stop faults-quick faults faults-cluster matrix soak check api fmt lint fuzz bench
+image-check: ## as root on Linux, assemble the root file system of the image and run its relay against the servers
+	@PARLEY_TEST_IMAGE=1 $(GO) run ./internal/tools/testservers run -- $(GO) test -count=1 -v -run Image ./deploy/deploycheck
+
+release-dry: ## make a whole release of VERSION (v0.1.0) in dist, check it, publish nothing (builds tools once: minutes)
+	@bash .ci/release-dry
+
+.PHONY: help test servers-stop faults-quick faults faults-cluster matrix soak check api fmt lint fuzz bench deploy-check image-check release-dry

@@ -9,6 +9,7 @@ import (
 
 	"github.com/parley-go/parley/service/internal/servicetest"
 	"github.com/parley-go/parley/service/settings"
+	"github.com/parley-go/parley/service/status"
 )
 
 func TestReadyzNamesABrokerThatIsNotReached(t *testing.T) {

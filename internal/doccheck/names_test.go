@@ -49,7 +49,7 @@ func TestVariablesThatTheDocumentsNameExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	settingsOf(schema, "PARLEY", known)
-	for _, name := range variablePattern.FindAllString(sources(t, "internal/testenv", ".ci", "examples", "faulttests", "benchmarks"), -1) {
+	for _, name := range variablePattern.FindAllString(sources(t, "internal/testenv", ".ci", "deploy", "examples", "faulttests", "benchmarks"), -1) {
 		known[name] = true
 	}
 	for _, d := range documents(t) {
