@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strconv"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -55,62 +55,30 @@ func FuzzBodies(f *testing.F) {
 	})
 }
 
-// FuzzRoutes compares the router with the definition of topic patterns.
-func FuzzRoutes(f *testing.F) {
-	for _, s := range [][2]string{{"a.*.c", "a.b.c"}, {"#", ""}, {"*", ""}, {"a.#.b", "a.b"}, {"#.a.#", "x.a"}, {"*.#", "a.b.c"}} {
-		f.Add(s[0], s[1])
+type clashing struct {
+	Nested []struct {
+		Line1 string `json:"line_1"`
+		First string `json:"line1"`
 	}
-	f.Fuzz(func(t *testing.T, pattern, key string) {
-		if len(pattern) > 60 || len(key) > 60 || pattern == "" {
-			return
-		}
-		took := false
-		r := parley.NewRouter()
-		r.HandleFunc("x", pattern, func(context.Context, *parley.Delivery) error { took = true; return nil })
-		_ = r.Dispatch(t.Context(), parley.NewDelivery(parley.Message{Exchange: "x", RoutingKey: key}, "q", false, nil))
-		if want := naiveMatch(words(pattern), words(key)); took != want {
-			t.Errorf("pattern %q, key %q: %v, want %v", pattern, key, took, want)
-		}
-	})
 }
 
-func words(s string) []string {
-	if s == "" {
-		return nil
+func TestContractsWithTwoFieldsOfOneWireNamePanicWhenDeclared(t *testing.T) {
+	for name, declare := range map[string]func(){
+		"event":   func() { parley.NewEvent[clashing]("user", "renamed") },
+		"command": func() { parley.NewCommand[clashing]("sms", "send") },
+		"request": func() { parley.NewCall[clashing, int]("shop", "price") },
+		"reply":   func() { parley.NewCall[int, *clashing]("shop", "price") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				text := fmt.Sprint(recover())
+				for _, want := range []string{`Line1 ("line_1")`, `First ("line1")`} {
+					if !strings.Contains(text, want) {
+						t.Errorf("panic %q, want it to name %s", text, want)
+					}
+				}
+			}()
+			declare()
+		})
 	}
-	return strings.Split(s, ".")
-}
-
-func naiveMatch(pattern, key []string) bool {
-	switch {
-	case len(pattern) == 0:
-		return len(key) == 0
-	case pattern[0] == "#":
-		return naiveMatch(pattern[1:], key) || len(key) > 0 && naiveMatch(pattern, key[1:])
-	case len(key) == 0:
-		return false
-	}
-	return (pattern[0] == "*" || pattern[0] == key[0]) && naiveMatch(pattern[1:], key[1:])
-}
-
-// FuzzTags checks that a tag's text does not depend on how often it is cast, and that floats read back.
-func FuzzTags(f *testing.F) {
-	f.Add("user_id", "1", 1.5)
-	f.Add("", "True", 1e16)
-	f.Fuzz(func(t *testing.T, name, value string, number float64) {
-		c := parley.NewEvent[int]("x", "k")
-		rec, err := c.Record(1, parley.WithDueAt(due), parley.WithTags(parley.Tags{name: value, name + "n": number}))
-		if err != nil {
-			if !errors.Is(err, parley.ErrInvalid) {
-				t.Error(err)
-			}
-			return
-		}
-		if rec.Tags[name] != value {
-			t.Errorf("%q became %q", value, rec.Tags[name])
-		}
-		if back, err := strconv.ParseFloat(rec.Tags[name+"n"], 64); err != nil || back != number && number == number {
-			t.Errorf("%v became %q", number, rec.Tags[name+"n"])
-		}
-	})
 }
