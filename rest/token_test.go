@@ -12,9 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/parley-go/parley/rest"
+	"golang.org/x/oauth2"
 )
 
 func TestTwoHundredCallersWithAnExpiredTokenLogInOnce(t *testing.T) {
@@ -120,7 +119,8 @@ func TestLoginsBackOffWhileTheLoginServerIsDown(t *testing.T) {
 // source is a ContextTokenSource that calls a function.
 type source func(context.Context) (*oauth2.Token, error)
 
-func (f source) Token() (*oauth2.Token, error)                           { return f(context.Background()) }
+func (f source) Token() (*oauth2.Token, error) { return f(context.Background()) }
+
 func (f source) TokenContext(ctx context.Context) (*oauth2.Token, error) { return f(ctx) }
 
 func authorizer(t *testing.T, cfg *rest.AuthConfig, s source) (a *rest.Auth, sent *int) {

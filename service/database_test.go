@@ -52,12 +52,3 @@ func TestTheHandlersTransactionDeletesItsFailedDelivery(t *testing.T) {
 		})
 	}
 }
-
-func TestTheInboxBesideTheOutboxOfADjangoServiceSharesTransactionsWithFailedDeliveries(t *testing.T) {
-	for kind, url := range databases(t) {
-		s := open(t, &settings.Settings{Database: settings.Database{URL: url, Table: DjangoTable}}, nil)
-		if !s.db.Failures().SharesTx(s.db) {
-			t.Errorf("%s: inbox and failed deliveries do not share transactions", kind)
-		}
-	}
-}

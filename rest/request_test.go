@@ -92,18 +92,6 @@ func TestHostileHostsAreRefused(t *testing.T) {
 	}
 }
 
-func TestQueryValuesGoAsTheyAre(t *testing.T) {
-	got, err := requested("http://h", "x?a=1", rest.Params(url.Values{"b_c": {"2", "3"}}), rest.Params(nil), rest.Params("d=%20"),
-		rest.Params(struct {
-			PageSize int
-			Skip     *int
-			On       bool
-		}{PageSize: 5}))
-	if want := "a=1&b_c=2&b_c=3&d=%20&pageSize=5&on=False"; err != nil || got.RawQuery != want {
-		t.Errorf("%v, %v, want %s", got, err, want)
-	}
-}
-
 func FuzzURLJoining(f *testing.F) {
 	for _, s := range []string{"x", "/x?y=z", "@evil", "//evil", "http://evil", "a/%2e%2e", "a\r\nb", `\\evil`, "ü", "a?b#c", "%", "a%2Fb", ":80/x", "x:/y"} {
 		f.Add(s)

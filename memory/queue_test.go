@@ -5,12 +5,30 @@ import (
 	"slices"
 	"strconv"
 	"testing"
-
-	"pgregory.net/rapid"
+	"testing/synctest"
+	"time"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/memory"
+	"pgregory.net/rapid"
 )
+
+func TestOnlyTheHeadOfAQueueExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, parley.Queue{Name: "q", TTL: time.Minute, DeadLetterTo: "dead"}, parley.Queue{Name: "dead"})
+		publish(t, b, to("q", 2)...)
+		s := subscribe(t, b, "q", 1)
+		held := next(t, s)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		wantWaiting(t, b, "dead", "1")
+		if err := held.Settle(parley.SettleRequeue); err != nil {
+			t.Fatal(err)
+		}
+		wantWaiting(t, b, "dead", "1", "0") // it had expired when it returned
+		wantWaiting(t, b, "q")
+	})
+}
 
 // A queueModel makes random calls on a queue and keeps its expected content.
 type queueModel struct {
