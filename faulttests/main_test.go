@@ -33,12 +33,11 @@ func TestMain(m *testing.M) {
 // own or take minutes.
 const faultsVariable = "PARLEY_FAULTS"
 
-// needAll skips a test that is not in the quick set. PARLEY_TEST_ALL=1 does not turn this into a
-// failure, because these tests are not part of the run that sets it.
+// needAll skips a test that is not in the quick set.
 func needAll(t *testing.T) {
 	t.Helper()
 	if os.Getenv(faultsVariable) != "all" {
-		t.Skipf("not in the quick set (set %s=all to run this test)", faultsVariable)
+		testenv.SkipOptional(t, faultsVariable, "all")
 	}
 	notShort(t)
 }

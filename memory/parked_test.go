@@ -61,7 +61,7 @@ func TestOnlyABodyThatCanBeSentReplacesThatOfAParkedRecord(t *testing.T) {
 	if n, err := s.ReplayParked(t.Context(), []int64{id, id + 1}); n != 1 || err != nil {
 		t.Fatalf("replayed %d (%v), want 1", n, err)
 	}
-	if p := s.Pending(); len(p) != 1 || string(p[0].Body) != `{"a": 2}` {
+	if p := s.Pending(); len(p) != 1 || string(p[0].Body) != `{"eventId": 1, "a": 2}` {
 		t.Errorf("pending %+v, want the edited record", p)
 	}
 	if n, err := s.DropParked(t.Context(), []int64{id}); n != 0 || err != nil {

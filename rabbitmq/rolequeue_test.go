@@ -19,13 +19,13 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// rabbit4 returns the URL of a RabbitMQ 4.0 or later. PARLEY_TEST_ALL does not require it: make test starts none.
+// rabbit4 returns the URL of a RabbitMQ 4.0 or later.
 func rabbit4(t *testing.T) string {
 	t.Helper()
 	const variable = "PARLEY_TEST_RABBITMQ4_URL"
 	url := os.Getenv(variable)
 	if url == "" {
-		t.Skipf("needs RabbitMQ 4.0 or later (set %s=amqp://user:password@host:port/ to run this test)", variable)
+		testenv.SkipOptional(t, variable, "amqp://user:password@host:port/")
 	}
 	return url
 }
