@@ -19,7 +19,7 @@ type slowKeys struct {
 
 func (s *slowKeys) KeysWithRows(_ context.Context, _ string, keys []string) (map[string]bool, error) {
 	s.queries = append(s.queries, keys)
-	time.Sleep(time.Second)
+	<-time.After(time.Second)
 	return s.rows, s.err
 }
 

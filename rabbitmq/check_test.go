@@ -3,7 +3,6 @@ package rabbitmq_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -67,94 +66,6 @@ func TestAMessageWithHostileHeadersIsParked(t *testing.T) {
 			}
 			deleteQueues(t, b, parley.ParkedQueue(queue), queue+".retry.10s", queue+".retry.1m", queue+".retry.10m")
 		})
-	}
-}
-
-func TestNoCopyGoesToOtherQueuesByCC(t *testing.T) {
-	b, exchange, queue := open(t, rabbitmq.Config{})
-	list := []any{"ok.b"}
-	for _, name := range []string{"CC", "BCC"} {
-		for what, c := range map[string]struct {
-			exchange string
-			value    any
-			refused  bool
-		}{
-			"a list on the default exchange":   {"", list, true},
-			"a text on the default exchange":   {"", "x", true},
-			"a list on a named exchange":       {exchange, list, false},
-			"a text on a named exchange":       {exchange, "x", true},
-			"nothing on a named exchange":      {exchange, nil, true},
-			"a number in the list":             {exchange, []any{"x", int64(1)}, true},
-			"an empty list on a named one":     {exchange, []any{}, false},
-			"an empty list on the default one": {"", []any{}, true},
-		} {
-			key := "ok.a"
-			if c.exchange == "" {
-				key = queue
-			}
-			out := []parley.Message{
-				{RoutingKey: queue, Body: []byte("{}")},
-				{Exchange: c.exchange, RoutingKey: key, Headers: map[string]any{name: c.value}, Body: []byte("{}")},
-				{RoutingKey: queue, Body: []byte("{}")},
-			}
-			errs := b.Publish(t.Context(), out)
-			refused := len(errs) == 3 && errs[0] == nil && errs[2] == nil && errors.Is(errs[1], parley.ErrRefused)
-			if c.refused && !refused || !c.refused && errs != nil {
-				t.Errorf("%s with %s: %v, want only this message refused: %v", name, what, errs, c.refused)
-			}
-		}
-	}
-}
-
-// The broker adds headers to a copy that passes through a retry queue. The copy must return in a frame that consumers
-// can read, or be refused at once.
-func TestACopyWithLargeHeadersReturnsOrIsRefused(t *testing.T) {
-	var lost atomic.Int32
-	b, _, queue := open(t, rabbitmq.Config{Hooks: rabbitmq.Hooks{Disconnected: func(string, error) { lost.Add(1) }}})
-	delay := queue + ".retry.1s"
-	t.Cleanup(func() { deleteLater(t, delay) })
-	err := b.Declare(t.Context(), parley.Topology{Queues: []parley.Queue{{Name: delay, TTL: time.Second, DeadLetterTo: queue, Role: parley.QueueRetry}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []parley.Message
-	for size := 128_000; size <= 131_064; size += 50 {
-		out = append(out, parley.Message{RoutingKey: delay, ID: fmt.Sprint(size), Headers: map[string]any{"h": string(make([]byte, size))}, Body: []byte("{}")})
-	}
-	errs := b.Publish(t.Context(), out)
-	s := subscribe(t, b, queue, 10)
-	back := 0
-	for i := range out {
-		if errs != nil && errs[i] != nil {
-			if !errors.Is(errs[i], parley.ErrRefused) {
-				t.Fatalf("headers of %s bytes: %v", out[i].ID, errs[i])
-			}
-			continue
-		}
-		d := next(t, s)
-		if d.Header(parley.HeaderUnreadable) != "" {
-			t.Errorf("headers of %s bytes returned as %q: they were accepted with too little room", d.ID, d.Header(parley.HeaderUnreadable))
-		}
-		if _, died := d.Headers["x-death"]; !died {
-			t.Errorf("headers of %s bytes returned without the broker's headers", d.ID)
-		}
-		// After a redelivery it has further headers.
-		if err := d.Settle(parley.SettleRequeue); err != nil {
-			t.Fatal(err)
-		}
-		if d = next(t, s); d.Header(parley.HeaderUnreadable) != "" {
-			t.Errorf("headers of %s bytes cannot be redelivered: %q", d.ID, d.Header(parley.HeaderUnreadable))
-		}
-		if err := d.Settle(parley.SettleAck); err != nil {
-			t.Fatal(err)
-		}
-		back++
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	if lost.Load() > 0 || back == 0 || back == len(out) {
-		t.Errorf("%d of %d copies returned and %d connections were lost, want some returned, some refused and none lost", back, len(out), lost.Load())
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
-	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/rabbitmq"
 )
 
@@ -24,46 +23,6 @@ func TestAMissingExchangeOfTheBrokersOwnNameSpaceIsRefused(t *testing.T) {
 	}
 	if errs := b.Publish(ctx, []parley.Message{{Exchange: "amq.topic", RoutingKey: "no.queue", Body: []byte("{}")}}); len(errs) != 1 || !errors.Is(errs[0], parley.ErrUnroutable) {
 		t.Errorf("amq.topic: %v", errs)
-	}
-}
-
-func TestNothingIsDeclaredForReplies(t *testing.T) {
-	b, exchange, _ := open(t, rabbitmq.Config{})
-	stranger := exchange + ".stranger"
-	defer func() {
-		if err := b.DeleteExchange(t.Context(), stranger); err != nil {
-			t.Error(err)
-		}
-	}()
-	for _, m := range []parley.Message{
-		{Exchange: stranger, RoutingKey: "call-response.a.b", Kind: parley.KindReply, Body: []byte("{}")},
-		{Exchange: stranger, RoutingKey: "call-response.a.b", Body: []byte("{}")}, // as the Python library writes it
-	} {
-		errs := b.Publish(t.Context(), []parley.Message{m, messages(exchange, 1)[0], m})
-		if len(errs) != 3 || !errors.Is(errs[0], parley.ErrUnroutable) || errs[1] != nil || !errors.Is(errs[2], parley.ErrUnroutable) {
-			t.Errorf("a reply to an exchange that does not exist: %v, want it unroutable", errs)
-		}
-	}
-	err := b.Declare(t.Context(), parley.Topology{Mode: parley.TopologyVerify, Exchanges: []parley.Exchange{{Name: stranger}}})
-	if e, ok := errors.AsType[*parley.TopologyError](err); !ok || e.Code != 404 {
-		t.Errorf("the exchange that only a reply has named: %v, want none", err)
-	}
-	if errs := b.Publish(t.Context(), []parley.Message{{Exchange: stranger, RoutingKey: "e", Kind: parley.KindEvent, Body: []byte("{}")}}); len(errs) != 1 || !errors.Is(errs[0], parley.ErrUnroutable) {
-		t.Errorf("an event to a new exchange: %v, want the exchange declared and no queue bound", errs)
-	}
-}
-
-func TestAConfiguredExchangeIsDeclaredForReplies(t *testing.T) {
-	name := testenv.Unique(t, "replies")
-	b, _, _ := open(t, rabbitmq.Config{ExchangeTypes: map[string]parley.ExchangeType{name: parley.ExchangeTopic}})
-	defer func() {
-		if err := b.DeleteExchange(t.Context(), name); err != nil {
-			t.Error(err)
-		}
-	}()
-	b.Publish(t.Context(), []parley.Message{{Exchange: name, RoutingKey: "call-response.a.b", Kind: parley.KindReply, Body: []byte("{}")}})
-	if err := b.Declare(t.Context(), parley.Topology{Mode: parley.TopologyVerify, Exchanges: []parley.Exchange{{Name: name}}}); err != nil {
-		t.Errorf("an exchange of the configuration: %v, want it declared", err)
 	}
 }
 

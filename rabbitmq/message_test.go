@@ -9,7 +9,6 @@ import (
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/rabbitmq"
-	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 func TestMessagesWithoutAnAppIDGetTheConnections(t *testing.T) {
@@ -35,65 +34,6 @@ func TestMessagesWithoutAnAppIDGetTheConnections(t *testing.T) {
 	for _, want := range []string{"shop", "other"} {
 		if d, err := sub.Next(ctx); err != nil || d.AppID != want {
 			t.Errorf("app id %q (%v), want %q", d.AppID, err, want)
-		}
-	}
-}
-
-func TestPriorityAndExpirationTravelAndTheUserIDIsRead(t *testing.T) {
-	b, exchange, queue := open(t, rabbitmq.Config{})
-	out := messages(exchange, 1)
-	out[0].Priority, out[0].Expiration, out[0].UserID = 9, time.Hour+time.Microsecond, "another user"
-	if errs := b.Publish(t.Context(), out); errs != nil {
-		t.Fatal(errs)
-	}
-	foreign := publishForeign(t, exchange)
-	foreign(amqp.Publishing{UserId: "guest", Expiration: "86400000"})
-	s := subscribe(t, b, queue, 2)
-	defer s.Close()
-	if d := next(t, s); d.Priority != 9 || d.Expiration != time.Hour+time.Millisecond || d.UserID != "" {
-		t.Errorf("priority %d, expiration %v and user id %q arrived, want 9, 1h0m0.001s (rounded up) and none", d.Priority, d.Expiration, d.UserID)
-	}
-	if d := next(t, s); d.UserID != "guest" || d.Expiration != 24*time.Hour {
-		t.Errorf("user id %q and expiration %v arrived, want guest and 24h", d.UserID, d.Expiration)
-	}
-}
-
-func TestTheShortestExpirationIsNotNone(t *testing.T) {
-	b, exchange, queue := open(t, rabbitmq.Config{})
-	s := subscribe(t, b, queue, 1)
-	defer s.Close()
-	publishForeign(t, exchange)(amqp.Publishing{Expiration: "0"}) // at once, or never
-	if d := next(t, s); d.Expiration != time.Millisecond {
-		t.Errorf("an expiration of 0 is read as %v, want 1ms: a copy would never expire", d.Expiration)
-	}
-}
-
-// publishForeign returns a function that publishes to a queue of open with the bare client library.
-func publishForeign(t *testing.T, exchange string) func(amqp.Publishing) {
-	t.Helper()
-	conn, err := amqp.Dial(rabbitURL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	ch, err := conn.Channel()
-	if err == nil {
-		err = ch.Confirm(false)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func(p amqp.Publishing) {
-		t.Helper()
-		if p.Body == nil {
-			p.Body = []byte("{}")
-		}
-		c, err := ch.PublishWithDeferredConfirm(exchange, "ok.a", false, false, p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !c.Wait() {
-			t.Fatal("the broker has not accepted the message")
 		}
 	}
 }

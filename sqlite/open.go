@@ -18,9 +18,9 @@ import (
 // fit into less. Pages are allocated as they are read.
 const cacheSize = "cache_size(-16384)"
 
-// Open opens the file at path, or creates it, and returns a store that owns its *sql.DB. It uses WAL, synchronous=FULL (commits survive a
-// power failure), foreign keys, a busy timeout and immediate transactions. Each connection has a page cache of at most 16 MiB. path is a
-// plain file name; ":memory:" is refused.
+// Open opens the file at path, or creates it, and returns a store that owns its *sql.DB.
+// It uses WAL, synchronous=FULL (commits survive a power failure), foreign keys, a
+// busy timeout, a page cache of at most 16 MiB for each connection, and immediate transactions. path is a plain file name; ":memory:" is refused.
 func Open(path string, cfg *Config) (*Store, error) {
 	var c Config
 	if cfg != nil {
