@@ -2,6 +2,8 @@ package parley_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,5 +44,46 @@ func TestACallThatExpiresWhileItIsHandledIsRolledBackIfItsRouteSaysSo(t *testing
 				}
 			})
 		})
+	}
+}
+
+func TestFailureIsAnsweredAndStateRolledBack(t *testing.T) {
+	inCallWorld(t, func(*callWorld, parley.Call[quoteRequest]) (quoteReply, error) {
+		return quoteReply{}, parley.Fail("unknown_item", "no such item")
+	}, func(w *callWorld) {
+		w.ask()
+		synctest.Wait()
+		if len(w.replies) != 1 || w.replies[0].Err == nil || w.replies[0].Err.Code != "unknown_item" {
+			t.Errorf("replies %+v, want the failure", w.replies)
+		}
+	})
+}
+
+func TestDuplicateCallIsAnsweredOnce(t *testing.T) {
+	inCallWorld(t, double, func(w *callWorld) {
+		w.broker.LoseConfirms(1)
+		w.ask()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if w.calls != 1 || len(w.replies) != 1 {
+			t.Errorf("handled %d times, %d replies; want one of each", w.calls, len(w.replies))
+		}
+	})
+}
+
+func TestReplyAddressFromTheNetworkIsChecked(t *testing.T) {
+	in := must(parley.NewInbox(memory.NewStore(), &parley.InboxConfig{Consumer: "c"}))
+	store := memory.NewStore()
+	out := must(parley.NewOutbox(store, nil))
+	r := parley.NewRouter()
+	parley.OnCall(r, in, out, parley.NewCall[json.RawMessage, int]("pricing", "m"), func(context.Context, *memory.Tx, parley.Call[json.RawMessage]) (int, error) {
+		t.Error("the handler was called")
+		return 0, nil
+	}, parley.ReplyExchanges("shop"))
+	for _, to := range []string{"", "amq.direct", "other"} {
+		body := fmt.Sprintf(`{"id": 1, "data": {}, "meta": {"time": "2023-06-02T10:58:58.340Z", "replyTo": %q}}`, to)
+		if err := parleytest.Deliver(t, r, parley.Message{Exchange: "pricing", RoutingKey: "m", Body: []byte(body)}); err == nil {
+			t.Errorf("reply to %q is allowed", to)
+		}
 	}
 }

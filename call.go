@@ -21,9 +21,9 @@ type CallType[Req, Resp any] struct {
 	resp    *codec
 }
 
-// NewCall declares a call. The service is the exchange that the call is published to, the
-// method its routing key. It panics if one of the names is not valid in AMQP, or if two fields of a struct in
-// Req or Resp have one name on the wire. What becomes of the keys of request and reply is said at [NewEvent].
+// NewCall declares a call. The service is the exchange that the call is published to, the method its routing
+// key. It panics if one of the names is not valid in AMQP. It panics too if two fields of a struct in Req or
+// Resp have one name on the wire. What becomes of the keys of request and reply is said at [NewEvent].
 func NewCall[Req, Resp any](service, method string) *CallType[Req, Resp] {
 	req, resp := codecOf(reflect.TypeFor[Req]()), codecOf(reflect.TypeFor[Resp]())
 	err := errors.Join(checkExchange(service), checkName("method", method),

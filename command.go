@@ -11,9 +11,9 @@ import (
 	"github.com/parley-go/parley/internal/jsonkeys"
 )
 
-// A CommandType is the contract of one command: the service that executes it, its name, and the
-// Go type of its arguments, which must encode to a JSON object. Make it with
-// [NewCommand], once, as a package variable.
+// A CommandType is the contract of one command: the service that executes it, its name, and the Go
+// type of its arguments. The arguments must encode to a JSON object. Make it with [NewCommand],
+// once, as a package variable.
 type CommandType[T any] struct {
 	service string
 	name    string

@@ -72,7 +72,7 @@ type ConsumerConfig struct {
 	Control *Control
 	// PoisonLimit is how often a message may be begun or delivered without an outcome, because its handler crashes the
 	// process, before it is parked. From half of this limit on, or half of a quorum queue's delivery limit, the message is
-	// handled while no other delivery is in hand: a crash then counts against this message only. Default: 20. Negative
+	// handled while no other delivery is in hand. A crash then counts against this message only. Default: 20. Negative
 	// means that no message is parked for this reason.
 	PoisonLimit int
 	// Topology is declared, or checked, at each subscription.

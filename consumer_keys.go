@@ -19,7 +19,7 @@ type keyChecks struct {
 
 type keyCheck struct {
 	key    string
-	answer chan<- keyAnswer
+	answer chan keyAnswer
 }
 
 type keyAnswer struct {
@@ -47,8 +47,31 @@ func (k *keyChecks) hasRows(ctx context.Context, key string) (bool, error) {
 			}
 			k.query(ctx)
 		case <-ctx.Done():
+			k.leave(answer)
 			return false, ctx.Err()
 		}
+	}
+}
+
+// leave removes a check that its caller has given up. If it was to run the next query, another check runs it: otherwise none would.
+func (k *keyChecks) leave(answer chan keyAnswer) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.waiting = slices.DeleteFunc(k.waiting, func(c keyCheck) bool { return c.answer == answer })
+	select {
+	case a := <-answer:
+		if a.lead {
+			k.passLead()
+		}
+	default:
+	}
+}
+
+// passLead makes the first waiting check run the next query. k.mu is held.
+func (k *keyChecks) passLead() {
+	k.running = len(k.waiting) > 0
+	if k.running {
+		k.waiting[0].answer <- keyAnswer{lead: true}
 	}
 }
 
@@ -70,10 +93,7 @@ func (k *keyChecks) query(ctx context.Context) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.running = len(k.waiting) > 0
-	if k.running {
-		k.waiting[0].answer <- keyAnswer{lead: true}
-	}
+	k.passLead()
 }
 
 // behind decides on an ordered delivery. While its key has rows it is stored behind them and acked, and occupies no prefetch.

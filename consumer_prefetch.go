@@ -2,9 +2,9 @@ package parley
 
 import "log/slog"
 
-// A prefetch is the number of unacked deliveries that a subscription allows: the configured number, or fewer while messages are so
-// large that prefetch × mean size exceeds the byte budget. A client library buffers every delivery that the broker sends, so
-// 300 messages of 8 MiB would be in memory, however few of them are being handled. Only the consumer's loop uses it.
+// A prefetch is the number of unacked deliveries that a subscription allows. It is the configured number, or fewer while prefetch
+// × mean message size exceeds the byte budget. A client library buffers every delivery that the broker sends, so 300 messages of 8
+// MiB would be in memory, however few of them are being handled. Only the consumer's loop uses it.
 type prefetch struct {
 	most     int // the configured number
 	maxBytes int

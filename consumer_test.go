@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -56,79 +54,6 @@ func TestFailingDeliveryIsRetriedByPlanAndThenParked(t *testing.T) {
 	})
 }
 
-func TestOutcomesByReturnedError(t *testing.T) {
-	cases := map[string]struct {
-		err  error
-		want parley.Outcome
-	}{
-		"nil":       {nil, parley.OutcomeHandled},
-		"ignore":    {parley.Ignore(errors.New("x")), parley.OutcomeIgnored},
-		"park":      {parley.Park(errors.New("x")), parley.OutcomeParked},
-		"malformed": {&parley.MalformedError{Part: "body", Err: errors.New("x")}, parley.OutcomeParked},
-		"after":     {parley.RetryAfter(30*time.Second, errors.New("x")), parley.OutcomeRetried},
-		"permanent": {io.ErrUnexpectedEOF, parley.OutcomeParked},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			cfg := &parley.ConsumerConfig{Retry: parley.RetryPolicy{Permanent: func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }}}
-			onStage(t, cfg, func(s *stage) {
-				s.router.HandleFunc("user", "k", func(context.Context, *parley.Delivery) error { return c.err })
-			}, func(s *stage) {
-				s.publish(text("x"))
-				s.wait(time.Second / 20)
-				s.wantOutcomes(c.want)
-				if name == "after" && s.reports[0].Delay != time.Minute {
-					t.Errorf("RetryAfter(30s) waits %v, want the next longer delay, 1m", s.reports[0].Delay)
-				}
-			})
-		})
-	}
-}
-
-func TestPanicsAndGoexitCountAsErrors(t *testing.T) {
-	for name, end := range map[string]func(){"panic": func() { panic("oh") }, "goexit": runtime.Goexit} {
-		t.Run(name, func(t *testing.T) {
-			onStage(t, &parley.ConsumerConfig{Concurrency: 1, Retry: parley.NoRetry}, func(s *stage) {
-				s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
-					if string(d.Body) == "bad" {
-						end()
-					}
-					s.note(d)
-					return nil
-				})
-			}, func(s *stage) {
-				s.publish(text("bad"), text("good"))
-				s.wait(time.Second)
-				s.wantOutcomes(parley.OutcomeParked, parley.OutcomeHandled)
-				if len(s.parked()) != 1 {
-					t.Errorf("the bad message is not parked")
-				}
-			})
-		})
-	}
-}
-
-func TestForgedHistoryIsParkedAndReachesNoHandler(t *testing.T) {
-	onStage(t, nil, func(s *stage) {
-		s.router.HandleFunc("admin", "delete", func(_ context.Context, d *parley.Delivery) error { s.note(d); return nil })
-	}, func(s *stage) {
-		m := text("forged")
-		m.RoutingKey = "q" // directly into the queue, through the default exchange
-		m.SetHeader("parley-exchange", "admin")
-		m.SetHeader("parley-routing-key", "delete")
-		m.SetHeader("parley-signature", strings.Repeat("00", 32))
-		s.publish(m)
-		s.wait(time.Second)
-		if got := s.notes(); len(got) != 0 {
-			t.Errorf("a handler got %v", got)
-		}
-		parked := s.parked()
-		if len(parked) != 1 || !strings.Contains(parked[0].Header("parley-parked-reason"), "not signed") {
-			t.Errorf("parked %v, want the message with its reason", parked)
-		}
-	})
-}
-
 func TestKillSwitchPausesInsteadOfRetryingEverything(t *testing.T) {
 	var down atomic.Bool
 	down.Store(true)
@@ -160,22 +85,6 @@ func TestKillSwitchPausesInsteadOfRetryingEverything(t *testing.T) {
 		}
 		if err := s.consumer.Health(); err != nil {
 			t.Errorf("health after the outage: %v", err)
-		}
-	})
-}
-
-func TestHandlerTimesOutThroughItsContext(t *testing.T) {
-	onStage(t, &parley.ConsumerConfig{HandlerTimeout: time.Minute, Retry: parley.NoRetry}, func(s *stage) {
-		s.router.HandleFunc("user", "k", func(ctx context.Context, _ *parley.Delivery) error {
-			<-ctx.Done()
-			return ctx.Err()
-		})
-	}, func(s *stage) {
-		s.publish(text("x"))
-		s.wait(61 * time.Second)
-		s.wantOutcomes(parley.OutcomeParked)
-		if len(s.reports) == 1 && !strings.Contains(s.reports[0].Err.Error(), "did not return in time") {
-			t.Errorf("error %v does not name the timeout", s.reports[0].Err)
 		}
 	})
 }
@@ -273,50 +182,6 @@ func TestStopFinishesRunningHandlersAndReturnsTheRest(t *testing.T) {
 	})
 }
 
-func TestFailedDeliveryStaysInHandUntilItsCopyIsSafe(t *testing.T) {
-	onStage(t, &parley.ConsumerConfig{Retry: parley.NoRetry}, func(s *stage) {
-		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
-			s.note(d)
-			return errors.New("no")
-		})
-	}, func(s *stage) {
-		s.publish(text("x"))
-		s.broker.RejectNext(3)
-		s.wait(100 * time.Millisecond)
-		if n := s.consumer.InHand(); n != 1 {
-			t.Errorf("%d deliveries are in hand while the copy is not stored, want 1", n)
-		}
-		s.wait(time.Minute)
-		if n := s.consumer.InHand(); n != 0 {
-			t.Errorf("%d deliveries are in hand at the end", n)
-		}
-		if n := len(s.notes()); n != 1 {
-			t.Errorf("handled %d times, want once: only the move is retried", n)
-		}
-		if n := len(s.parked()); n != 1 {
-			t.Errorf("%d parked, want 1", n)
-		}
-	})
-}
-
-func TestUnhandledDeliveriesAreAckedOrParked(t *testing.T) {
-	for policy, want := range map[parley.UnhandledPolicy]parley.Outcome{parley.UnhandledAck: parley.OutcomeUnhandled, parley.UnhandledPark: parley.OutcomeParked} {
-		onStage(t, &parley.ConsumerConfig{Unhandled: policy}, func(s *stage) {
-			s.router.HandleFunc("other", "k", func(context.Context, *parley.Delivery) error { return nil })
-		}, func(s *stage) {
-			s.publish(text("x"))
-			s.wait(time.Second)
-			s.wantOutcomes(want)
-		})
-	}
-}
-
-func TestUnknownUnroutablePolicyIsRefused(t *testing.T) {
-	if _, err := parley.NewRelay(nil, nil, &parley.RelayConfig{Unroutable: 9}); err == nil {
-		t.Error("UnroutablePolicy 9 accepted; String panics on it")
-	}
-}
-
 func TestTooShortKillSwitchWindowIsRefused(t *testing.T) {
 	onStage(t, nil, func(s *stage) {
 		s.router.HandleFunc("user", "#", func(context.Context, *parley.Delivery) error { return nil })
@@ -326,4 +191,11 @@ func TestTooShortKillSwitchWindowIsRefused(t *testing.T) {
 			t.Error("KillSwitch.Window 5ns accepted; note divides by zero")
 		}
 	})
+}
+
+func TestConsumerWithoutAnyHandlerRefusesToStart(t *testing.T) {
+	_, err := parley.NewConsumer(memory.NewBroker(nil), parley.NewRouter(), &parley.ConsumerConfig{Queue: "q"})
+	if err == nil || !strings.Contains(err.Error(), "no handler") {
+		t.Errorf("got %v, want an error about the missing handler", err)
+	}
 }

@@ -37,16 +37,16 @@
 //
 // # Guarantees
 //
-// A message is sent if and only if its transaction commits, and at least once: a crash at any
-// point repeats at most one batch of the relay, with the same message ids, and loses nothing. In
-// the default mode committed records leave in the order of their ids, however many relays run. A
-// scheduled message is not sent before its time by the database's clock, and a message that
-// Cancel counted is never sent.
+// A message is sent if and only if its transaction commits, and at least once. A crash at any point
+// loses nothing. It repeats at most one batch of the relay, with the same message ids. In the
+// default mode committed records leave in the order of their ids, however many relays run. A
+// scheduled message is not sent before its time by the database's clock, and a message that Cancel
+// counted is never sent.
 //
-// A delivery is acked only after its handler returned nil, or after its failed copy is safe: committed
-// in the failure store, or confirmed by the broker in a retry or parked queue. A handler registered with
-// [OnTx] has its effect once for each message within the inbox's retention, if the message has an
-// identity; commands of the Python library have none.
+// A delivery is acked only after its handler returned nil, or after its failed copy is safe. The copy is
+// safe when it is committed in the failure store, or confirmed by the broker in a retry or parked queue.
+// A handler registered with [OnTx] has its effect once for each message that has an identity, within the
+// inbox's retention. Commands of the Python library have no identity.
 //
 // Delivery is at least once: a handler without an inbox may see a message twice.
 // docs/guarantees.md has every guarantee with its conditions and its test.

@@ -18,9 +18,9 @@ type EventType[T any] struct {
 	codec     *codec
 }
 
-// NewEvent declares an event. The aggregate is the exchange that the event is published
-// to, the event type its routing key. It panics if one of the names is not valid in AMQP, or if two
-// fields of a struct in T have one name on the wire, such as user_id and userId: both are mistakes in the program.
+// NewEvent declares an event. The aggregate is the exchange that the event is published to, the event type its
+// routing key. It panics if one of the names is not valid in AMQP. It panics too if two fields of a struct in T
+// have one name on the wire, such as user_id and userId. Both are mistakes in the program.
 //
 // On the wire the fields of structs are in camelCase, for Python services, and so are other keys of the payload. Between two
 // services that use parley nothing changes: a header says how the keys of maps, json.RawMessage and

@@ -46,7 +46,7 @@ type FailureStore interface {
 	// NextDue returns how long it is until the earliest row is due; zero or negative if one is due
 	// already. ok is false if no row has a due time.
 	NextDue(ctx context.Context, consumer string) (wait time.Duration, ok bool, err error)
-	// Sweep promotes keys whose first row was left behind by a crash, and deletes up to limit rows that were
+	// Sweep promotes keys whose first row was left behind by a crash. It deletes up to limit rows that were
 	// parked longer than retention ago (0 means none). It returns how many rows it changed.
 	Sweep(ctx context.Context, consumer string, retention time.Duration, limit int) (int, error)
 }

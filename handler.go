@@ -36,9 +36,9 @@ func Timeout(d time.Duration) Middleware {
 	}
 }
 
-// RetryAfter returns an error that retries the delivery after about d, at
-// the next longer delay of the route's policy, even if the policy calls the error
-// permanent. It still counts as an attempt.
+// RetryAfter returns an error that retries the delivery after about d, at the next longer delay of
+// the route's policy. It does so even if the policy calls the error permanent. It still counts as
+// an attempt.
 func RetryAfter(d time.Duration, err error) error { return &outcomeError{retryAfter: d, err: err} }
 
 // Park returns an error that parks the delivery at once, with its history, because no

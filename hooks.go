@@ -13,9 +13,9 @@ type RelayHooks struct {
 	Parked func(r Record, reason string)
 	// DeletedElsewhere reports how many claimed records another process deleted.
 	DeletedElsewhere func(n int)
-	// Kept reports a record that was published but not deleted, because the row with its id has changed: it is
-	// another record (after a restore of an older database), or was rescheduled meanwhile. It is published
-	// when it is due.
+	// Kept reports a record that was published but not deleted, because the row with its id has changed. The
+	// row is another record (after a restore of an older database), or was rescheduled meanwhile. It is
+	// published when it is due.
 	Kept func(sent, found SentRecord)
 	// Blocked reports the sessions that keep due records locked for longer than a second.
 	Blocked func([]Blocker)

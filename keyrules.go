@@ -2,9 +2,9 @@ package parley
 
 import "github.com/parley-go/parley/internal/jsonkeys"
 
-// HeaderDataKeys says how the publisher spelled those keys of the payload that are data and not struct fields: the keys
-// of maps, of values behind interfaces, of json.RawMessage and of types that encode their own JSON. Its value is "verbatim" if
-// the keys on the wire are the publisher's, else a JSON object: the name on the wire, and the publisher's.
+// HeaderDataKeys holds the publisher's spelling of those keys of the payload that are data and not struct fields. These are
+// the keys of maps, of values behind interfaces, of json.RawMessage and of types that encode their own JSON. Its value is
+// "verbatim" if the keys on the wire are the publisher's, else a JSON object: the name on the wire, and the publisher's.
 // Messages that need no such note, and all messages of the Python library, do not have it.
 const HeaderDataKeys = "parley-keys"
 

@@ -105,9 +105,9 @@ type Record struct {
 	// Tags mark a scheduled record, so that it can be cancelled or rescheduled. Values are strings,
 	// converted as in [Tags].
 	Tags map[string]string
-	// UnlessTags, if not empty, makes the insertion a no-op (ID stays 0) when a
-	// scheduled record with the same exchange and routing key and a superset of
-	// these tags is pending.
+	// UnlessTags, if not empty, makes the insertion a no-op (ID stays 0) while a matching scheduled
+	// record is pending. A record matches if it has the same exchange and routing key, and at least
+	// these tags.
 	UnlessTags map[string]string
 }
 

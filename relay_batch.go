@@ -215,8 +215,8 @@ func (r *Relay) settle(ctx context.Context, held Batch, sent []int64, parked []P
 	return nil
 }
 
-// adapt reduces the batch size when the broker cannot confirm a batch within the hold limit, or when the bodies
-// exceed MaxBytes: the store would read the rest for nothing.
+// adapt reduces the batch size when the broker cannot confirm a batch within the hold limit. It does so too
+// when the bodies exceed MaxBytes: the store would read the rest for nothing.
 func (r *Relay) adapt(inTime, large bool, report BatchReport) {
 	switch {
 	case !inTime:

@@ -13,8 +13,8 @@ const (
 	unsettledLimit = time.Second
 )
 
-// A sleepiness is how far a relay is on its way to sleep. The order of the steps is the one that loses no wake-up: raise the
-// flag, take the snapshot (both in Raise), test whether it is settled, and look once more after the test.
+// A sleepiness is how far a relay is on its way to sleep. Only this order of the steps loses no wake-up: raise the flag,
+// take the snapshot (both in Raise), test whether it is settled, look once more.
 type sleepiness struct {
 	found  time.Time     // when records were last found
 	series uint64        // of the flag

@@ -2,8 +2,6 @@ package parley_test
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -87,71 +85,27 @@ func TestARelayWithoutWakeUpsPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { relayed(t, false, 10) })
 }
 
-// The lead is lost between two batches: the next batch is released, and another relay continues in order.
-func TestARelayThatLosesTheLeadReleasesTheNextBatch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		if err := w.broker.Declare(t.Context(), topology("q")); err != nil {
-			t.Fatal(err)
-		}
-		for i := range 5 {
-			w.publish(t.Context(), user{ID: int64(i)})
-		}
-		relay, err := parley.NewRelay(&usurpedStore{Store: w.store}, w.broker, &parley.RelayConfig{BatchSize: 2})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if moved, err := relay.Drain(t.Context()); moved != 2 || !errors.Is(err, parley.ErrStandby) {
-			t.Errorf("the relay moved %d (%v), want its first 2 and ErrStandby", moved, err)
-		}
-		other, err := parley.NewRelay(w.store, w.broker, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if moved, err := other.Drain(t.Context()); moved != 3 || err != nil {
-			t.Errorf("its successor moved %d (%v), want the other 3", moved, err)
-		}
-	})
+func TestUnknownUnroutablePolicyIsRefused(t *testing.T) {
+	if _, err := parley.NewRelay(nil, nil, &parley.RelayConfig{Unroutable: 9}); err == nil {
+		t.Error("UnroutablePolicy 9 accepted; String panics on it")
+	}
 }
 
-// A usurpedStore loses the lead after its first batch.
-type usurpedStore struct{ *memory.Store }
-
-func (s *usurpedStore) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
-	b, err := s.Store.Claim(ctx, o)
-	return usurpedBatch{b}, err
-}
-
-type usurpedBatch struct{ parley.Batch }
-
-func (b usurpedBatch) ClaimAhead(ctx context.Context, o parley.ClaimOptions) (parley.Batch, func(context.Context) error, error) {
-	next, _, err := b.Batch.(parley.AheadBatch).ClaimAhead(ctx, o)
-	return next, func(context.Context) error { return parley.ErrStandby }, err
-}
-
-// However many large messages wait, a batch stays within MaxBytes.
-func TestABacklogOfLargeMessagesIsMovedWithinItsBytes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		if err := w.broker.Declare(t.Context(), topology("q")); err != nil {
-			t.Fatal(err)
+func TestBrokerOutageLosesNothing(t *testing.T) {
+	inBubble(t, func(ctx context.Context, w *world) {
+		synctest.Wait()
+		w.broker.Block()
+		for i := range 10 {
+			w.publish(ctx, user{ID: int64(i)})
 		}
-		const events = 20
-		for range events {
-			w.publish(t.Context(), user{FirstName: strings.Repeat("x", 4000)})
-		}
-		largest := 0
-		relay, err := parley.NewRelay(w.store, w.broker, &parley.RelayConfig{MaxBytes: 10_000, Hooks: parley.RelayHooks{
-			Batch: func(b parley.BatchReport) { largest = max(largest, b.Records) },
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if moved, err := relay.Drain(t.Context()); moved != events || err != nil {
-			t.Errorf("moved %d of %d: %v", moved, events, err)
-		}
-		if largest != 2 {
-			t.Errorf("the largest batch had %d messages of 4000 bytes, want 2 in 10,000 bytes", largest)
+		time.Sleep(time.Minute)
+		w.broker.Unblock()
+		w.broker.Disconnect()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		got := w.received()
+		if len(got) != 10 {
+			t.Fatalf("received %d events, want 10", len(got))
 		}
 	})
 }

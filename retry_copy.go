@@ -80,7 +80,7 @@ func isRetryCopy(d *Delivery) bool {
 }
 
 // restore gives a message that returns from a retry queue or the parked queue its original exchange, routing key and
-// properties, so that it is routed and handled as before.
+// properties. So it is routed and handled as before.
 func restore(d *Delivery, secrets [][]byte) error {
 	if !isRetryCopy(d) {
 		return nil
@@ -193,8 +193,8 @@ func noteProperties(m *Message) {
 	}
 }
 
-// unverifiedCopy returns m, whose history is not verified, in the form published to the parked queue of queue: as received, with its
-// signature, so that an operator who knows the former secret can verify it there.
+// unverifiedCopy returns m, whose history is not verified, in the form published to the parked queue of queue. It is as received,
+// with its signature, so that an operator who knows the former secret can verify it there.
 func unverifiedCopy(m Message, queue string, cause error) Message {
 	m = asItCame(m)
 	markParked(m.Headers)

@@ -223,7 +223,7 @@ func (r *rotation) again(ctx context.Context) error {
 	return r.flush(ctx)
 }
 
-// straighten ends the round of a former visit that crashed in the middle: the messages that it had not reached are younger than
+// straighten ends the round of a former visit that crashed in the middle. The messages that it had not reached are younger than
 // the others, and stand before them.
 func (r *rotation) straighten(ctx context.Context) error {
 	for i := range r.outOfPlace() {

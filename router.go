@@ -15,10 +15,10 @@ import (
 // AnyExchange is the exchange of routes that accept messages from all exchanges.
 const AnyExchange = "*"
 
-// A Router finds the handler of a delivery by its exchange and routing key. The most
-// specific route wins: an exact exchange before [AnyExchange], then an exact
-// routing key, then the pattern with more literal words, then the one with fewer #.
-// Register all routes before the consumer runs. A duplicate registration panics and names both places.
+// A Router finds the handler of a delivery by its exchange and routing key. The most specific route
+// wins. An exact exchange comes before [AnyExchange], then an exact routing key, then the pattern with
+// more literal words, then the one with fewer #. Register all routes before the consumer runs. A
+// duplicate registration panics and names both places.
 type Router struct {
 	mu         sync.RWMutex // guards the fields below
 	middleware []Middleware

@@ -57,13 +57,13 @@ func (o ClaimOptions) Room(share int) func(body int) bool {
 
 // A RelaySource is the relay's view of an outbox. Stores of drivers implement it.
 type RelaySource interface {
-	// Claim locks and reads due records: first those due at once in the order of
-	// their ids, then scheduled ones in the order of their due times, by the
-	// database's clock. In RelayModeOrdered it returns ErrStandby at once when another
-	// relay holds a batch; in RelayModeParallel it skips records that another relay
-	// holds. Both modes skip scheduled records that an open transaction has locked: their
-	// order is by time, and one slow transaction must not block all others. The batch must be
-	// settled or released. Until then a Cancel of its records waits, and does not count them.
+	// Claim locks and reads due records. First come those due at once in the order of their ids,
+	// then scheduled ones in the order of their due times, by the database's clock. In
+	// RelayModeOrdered it returns ErrStandby at once when another relay holds a batch; in
+	// RelayModeParallel it skips records that another relay holds. Both modes skip scheduled
+	// records that an open transaction has locked: their order is by time, and one slow transaction
+	// must not block all others. The batch must be settled or released. Until then a Cancel of its
+	// records waits, and does not count them.
 	Claim(ctx context.Context, o ClaimOptions) (Batch, error)
 	// Delete removes records that the broker has confirmed although their batch could
 	// not be settled, if they are unchanged and no transaction has them locked. It
@@ -89,8 +89,8 @@ type Batch interface {
 	Release(ctx context.Context) error
 }
 
-// An AheadBatch is a Batch that can claim the next batch while it is still held, so that a
-// relay with a backlog does not wait for the database between two batches.
+// An AheadBatch is a Batch that can claim the next batch while it is still held. So a relay with a
+// backlog does not wait for the database between two batches.
 type AheadBatch interface {
 	Batch
 	// ClaimAhead claims the records that Claim would return once this batch is settled. No record of the next

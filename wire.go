@@ -46,30 +46,10 @@ func codecOf(t reflect.Type) *codec {
 	c := &codec{
 		shape: jsonkeys.ShapeOf(t),
 		raw:   t == reflect.TypeFor[json.RawMessage](),
-		any:   holdsAny(t, map[reflect.Type]bool{}),
+		any:   jsonkeys.HoldsAny(t),
 	}
 	codecs.Store(t, c)
 	return c
-}
-
-func holdsAny(t reflect.Type, seen map[reflect.Type]bool) bool {
-	if seen[t] {
-		return false
-	}
-	seen[t] = true
-	switch t.Kind() {
-	case reflect.Interface:
-		return true
-	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
-		return holdsAny(t.Elem(), seen)
-	case reflect.Struct:
-		for f := range t.Fields() {
-			if holdsAny(f.Type, seen) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // asIs returns the codec of a contract with Verbatim.

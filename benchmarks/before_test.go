@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/parley-go/parley/internal/testenv"
 )
 
 // beforeVariable names a test binary of an earlier version of this folder: git worktree add, and go test -c in its benchmarks.
@@ -19,7 +21,7 @@ const beforeVariable = "PARLEY_BENCH_BEFORE"
 func BenchmarkBeforeAndAfter(b *testing.B) {
 	before := os.Getenv(beforeVariable)
 	if before == "" {
-		b.Skip(beforeVariable + " names no test binary of an earlier version")
+		testenv.SkipOptional(b, beforeVariable, "/path/of/the/binary")
 	}
 	for _, name := range []string{"RelayDrain", "Consumer", "OnTx"} {
 		b.Run(name, func(b *testing.B) {

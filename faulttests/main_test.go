@@ -51,7 +51,7 @@ func needCluster(t *testing.T) {
 func needAll(t *testing.T) {
 	t.Helper()
 	if os.Getenv(faultsVariable) != "all" {
-		t.Skipf("not in the quick set (set %s=all to run this test)", faultsVariable)
+		testenv.SkipOptional(t, faultsVariable, "all")
 	}
 	notShort(t)
 }

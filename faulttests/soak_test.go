@@ -17,6 +17,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/internal/testenv/faultproxy"
 )
 
@@ -64,7 +65,7 @@ type lasting struct {
 func TestASoakInAllFaultsAtOnceLosesNothing(t *testing.T) {
 	limit, err := time.ParseDuration(os.Getenv(soakVariable))
 	if err != nil {
-		t.Skipf("runs for a chosen duration (set %s=30m to run this test)", soakVariable)
+		testenv.SkipOptional(t, soakVariable, "30m")
 	}
 	s := newSoak(t)
 	var slowest time.Duration

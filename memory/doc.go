@@ -1,8 +1,7 @@
 // Package memory is a message broker, an outbox store and a table of failed deliveries within one process. Examples
-// and tests run on it without a server. It has the semantics of
-// RabbitMQ that parley uses: topic, direct, fanout and headers exchanges,
-// the default exchange, bindings, prefetch, acks, returns of
-// unroutable messages, queue TTL and dead-lettering. Nothing survives the process.
+// and tests run on it without a server. It has the semantics of RabbitMQ that parley uses. These are topic, direct,
+// fanout and headers exchanges, the default exchange, bindings, prefetch, acks, returns of unroutable messages,
+// queue TTL and dead-lettering. Nothing survives the process.
 //
 //	broker := memory.NewBroker(nil)
 //	store := memory.NewStore()

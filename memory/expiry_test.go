@@ -29,23 +29,6 @@ func TestMessagesExpireAtTheirTimeAndInOrder(t *testing.T) {
 	})
 }
 
-func TestOnlyTheHeadOfAQueueExpires(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := open(t, parley.Queue{Name: "q", TTL: time.Minute, DeadLetterTo: "dead"}, parley.Queue{Name: "dead"})
-		publish(t, b, to("q", 2)...)
-		s := subscribe(t, b, "q", 1)
-		held := next(t, s)
-		time.Sleep(2 * time.Minute)
-		synctest.Wait()
-		wantWaiting(t, b, "dead", "1")
-		if err := held.Settle(parley.SettleRequeue); err != nil {
-			t.Fatal(err)
-		}
-		wantWaiting(t, b, "dead", "1", "0") // it had expired when it returned
-		wantWaiting(t, b, "q")
-	})
-}
-
 func TestDeadLetterRecordsItsHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, parley.Queue{Name: "q", TTL: time.Second, DeadLetterTo: "dead"}, parley.Queue{Name: "dead"})
@@ -121,23 +104,5 @@ func TestARetryQueueReturnsMessagesAsOftenAsItIsUsed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-	})
-}
-
-func TestExclusiveAndDeletedQueuesLeaveNoTimer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := open(t, parley.Queue{Name: "q", TTL: time.Second, DeadLetterTo: "dead"}, parley.Queue{Name: "dead"})
-		publish(t, b, to("q", 2)...)
-		s := subscribe(t, b, "q", 1)
-		held := next(t, s)
-		if err := b.DeleteQueue(t.Context(), "q"); err != nil {
-			t.Fatal(err)
-		}
-		if err := held.Settle(parley.SettleRequeue); err == nil {
-			t.Error("a delivery of a deleted queue can be settled")
-		}
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		wantWaiting(t, b, "dead")
 	})
 }

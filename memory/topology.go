@@ -10,9 +10,9 @@ import (
 )
 
 // Declare declares or checks exchanges, queues and bindings, in this order. It reports all
-// problems, as *parley.TopologyError with the reply codes of RabbitMQ:
-// 403 for names reserved by the broker and for the default exchange, 404 for
-// missing objects, 406 for objects that exist with another type or other arguments.
+// problems, as *parley.TopologyError with the reply codes of RabbitMQ. 403 is for names reserved by
+// the broker and for the default exchange. 404 is for missing objects, 406 for objects that exist
+// with another type or other arguments.
 func (b *Broker) Declare(ctx context.Context, t parley.Topology) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -86,32 +86,11 @@ func (s *DjangoStore) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error
 // Watch implements parley.RelayWaker. Every DjangoConfig.WatchInterval it reads the
 // first and the last row. A row that is moved to an earlier time is found by polling.
 func (s *DjangoStore) Watch(ctx context.Context, wake func()) error {
-	err := s.watch(ctx, wake)
+	err := s.base.pollFor(ctx, "SELECT MIN(id), MAX(id), NULL FROM "+DjangoTable, wake)
 	if ctx.Err() != nil {
 		return nil
 	}
 	return fail("watch for rows", err)
-}
-
-func (s *DjangoStore) watch(ctx context.Context, wake func()) error {
-	tick := time.NewTicker(s.base.cfg.WatchInterval)
-	defer tick.Stop()
-	var last [2]sql.NullInt64
-	for first := true; ; first = false {
-		var is [2]sql.NullInt64
-		if err := s.base.relay.QueryRowContext(ctx, "SELECT MIN(id), MAX(id) FROM "+DjangoTable).Scan(&is[0], &is[1]); err != nil {
-			return err
-		}
-		if first || is != last {
-			last = is
-			wake()
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }
 
 // Claim implements parley.RelaySource; see [Store.Claim].

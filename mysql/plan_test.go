@@ -38,34 +38,6 @@ func insert(t testing.TB, s *mysql.Store, records ...parley.Record) []int64 {
 	return ids
 }
 
-// The test is not only about speed: a statement that reads rows other than its own waits
-// for the transactions that have locked them. So the plans must hold for a small table too.
-func TestPollAndCancelUseIndexes(t *testing.T) {
-	for _, n := range []int{100, 5000} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			s := open(t)
-			fill(t, s, n)
-			if _, err := s.DB().ExecContext(t.Context(), "ANALYZE TABLE parley_outbox, parley_outbox_tags"); err != nil {
-				t.Fatal(err)
-			}
-			tx, err := s.DB().BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-			if err != nil {
-				t.Fatal(err)
-			}
-			rec := &sqlstoretest.Recorder{Tx: tx}
-			runAll(t, s, rec)
-			if err := tx.Rollback(); err != nil {
-				t.Fatal(err)
-			}
-			for _, st := range rec.Statements {
-				if !strings.HasPrefix(st.Query, "INSERT") {
-					checkPlan(t, s, st)
-				}
-			}
-		})
-	}
-}
-
 // runAll runs the statements whose cost must not depend on the number of scheduled records.
 func runAll(t *testing.T, s *mysql.Store, tx mysql.Tx) {
 	t.Helper()

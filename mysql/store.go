@@ -17,8 +17,8 @@ type Config struct {
 	// WatchInterval is how often a relay checks for new records: MySQL has no
 	// notifications. A check costs three index lookups. Default: 20ms.
 	WatchInterval time.Duration
-	// RelayDB gives the relay and the store's own work connections of their own, so that handlers that
-	// use up those of the store do not stop the relay. Six are enough. Default: the store's.
+	// RelayDB gives the relay and the store's own work connections of their own. So handlers that use
+	// up those of the store do not stop the relay. Six are enough. Default: the store's.
 	RelayDB *sql.DB
 	// FailedTable is the table of failed deliveries; their bodies are in a second table with the suffix
 	// _body. It must be a plain identifier. Migrate creates both. Default: parley_failed.

@@ -16,8 +16,8 @@ import (
 // read the metrics, and each count costs the database some work.
 const failuresFresh = 10 * time.Second
 
-// ObserveFailures reports the failed deliveries of a consumer whenever metrics are read: their number by state, how overdue the
-// oldest due retry is, and how long the oldest parked one has been parked. The table is read at most every 10s.
+// ObserveFailures reports the failed deliveries of a consumer whenever metrics are read. It reports their number by state, how
+// overdue the oldest due retry is, and how long the oldest parked one has been parked. The table is read at most every 10s.
 func (t *Telemetry) ObserveFailures(consumer string, store parley.FailureOperator) error {
 	var errs []error
 	count, err := t.meter.Int64ObservableGauge("parley.failed", metric.WithUnit("{message}"),

@@ -38,7 +38,7 @@ func (s *SQLStore) Failures() *SQLFailures {
 }
 
 // failures holds the statements on the table of failed deliveries. Each of its own transactions is READ COMMITTED, whatever the
-// default of the sessions is: statements that wait for a lock must see the changes that its holder has committed.
+// default of the sessions is. Statements that wait for a lock must see the changes that its holder has committed.
 //
 // No transaction waits for a row while it holds another one. The exception is Keep, which locks rows in the order of
 // repeat_of. So there are no deadlocks.
@@ -133,7 +133,7 @@ func pointersTo(texts []string) textArray {
 	return out
 }
 
-// NextDue implements parley.FailureStore. An overdue row counts only if no open transaction has locked it: the handler of a
+// NextDue implements parley.FailureStore. An overdue row counts only if no open transaction has locked it. The handler of a
 // long transaction has deleted its row, so its lease cannot be renewed and no consumer can claim it.
 func (f *failures[Tx]) NextDue(ctx context.Context, consumer string) (wait time.Duration, ok bool, err error) {
 	wait, ok, err = f.nextDue(ctx, consumer, "")

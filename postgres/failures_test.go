@@ -1,18 +1,15 @@
 package postgres_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/postgres"
 )
@@ -175,36 +172,6 @@ func (f failureCase) states(t testing.TB) string {
 	return strings.Join(out, ", ")
 }
 
-func TestAKeptDeliveryIsClaimedAsItWas(t *testing.T) {
-	eachDriver(t, nil, func(t *testing.T, f failureCase) {
-		o := failed("hello")
-		o.Message.Body = []byte{0, 1, 254, 255}
-		o.Message.CorrelationID = "a\x00b\xff"
-		o.Message.Headers["nested"] = []any{map[string]any{"t": time.Unix(9, 0).UTC()}, nil, true}
-		o.History = parley.History{
-			Attempts: 3, Replays: 2, Retries: 1, FirstError: "first\x00", LastError: "last", Reason: "because",
-			FirstFailure: time.Unix(1, 0).UTC(), LastFailure: time.Unix(2, 0).UTC(),
-		}
-		f.keep(t, o)
-		rows := f.claim(t, parley.FailureClaimOptions{})
-		if len(rows) != 1 {
-			t.Fatalf("claimed %d rows, want 1", len(rows))
-		}
-		got := rows[0]
-		want, err := parley.EncodeEnvelope(&o.Message)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if envelope, err := parley.EncodeEnvelope(&got.Message); err != nil || !bytes.Equal(envelope, want) || !bytes.Equal(got.Message.Body, o.Message.Body) {
-			t.Errorf("claimed %+v (%v), want %+v", got.Message, err, o.Message)
-		}
-		o.History.FirstError = "first\uFFFD" // a text column cannot store NUL
-		if got.History != o.History || got.Begun != 1 || got.Number != 1 {
-			t.Errorf("claimed with history %+v, begun %d, claim %d; want %+v, 1, 1", got.History, got.Begun, got.Number, o.History)
-		}
-	})
-}
-
 func TestOfAKeyOnlyTheFirstRowIsDueAndARunKeepsItsOrder(t *testing.T) {
 	eachDriver(t, nil, func(t *testing.T, f failureCase) {
 		f.keep(t, keyed("k", "a"), keyed("k", "b"), failed("x"), keyed("k", "c"))
@@ -217,70 +184,6 @@ func TestOfAKeyOnlyTheFirstRowIsDueAndARunKeepsItsOrder(t *testing.T) {
 		}
 		if got := bodies(f.claim(t, parley.FailureClaimOptions{Limit: 9, KeyRun: 9})); got != "x" {
 			t.Errorf("claimed %q during a run, want only the row without a key", got)
-		}
-	})
-}
-
-func TestSettlingARowPromotesTheNextOfItsKey(t *testing.T) {
-	park := parley.FailureOutcome{Action: parley.FailurePark}
-	hold := parley.FailureOutcome{Action: parley.FailurePark, Holds: true}
-	for name, c := range map[string]struct {
-		outcome parley.FailureOutcome
-		next    string
-	}{
-		"done": {parley.FailureOutcome{}, "b"}, "parked": {park, "b"}, "held": {hold, ""},
-		"retried": {parley.FailureOutcome{Action: parley.FailureRetry, After: time.Hour}, ""},
-		"given":   {parley.FailureOutcome{Action: parley.FailureRelease}, "a"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			eachDriver(t, nil, func(t *testing.T, f failureCase) {
-				f.keep(t, keyed("k", "a"), keyed("k", "b"))
-				f.settle(t, f.claim(t, parley.FailureClaimOptions{})[0].FailureClaim, c.outcome)
-				if got := bodies(f.claim(t, parley.FailureClaimOptions{Limit: 9})); got != c.next {
-					t.Errorf("claimed %q afterwards, want %q; the table has %s", got, c.next, f.states(t))
-				}
-			})
-		})
-	}
-}
-
-func TestTheRestOfAReleasedRunStaysBehind(t *testing.T) {
-	eachDriver(t, nil, func(t *testing.T, f failureCase) {
-		f.keep(t, keyed("k", "a"), keyed("k", "b"), keyed("k", "c"))
-		run := f.claim(t, parley.FailureClaimOptions{KeyRun: 9})
-		f.settle(t, run[0].FailureClaim, parley.FailureOutcome{Action: parley.FailureRetry, After: time.Hour})
-		f.settle(t, run[2].FailureClaim, parley.FailureOutcome{Action: parley.FailureRelease})
-		f.settle(t, run[1].FailureClaim, parley.FailureOutcome{Action: parley.FailureRelease})
-		if got, want := f.states(t), "1 waiting, 2 behind, 3 behind"; got != want {
-			t.Errorf("the table has %s, want %s", got, want)
-		}
-	})
-}
-
-func TestAClaimThatIsLostChangesNothing(t *testing.T) {
-	eachDriver(t, nil, func(t *testing.T, f failureCase) {
-		f.keep(t, failed("a"))
-		old := f.claim(t, parley.FailureClaimOptions{Lease: time.Millisecond})[0].FailureClaim
-		var current []parley.ClaimedFailure
-		for len(current) == 0 {
-			current = f.claim(t, parley.FailureClaimOptions{})
-		}
-		for _, action := range []parley.FailureAction{parley.FailureDone, parley.FailureRetry, parley.FailurePark, parley.FailureRelease} {
-			if err := f.Settle(t.Context(), old, parley.FailureOutcome{Action: action}); !errors.Is(err, parley.ErrClaimLost) {
-				t.Errorf("action %d of a lost claim: %v, want %v", action, err, parley.ErrClaimLost)
-			}
-		}
-		if err := f.doneIn(t.Context(), old, func() error { return nil }); !errors.Is(err, parley.ErrClaimLost) {
-			t.Errorf("DoneIn of a lost claim: %v, want %v", err, parley.ErrClaimLost)
-		}
-		lost, err := f.Renew(t.Context(), []parley.FailureClaim{current[0].FailureClaim, old}, time.Minute)
-		if err != nil || !slices.Equal(lost, []parley.FailureClaim{old}) {
-			t.Errorf("Renew reports %v as lost (%v), want %v", lost, err, old)
-		}
-		f.settle(t, current[0].FailureClaim, parley.FailureOutcome{})
-		f.settle(t, current[0].FailureClaim, parley.FailureOutcome{}) // a finished row stays finished
-		if got := f.states(t); got != "" {
-			t.Errorf("the table has %s, want nothing", got)
 		}
 	})
 }

@@ -37,7 +37,7 @@ type sleepFlag struct {
 
 var _ parley.SleepFlag = (*sleepFlag)(nil)
 
-// Raise implements parley.SleepFlag. The lock, and each look at a snapshot, is a statement and a transaction of its own: a
+// Raise implements parley.SleepFlag. The lock, and each look at a snapshot, is a statement and a transaction of its own. A
 // snapshot that is taken with the lock, or before it, may miss a publisher that has not seen the lock.
 func (f *sleepFlag) Raise(ctx context.Context) (parley.SleepState, error) {
 	return doFor(ctx, f.l, func(ctx context.Context, c *pgx.Conn) (parley.SleepState, error) {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// SweepInbox implements parley.InboxStore. It keeps the identity of a failed delivery as long as the delivery is in its table:
-// if it were replayed after the retention, the message would have its effect a second time.
+// SweepInbox implements parley.InboxStore. It keeps the identity of a failed delivery as long as the delivery is in its table.
+// If it were replayed after the retention, the message would have its effect a second time.
 //
 // The sweep writes a kept entry anew, so it checks the entry again only after another age. Otherwise each sweep would read
 // past a million entries of parked messages.

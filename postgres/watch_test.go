@@ -2,17 +2,12 @@ package postgres_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/testenv"
-	"github.com/parley-go/parley/memory"
 	"github.com/parley-go/parley/postgres"
 )
 
@@ -62,58 +57,5 @@ func TestAListenerLeavesAServerThatHasBecomeAStandby(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "read-only standby") {
 		t.Errorf("the listener ended with %v", err)
-	}
-}
-
-// Two relays share the load of one outbox for three seconds.
-func TestRelaysUnderLoadSwapTheLeadAtMostOnceInAStandbyInterval(t *testing.T) {
-	testenv.Long(t, "runs two relays under load for 3 s")
-	pool, store := openPgx(t)
-	outbox, err := parley.NewOutbox(store, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const interval, load = 500 * time.Millisecond, 3 * time.Second
-	ctx, stop := context.WithCancel(t.Context())
-	broker := memory.NewBroker(nil)
-	losses, done := make(chan int, 2), make(chan error, 2)
-	for range 2 {
-		other, err := postgres.New(pool, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n, last := 0, parley.RelayStarting
-		relay, err := parley.NewRelay(other, broker, &parley.RelayConfig{StandbyInterval: interval, BatchSize: 20, Unroutable: parley.UnroutableDrop,
-			Hooks: parley.RelayHooks{State: func(state parley.RelayState) {
-				if last == parley.RelayActive && state == parley.RelayStandby {
-					n++
-				}
-				last = state
-			}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() { err := relay.Run(ctx); losses <- n; done <- err }()
-	}
-	start := time.Now()
-	for time.Since(start) < load {
-		err := store.InTx(ctx, func(tx pgx.Tx) error {
-			_, err := parley.Publish(ctx, outbox.In(tx), photo, map[string]int{})
-			return err
-		})
-		if err != nil {
-			t.Error(err)
-			break
-		}
-	}
-	took := time.Since(start)
-	stop()
-	n := <-losses + <-losses
-	if err := errors.Join(<-done, <-done); err != nil {
-		t.Error(err)
-	}
-	// A relay that has lost the lead waits an interval, so each of both loses it at most once in an interval.
-	if limit := 2 * (int(took/interval) + 1); n > limit {
-		t.Errorf("the lead was lost %d times in %v, want at most %d", n, took, limit)
 	}
 }

@@ -16,7 +16,7 @@ type Config struct {
 	// An empty path is the virtual host "/". Default: amqp://guest:guest@localhost:5672/.
 	URL string
 	// URLs are the nodes of a cluster, instead of URL. They are tried in order, beginning with a random one, so that the
-	// clients of a cluster spread over its nodes; after a lost connection, the next node is tried first.
+	// clients of a cluster spread over its nodes. After a lost connection, the next node is tried first.
 	URLs []string
 	// Host, Port, VirtualHost, Username and Password address the broker without a URL.
 	// Defaults: localhost, 5672 (5671 with TLS), "/", guest, guest.

@@ -25,9 +25,9 @@ type knowledge struct {
 // everything in flight.
 const refusalMemory = time.Minute
 
-// ensureExchange checks, once per session and on a channel of its own, that an exchange
-// exists: publishing to a missing one would close the confirm channel with everything in
-// flight. It returns a *parley.RefusedError or *parley.UnroutableError, or why the check failed.
+// ensureExchange checks, once per session and on a channel of its own, that an exchange exists.
+// Publishing to a missing one would close the confirm channel with everything in flight. It returns
+// a *parley.RefusedError or *parley.UnroutableError, or why the check failed.
 func (s *session) ensureExchange(b *Broker, m *parley.Message) error {
 	known, ok := s.exchanges[m.Exchange]
 	if ok && known.refusal != "" && time.Now().Before(known.until) {

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 )
 
-// A frames reader stands between the network and the client library. The library ends the whole connection at a content header
-// that it cannot read: one message with lists or tables beyond its limits would be redelivered indefinitely, and end the connection
-// of all consumers each time. Such a header is replaced, see readable. All other bytes pass unchanged.
+// A frames reader stands between the network and the client library. The library ends the whole connection at a content header that
+// it cannot read. One message with lists or tables beyond its limits would be redelivered indefinitely, and end the connection of
+// all consumers each time. Such a header is replaced, see readable. All other bytes pass unchanged.
 type frames struct {
 	net.Conn
 	r       *bufio.Reader

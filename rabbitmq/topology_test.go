@@ -2,9 +2,11 @@ package rabbitmq_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/rabbitmq"
@@ -37,5 +39,22 @@ func TestEachOfManyDeclarationsThatFailIsNamedInOrder(t *testing.T) {
 			t.Fatalf("%s is not named, or not in order: %v", name(i), err)
 		}
 		rest = after
+	}
+}
+
+func TestConflictingDeclarationsAreNamed(t *testing.T) {
+	b, exchange, queue := open(t, rabbitmq.Config{})
+	err := b.Declare(t.Context(), parley.Topology{
+		Exchanges: []parley.Exchange{{Name: exchange, Type: parley.ExchangeFanout}},
+		Queues:    []parley.Queue{{Name: queue, TTL: time.Minute}},
+	})
+	for _, want := range []string{`exchange "` + exchange, `queue "` + queue} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error about %s", err, want)
+		}
+	}
+	err = b.Declare(t.Context(), parley.Topology{Mode: parley.TopologyVerify, Queues: []parley.Queue{{Name: queue + "-missing"}}})
+	if e, ok := errors.AsType[*parley.TopologyError](err); !ok || e.Code != 404 {
+		t.Errorf("verify a missing queue: got %v, want 404", err)
 	}
 }

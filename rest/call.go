@@ -9,9 +9,9 @@ import (
 // slice; any for an untyped result with snake_case keys; *Response for the full
 // response; []byte for the raw body; or None to ignore the body.
 //
-// The errors are *RequestError if there was no usable answer, *ResponseError for
-// a status outside 200 to 299, and *DecodeError for a body that is not a T. Use errors.Is
-// with the Err variables of this package for finer distinctions.
+// The error is a *RequestError if there was no usable answer, a *ResponseError for a status outside
+// 200 to 299, or a *DecodeError for a body that is not a T. Use errors.Is with the Err variables of
+// this package for finer distinctions.
 func Get[T any](ctx context.Context, c *Client, path string, opts ...Option) (T, error) {
 	return Do[T](ctx, c, http.MethodGet, path, opts...)
 }

@@ -87,12 +87,3 @@ func TestALoneSurrogateIsReadAsTheReplacementCharacter(t *testing.T) {
 		t.Errorf("raw %s (%v)", raw, err)
 	}
 }
-
-func TestPagesAreReadInTheirCharset(t *testing.T) {
-	cl := servedAs(t, 200, "application/json; charset=latin-1", "{\"results\":[{\"name\":\"\xe9\"}],\"next\":null}")
-	for item, err := range rest.Items[map[string]string](t.Context(), cl, "x", rest.DjangoPages()) {
-		if err != nil || item["name"] != "é" {
-			t.Errorf("item %q (%v)", item, err)
-		}
-	}
-}

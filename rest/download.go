@@ -33,8 +33,8 @@ type Reader struct {
 // memory. Its errors are those of Get.
 //
 // The timeout of the call includes reading the whole stream, so a slow server cannot block the
-// caller indefinitely: raise it for large files with the option Timeout. A stream that
-// breaks off is an error of Read, never a short file.
+// caller indefinitely. Raise it for large files with the option Timeout. A stream that breaks off
+// is an error of Read, never a short file.
 func Download(ctx context.Context, c *Client, path string, opts ...Option) (*Reader, error) {
 	cl := c.newCall(opts)
 	if cl.header["Accept"] == nil {

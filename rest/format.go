@@ -179,7 +179,7 @@ func decodeJSON(src []byte, v any, limits jsonkeys.Limits) error {
 // unmarshal keeps numbers exact where the type is any. An
 // encoding/json.Decoder costs more, so it is used only for types that can hold an any.
 func unmarshal(src []byte, v any) error {
-	if !holdsAny(reflect.TypeOf(v)) {
+	if !jsonkeys.HoldsAny(reflect.TypeOf(v)) {
 		return json.Unmarshal(src, v)
 	}
 	d := json.NewDecoder(bytes.NewReader(src))

@@ -24,9 +24,8 @@ func WithLanguage(ctx context.Context, language string) context.Context {
 	return context.WithValue(ctx, languageKey{}, language)
 }
 
-// correlationID returns the id to send. It often comes from an untrusted request:
-// an id that is too long or unprintable is replaced, so that the correlation continues
-// and no log can be forged.
+// correlationID returns the id to send. It often comes from an untrusted request. An id that is too
+// long or unprintable is replaced, so that the correlation continues and no log can be forged.
 func (c *Client) correlationID(ctx context.Context) string {
 	id, _ := ctx.Value(correlationKey{}).(string)
 	if id == "" && c.cfg.CorrelationID != nil {

@@ -20,8 +20,8 @@ type Pagination struct {
 	// Items is the member that holds the items; dots lead into objects, as in
 	// "data.items". Case and underscores are ignored. Default: the body is the array.
 	Items string
-	// Next returns the next page after a page with n items: a URL or a path, also
-	// relative to the page, such as "?page=3"; or "" if there is none. Default: no next page.
+	// Next returns the next page after a page with n items, or "" if there is none. It is a URL or
+	// a path, also relative to the page, such as "?page=3". Default: no next page.
 	Next func(page *Response, n int) (string, error)
 }
 

@@ -21,9 +21,9 @@ import (
 type RetryConfig struct {
 	// MaxRetries is how often one request is repeated at most; a negative value means never. Default: 3.
 	MaxRetries int
-	// BaseDelay and MaxDelay limit the random delay before a retry: the first is up to
-	// BaseDelay, each later one up to twice the limit before, never more than MaxDelay.
-	// Defaults: 200ms and 5s.
+	// BaseDelay and MaxDelay limit the random delay before a retry. The first delay is up to
+	// BaseDelay, each later one up to twice the limit before, never more than MaxDelay. Defaults:
+	// 200ms and 5s.
 	BaseDelay, MaxDelay time.Duration
 	// MaxRetryAfter is the longest accepted Retry-After. A longer one ends
 	// the retries, and the answer is returned. Default: 60s.

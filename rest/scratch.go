@@ -1,9 +1,6 @@
 package rest
 
-import (
-	"reflect"
-	"sync"
-)
+import "sync"
 
 // scratch holds buffers for documents that encoding/json reads; encoding/json
 // copies what it keeps.
@@ -17,37 +14,4 @@ func keepScratch(b *[]byte) {
 	if cap(*b) <= scratchBytes {
 		scratch.Put(b)
 	}
-}
-
-var anyHolders sync.Map // reflect.Type -> bool
-
-// holdsAny reports whether decoding into t can produce an any, whose numbers would
-// become float64.
-func holdsAny(t reflect.Type) bool {
-	if known, ok := anyHolders.Load(t); ok {
-		return known.(bool)
-	}
-	found := findAny(t, make(map[reflect.Type]bool))
-	anyHolders.Store(t, found)
-	return found
-}
-
-func findAny(t reflect.Type, seen map[reflect.Type]bool) bool {
-	if t == nil || seen[t] {
-		return false
-	}
-	seen[t] = true
-	switch t.Kind() {
-	case reflect.Interface:
-		return true
-	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
-		return findAny(t.Elem(), seen)
-	case reflect.Struct:
-		for f := range t.Fields() {
-			if findAny(f.Type, seen) {
-				return true
-			}
-		}
-	}
-	return false
 }

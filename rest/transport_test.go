@@ -72,22 +72,3 @@ func TestACertificateThatIsWrongIsNotTriedAgain(t *testing.T) {
 		t.Errorf("with the server's root: %v", err)
 	}
 }
-
-func TestPartsRequireTheirArguments(t *testing.T) {
-	_, retrier := rest.NewRetrier(nil, nil)
-	_, breaker := rest.NewBreaker(nil, nil)
-	_, auth := rest.NewAuth(nil, nil, nil, nil)
-	if retrier == nil || breaker == nil || auth == nil {
-		t.Errorf("%v, %v, %v", retrier, breaker, auth)
-	}
-}
-
-func TestHostsBeyondTheLimitDoNotPileUp(t *testing.T) {
-	b := breaker(t, nil, func(r *http.Request) (*http.Response, error) { return response(r, 200), nil })
-	for i := range 3000 {
-		b.State(string(rune('a' + i)))
-	}
-	if n := allocated(func() { b.State("one more") }); n > 1<<20 {
-		t.Errorf("%d bytes for one more host", n)
-	}
-}

@@ -62,7 +62,7 @@ func (s *Service) openQueues() {
 
 type consumerKey struct{}
 
-// inboxOf returns a middleware that makes Service.Inbox keep the identities of consumers apart: an event that two queues of this
+// inboxOf returns a middleware that makes Service.Inbox keep the identities of consumers apart. An event that two queues of this
 // service get has its effect once in each.
 func inboxOf(consumer string) parley.Middleware {
 	return func(next parley.Handler) parley.Handler {

@@ -12,10 +12,7 @@ import (
 	"testing"
 	"time"
 
-	driver "github.com/go-sql-driver/mysql"
-
 	"github.com/parley-go/parley"
-	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/service/internal/servicetest"
 	"github.com/parley-go/parley/service/settings"
 )
@@ -38,92 +35,6 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
-func TestRunMovesAnEventFromATransactionToItsHandler(t *testing.T) {
-	name := testenv.Unique(t, "parley_service")
-	rabbit := settings.URL(testenv.RabbitMQ(t))
-	for _, servers := range []struct {
-		name             string
-		database, broker settings.URL
-	}{
-		{"memory", "memory:", "memory:"},
-		{"SQLite", settings.URL("sqlite:" + filepath.Join(t.TempDir(), "test.db")), "memory:"},
-		{"MariaDB", settings.URL(servicetest.MySQLURL(t, testenv.MariaDB(t))), "memory:"},
-		{"PostgreSQL and RabbitMQ", settings.URL(testenv.Postgres(t)), rabbit},
-	} {
-		t.Run(servers.name, func(t *testing.T) {
-			aggregate := name + "_" + strings.ToLower(strings.Fields(servers.name)[0])
-			with := &settings.Settings{
-				AppID: "test", Queue: aggregate, Exchanges: []settings.Exchange{{Name: aggregate}}, Binds: []settings.Bind{{Exchange: aggregate}},
-				Broker: settings.Broker{URL: servers.broker}, Database: settings.Database{URL: servers.database, Migrate: true},
-			}
-			if servers.broker == rabbit {
-				servicetest.CleanUp(t, aggregate)
-			}
-			moveOne(t, with, aggregate)
-		})
-	}
-}
-
-func TestMySQLURLsKeepPasswordAndParameters(t *testing.T) {
-	dsn, err := mysqlDSN("mysql://us%40er:p%3A%2F%40ss@h/db?timeout=3s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := driver.ParseDSN(dsn)
-	if err != nil || c.User != "us@er" || c.Passwd != "p:/@ss" || c.Addr != "h:3306" || c.DBName != "db" || c.Timeout != 3*time.Second {
-		t.Errorf("%+v, %v: differs from the URL", c, err)
-	}
-}
-
-// moveOne runs the service. The handler of one event publishes a second one, which reaches another handler.
-func moveOne(t *testing.T, with *settings.Settings, aggregate string) {
-	var log syncBuffer
-	s, err := Open(with, &Config{LogOutput: &log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, second := parley.NewEvent[user](aggregate, "first"), parley.NewEvent[user](aggregate, "second")
-	got := make(chan parley.Event[user], 8)
-	parley.OnTx(s.Router, s.Inbox, first, func(ctx context.Context, tx *Tx, e parley.Event[user]) error {
-		_, err := parley.Publish(ctx, s.Outbox.In(tx), second, e.Payload)
-		return err
-	})
-	parley.On(s.Router, second, func(_ context.Context, e parley.Event[user]) error {
-		got <- e
-		return nil
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, PartRelay|PartConsumer) }()
-	publishWhenReady(ctx, t, s, first)
-	select {
-	case e := <-got:
-		if e.Payload.ID != 7 || e.Delivery.AppID != "test" {
-			t.Errorf("got %+v of %q, want user 7 of \"test\"", e.Payload, e.Delivery.AppID)
-		}
-	case <-time.After(servicetest.Patience):
-		t.Errorf("nothing arrived in %v\n%s", servicetest.Patience, &log)
-	}
-	cancel()
-	if err := errors.Join(<-done, s.Close(context.Background())); err != nil {
-		t.Errorf("the service did not stop cleanly: %v\n%s", err, &log)
-	}
-}
-
-// publishWhenReady publishes after the tables exist and the queue is bound. An event published earlier would be dropped.
-func publishWhenReady(ctx context.Context, t *testing.T, s *Service, e *parley.EventType[user]) {
-	t.Helper()
-	if err := s.Broker.Declare(ctx, s.Settings.ConsumerTopology()); err != nil {
-		t.Error(err)
-	}
-	servicetest.Await(t, "the tables exist", func() error {
-		return s.InTx(ctx, func(tx *Tx) error {
-			_, err := parley.Publish(ctx, s.Outbox.In(tx), e, user{7})
-			return err
-		})
-	})
-}
-
 func TestEventsInTheOutboxAreNotPublishedBeforeTheQueueIsBound(t *testing.T) {
 	file := settings.URL("sqlite:" + filepath.Join(t.TempDir(), "test.db"))
 	with := &settings.Settings{
@@ -142,18 +53,30 @@ func TestEventsInTheOutboxAreNotPublishedBeforeTheQueueIsBound(t *testing.T) {
 	}
 }
 
-func TestATransactionThatFailsPublishesNothing(t *testing.T) {
-	s := migrated(t, openURL(t, settings.URL("sqlite:"+filepath.Join(t.TempDir(), "x.db"))))
-	fails := errors.New("business error")
-	err := s.InTx(t.Context(), func(tx *Tx) error {
-		_, err := parley.Publish(t.Context(), s.Outbox.In(tx), renamed, user{1})
-		return errors.Join(err, fails)
-	})
-	if !errors.Is(err, fails) {
-		t.Errorf("error is %v, want %v", err, fails)
+func TestAServiceWaitsForAnUnreachableDatabaseAndCanBeStopped(t *testing.T) {
+	var log syncBuffer
+	s, err := Open(&settings.Settings{
+		Broker:   settings.Broker{URL: "memory:"},
+		Database: settings.Database{URL: "postgres://user:cAnArY@127.0.0.1:1/x?connect_timeout=1", Migrate: true},
+	}, &Config{LogOutput: &log})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if st, err := s.db.Stats(t.Context()); err != nil || st.Due != 0 {
-		t.Errorf("%d due, %v; want none", st.Due, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, PartRelay) }()
+	servicetest.Await(t, "the service logs that it waits", func() error {
+		if !strings.Contains(log.String(), "database unreachable or read-only, retrying") {
+			return errors.New("nothing is logged")
+		}
+		return nil
+	})
+	cancel()
+	if err := errors.Join(<-done, s.Close(context.Background())); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(log.String(), "cAnArY") {
+		t.Errorf("the log shows the password:\n%s", &log)
 	}
 }
 
@@ -222,31 +145,4 @@ func fetch(url string, code int, words ...string) error {
 		}
 	}
 	return nil
-}
-
-func TestAServiceWaitsForAnUnreachableDatabaseAndCanBeStopped(t *testing.T) {
-	var log syncBuffer
-	s, err := Open(&settings.Settings{
-		Broker:   settings.Broker{URL: "memory:"},
-		Database: settings.Database{URL: "postgres://user:cAnArY@127.0.0.1:1/x?connect_timeout=1", Migrate: true},
-	}, &Config{LogOutput: &log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, PartRelay) }()
-	servicetest.Await(t, "the service logs that it waits", func() error {
-		if !strings.Contains(log.String(), "database unreachable or read-only, retrying") {
-			return errors.New("nothing is logged")
-		}
-		return nil
-	})
-	cancel()
-	if err := errors.Join(<-done, s.Close(context.Background())); err != nil {
-		t.Error(err)
-	}
-	if strings.Contains(log.String(), "cAnArY") {
-		t.Errorf("the log shows the password:\n%s", &log)
-	}
 }

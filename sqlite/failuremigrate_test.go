@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,107 +14,6 @@ import (
 	"github.com/parley-go/parley/internal/sqlstore/sqlstoretest"
 	"github.com/parley-go/parley/sqlite"
 )
-
-// openOld returns a store on a file as the first version left it, with one record and one identity in it.
-func openOld(t *testing.T, cfg *sqlite.Config) *sqlite.Store {
-	t.Helper()
-	s, err := sqlite.Open(filepath.Join(t.TempDir(), "old.db"), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	text, err := os.ReadFile("migrations/00001_outbox.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	up, _, _ := strings.Cut(string(text), "-- +goose Down")
-	for _, q := range []string{
-		up,
-		"CREATE TABLE parley_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, version_id INTEGER NOT NULL, is_applied INTEGER NOT NULL, tstamp TIMESTAMP DEFAULT (datetime('now')))",
-		"INSERT INTO parley_migrations (version_id, is_applied) VALUES (0, 1), (1, 1)",
-	} {
-		if _, err := s.DB().ExecContext(t.Context(), q); err != nil {
-			t.Fatalf("%s: %v", q, err)
-		}
-	}
-	insert(t, s, parley.Record{Message: parley.Message{Exchange: "orders", Kind: parley.KindCommand, Body: []byte("{}")}})
-	if err := s.Once(t.Context(), "billing", "id:7", func(context.Context, sqlite.Tx) error { return nil }); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func TestAnExistingDatabaseIsUpgradedInPlace(t *testing.T) {
-	s := openOld(t, nil)
-	err := s.Failures().Check(t.Context())
-	if err == nil || !strings.Contains(err.Error(), `run "parley migrate up"`) {
-		t.Errorf("Check of a database without the table returns %v, want an error that says what to run", err)
-	}
-	for range 2 {
-		if err := s.Migrate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Failures().Check(t.Context()); err != nil {
-		t.Errorf("Check after the upgrade: %v", err)
-	}
-	keep(t, s, "billing", failed([]byte("{}")))
-	if n := len(claimable(t, s, parley.RelayModeOrdered).Records()); n != 1 {
-		t.Errorf("after the upgrade a relay gets %d records, want the one", n)
-	}
-}
-
-// sweepOld sweeps all identities that were recorded before now, by a clock with milliseconds.
-func sweepOld(t *testing.T, s *sqlite.Store) int {
-	t.Helper()
-	timer := time.NewTimer(10 * time.Millisecond)
-	defer timer.Stop()
-	<-timer.C
-	n, err := s.SweepInbox(t.Context(), time.Millisecond, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-func TestAnInboxIsSweptWithoutTheTableOfFailures(t *testing.T) {
-	if n := sweepOld(t, openOld(t, nil)); n != 1 {
-		t.Errorf("swept %d, want the one identity", n)
-	}
-}
-
-func TestFailuresMayBeInATableWithAnotherName(t *testing.T) {
-	s := openOld(t, &sqlite.Config{FailedTable: "order_failures"})
-	for range 2 {
-		if err := s.Migrate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Failures().Check(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	f := failed([]byte("{}"))
-	f.Identity, f.State = "id:7", parley.FailureParked
-	keep(t, s, "billing", f)
-	if n := sweepOld(t, s); n != 0 {
-		t.Errorf("swept %d, want the identity of the failure to stay", n)
-	}
-	for table, want := range map[string]int{"order_failures": 1, "order_failures_body": 1, "parley_failed": 0} {
-		var n int
-		if err := s.DB().QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil || n != want {
-			t.Errorf("the table %s has %d rows (%v), want %d", table, n, err, want)
-		}
-	}
-	steps, err := s.MigrationStatus(t.Context())
-	if last := steps[len(steps)-1]; err != nil || !last.Applied || last.Name != "00002_failed.sql for order_failures" {
-		t.Errorf("the last migration is %+v (%v), want that of the table, applied", last, err)
-	}
-	for _, name := range []string{"a b", "x;DROP", "parley_lease", "parley_failed_body", strings.Repeat("x", 50)} {
-		if _, err := sqlite.New(s.DB(), &sqlite.Config{FailedTable: name}); err == nil || !strings.Contains(err.Error(), "FailedTable") {
-			t.Errorf("FailedTable %q returns %v, want an error that names it", name, err)
-		}
-	}
-}
 
 func TestCheckNamesADatabaseThatCannotBeWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"embed"
-	"fmt"
 	"slices"
 
 	"github.com/pressly/goose/v3"
@@ -40,22 +39,12 @@ func (s *Store) migrated(ctx context.Context) bool {
 
 // MigrationStatus lists the migrations, in order, and which of them are applied.
 func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
-	steps, err := migrations.StatusAll(ctx, s.db, s.cfg.FailedTable)
-	if err != nil {
-		return nil, fail("migration status", err)
-	}
-	out := make([]Migration, len(steps))
-	for i, step := range steps {
-		out[i] = Migration(step)
-	}
-	return out, nil
+	out, err := sqlstore.StatusAs[Migration](ctx, migrations, s.db, s.cfg.FailedTable)
+	return out, fail("migration status", err)
 }
 
 // MigrationSQL returns the text of all migrations, in goose's form, for teams that apply migrations themselves.
 func MigrationSQL() (string, error) {
 	text, err := migrations.SQL()
-	if err != nil {
-		return "", fmt.Errorf("sqlite: read migrations: %w", err)
-	}
-	return text, nil
+	return text, fail("read migrations", err)
 }

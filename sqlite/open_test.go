@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -78,33 +77,6 @@ func TestStoreOnOneConnectionOfAPlainDatabase(t *testing.T) {
 		}
 		return underTest(s)
 	})
-}
-
-func TestMigrateMayRunInParallel(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.db")
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			s, err := sqlite.Open(path, nil)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if err := errors.Join(s.Migrate(t.Context()), s.Close()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	s := openAt(t, path, nil)
-	steps, err := s.MigrationStatus(t.Context())
-	if err != nil || len(steps) == 0 || !steps[0].Applied || steps[0].Name != "00001_outbox.sql" {
-		t.Errorf("the migrations are %+v (%v), want all applied", steps, err)
-	}
-	text, err := sqlite.MigrationSQL()
-	if err != nil || !strings.Contains(text, "CREATE TABLE parley_outbox") {
-		t.Errorf("MigrationSQL returns %q (%v)", text, err)
-	}
 }
 
 func TestInTxRollsBackErrorsAndPanics(t *testing.T) {

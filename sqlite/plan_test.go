@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"fmt"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -41,32 +40,6 @@ func insert(t testing.TB, s *sqlite.Store, records ...parley.Record) []int64 {
 
 // scan matches a step that reads a growing table, or a whole index of it.
 var scan = regexp.MustCompile(`^SCAN (o|t\d|parley_outbox\w*)\b`)
-
-func TestPollAndCancelUseIndexes(t *testing.T) {
-	s := open(t, nil)
-	fill(t, s, 2000)
-	if _, err := s.DB().ExecContext(t.Context(), "ANALYZE"); err != nil { // so that the planner knows how common tags are
-		t.Fatal(err)
-	}
-	tx, err := s.DB().BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec := &sqlstoretest.Recorder{Tx: tx}
-	runAll(t, s, rec)
-	if err := tx.Rollback(); err != nil {
-		t.Fatal(err)
-	}
-	q, args := sqlite.AnyDueQuery([]string{"full"})
-	rec.Statements = append(rec.Statements, sqlstoretest.Statement{Query: q, Args: args})
-	for _, st := range rec.Statements {
-		for _, step := range plan(t, s, st) {
-			if scan.MatchString(step) || strings.Contains(step, "TEMP B-TREE FOR ORDER BY") {
-				t.Errorf("%.300s\nreads a whole table or sorts: %s", st.Query, step)
-			}
-		}
-	}
-}
 
 // runAll runs the operations whose cost must not depend on the number of scheduled records.
 func runAll(t *testing.T, s *sqlite.Store, tx sqlite.Tx) {

@@ -1,5 +1,5 @@
-// Command parley is the operator's tool: it demonstrates parley (parley demo), relays an outbox to a broker without a service, and
-// administers databases and brokers: migrations, checks, scheduled and parked messages. `parley help` lists the commands.
+// Command parley is the operator's tool. It demonstrates parley (parley demo), and relays an outbox to a broker without a service.
+// It administers databases and brokers: migrations, checks, scheduled and parked messages. `parley help` lists the commands.
 package main
 
 import (

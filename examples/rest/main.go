@@ -1,6 +1,6 @@
-// Command rest shows package rest against a small API server that it starts
-// in the same process: login, typed and untyped calls, errors, pages, an upload, a
-// download, a token that the server revokes, and a server that is busy.
+// Command rest shows package rest against a small API server that it starts in the same process. It
+// shows login, typed and untyped calls, errors, pages, an upload and a download. The server revokes
+// a token once, and is busy once.
 //
 //	go run ./examples/rest
 package main

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/parley-go/parley/internal/testenv"
 )
 
 // sleepers are the test files that may sleep in real time, with the reason.
@@ -44,7 +46,27 @@ func TestTestsSleepInVirtualTimeOnly(t *testing.T) {
 func TestASkipNamesTheVariableThatRunsTheTest(t *testing.T) {
 	for dir, files := range testFiles(t) {
 		for _, p := range namelessSkips(files) {
-			t.Errorf("%s:%d: the skip names no environment variable that runs the test: use testenv.Skip", filepath.Join(dir, filepath.Base(p.Filename)), p.Line)
+			t.Errorf("%s:%d: use testenv.Skip with the environment variable that runs the test, or testenv.SkipOptional", filepath.Join(dir, filepath.Base(p.Filename)), p.Line)
+		}
+	}
+}
+
+// A test that a full run may skip is skipped by testenv.SkipOptional, which gives the reason from one table.
+func TestEachOptionalVariableIsThatOfATest(t *testing.T) {
+	used := map[string]bool{}
+	for _, files := range testFiles(t) {
+		for _, f := range files.files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+					used[strings.Trim(lit.Value, `"`)] = true
+				}
+				return true
+			})
+		}
+	}
+	for variable := range testenv.Optional() {
+		if !used[variable] {
+			t.Errorf("no test reads %s: remove it from internal/testenv/optional.go", variable)
 		}
 	}
 }
@@ -203,7 +225,7 @@ func callee(call *ast.CallExpr) string {
 // variableName is an environment variable in a text, or a Go name of one.
 var variableName = regexp.MustCompile(`\bPATH\b|\b[A-Z]+(_[A-Z0-9]+)+\b|[vV]ariable\b`)
 
-// namelessSkips returns the skips whose arguments name no environment variable.
+// namelessSkips returns the calls of testenv.Skip that name no environment variable, and the skips past testenv.
 func namelessSkips(p *parsed) []token.Position {
 	var nameless []token.Position
 	for _, f := range p.files {
@@ -212,13 +234,9 @@ func namelessSkips(p *parsed) []token.Position {
 			if !ok {
 				return true
 			}
-			args := call.Args
 			switch _, name, _ := strings.Cut(callee(call), "."); name {
 			case "Skip", "Skipf", "SkipNow":
-				if callee(call) == "testenv.Skip" {
-					args = args[1:2]
-				}
-				if !slices.ContainsFunc(args, namesVariable) {
+				if callee(call) != "testenv.Skip" || !namesVariable(call.Args[1]) {
 					nameless = append(nameless, p.set.Position(call.Pos()))
 				}
 			}
@@ -273,7 +291,7 @@ func TestSkip(t *testing.T) {
 		want string
 	}{
 		{"sleeps", realSleeps(p), "[3 8]"},
-		{"skips", namelessSkips(p), "[13 14 15]"},
+		{"skips", namelessSkips(p), "[13 14 15 17]"},
 	} {
 		var lines []int
 		for _, p := range check.got {

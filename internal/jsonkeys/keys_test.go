@@ -1,7 +1,6 @@
 package jsonkeys
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"testing"
@@ -87,90 +86,4 @@ func TestRandomKeysComeOutAsPythonsExpressionsWriteThem(t *testing.T) {
 	}
 }
 
-func TestUnderscoreizeKeyLowersLikePython(t *testing.T) {
-	for key, want := range map[string]string{
-		"İstanbul": "i\u0307stanbul",
-		"ΟΔΟΣ":     "οδος", // final sigma
-		"ΟΔΟΣ ΣΑ":  "οδος σα",
-		"Σ":        "σ",    // no letter before it
-		"aΣ'b":     "aσ'b", // the apostrophe stands inside the word
-		"aΣ'":      "aς'",
-	} {
-		wantKey(t, "UnderscoreizeKey", key, UnderscoreizeKey(key, false), want)
-	}
-}
-
-func TestDocumentsComeOutAsTheOriginalLibraryWritesThem(t *testing.T) {
-	c := load[casing](t, "testdata/casing.json")
-	compared := checkDocuments(t, c.Documents, nil)
-	for _, o := range c.Options {
-		u := o.Settings.Underscoreize
-		compared += checkDocuments(t, o.Documents, &Options{
-			IgnoreKeys:               u.IgnoreKeys,
-			IgnoreFields:             u.IgnoreFields,
-			NoUnderscoreBeforeNumber: u.NoUnderscoreBeforeNumber,
-		})
-	}
-	if compared < 38 {
-		t.Errorf("compared only %d documents", compared)
-	}
-}
-
-// checkDocuments skips documents with Python objects ("$bytes"), for which JSON
-// has no form.
-func checkDocuments(t *testing.T, docs []casingDocument, o *Options) (compared int) {
-	t.Helper()
-	for _, d := range docs {
-		if bytes.Contains(d.Doc, []byte(`"$`)) {
-			continue
-		}
-		compared++
-		doc := compact(t, d.Doc)
-		wantDocument(t, "Camelize", doc, compact(t, d.Camelize), Camelize, o)
-		wantDocument(t, "Underscoreize", doc, compact(t, d.Underscoreize), Underscoreize, o)
-	}
-	return compared
-}
-
-func TestRandomDocumentsComeOutAsPythonDictsDo(t *testing.T) {
-	p := load[pythonCorpus](t, "testdata/python.json")
-	if len(p.Documents) < 80 {
-		t.Fatalf("only %d documents in the corpus", len(p.Documents))
-	}
-	for _, d := range p.Documents {
-		wantSameDocument(t, "Camelize", d[0], d[1], Camelize)
-		wantSameDocument(t, "Underscoreize", d[0], d[2], Underscoreize)
-	}
-}
-
 type rewriter func(dst, src []byte, o *Options, l Limits) ([]byte, error)
-
-func wantDocument(t *testing.T, what, doc, want string, f rewriter, o *Options) {
-	t.Helper()
-	got, err := f([]byte("before"), []byte(doc), o, Limits{})
-	if err != nil || string(got) != "before"+want {
-		t.Errorf("%s(%s, %+v)\n got %s, %v\nwant before%s", what, doc, o, got, err, want)
-	}
-}
-
-// wantSameDocument ignores which characters are escaped in keys, but nothing else.
-func wantSameDocument(t *testing.T, what, doc, want string, f rewriter) {
-	t.Helper()
-	got, err := f(nil, []byte(doc), nil, Limits{})
-	if err != nil {
-		t.Errorf("%s(%s): %v", what, doc, err)
-		return
-	}
-	if g, w := reencode(t, got), reencode(t, []byte(want)); g != w {
-		t.Errorf("%s(%s)\n got %s\nwant %s", what, doc, g, w)
-	}
-}
-
-func compact(t *testing.T, doc []byte) string {
-	t.Helper()
-	var b bytes.Buffer
-	if err := json.Compact(&b, doc); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}

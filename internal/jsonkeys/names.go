@@ -16,10 +16,10 @@ const Verbatim = "verbatim"
 // room for its own headers.
 const maxNames = 2048
 
-// Names say how a publisher spelled the keys of a document that differ from those on
-// the wire: the keys of its data that became camelCase, and the keys of struct fields, which a reader without
-// the struct sees in snake_case. All other keys are as the publisher wrote them. A nil *Names
-// is a document of a publisher that does not say so: its keys follow the rules.
+// Names hold a publisher's spelling of the keys of a document that differ from those on the wire. These are
+// the keys of its data that became camelCase, and the keys of struct fields, which a reader without the
+// struct sees in snake_case. All other keys are as the publisher wrote them. A nil *Names is a document of a
+// publisher that does not say so: its keys follow the rules.
 type Names struct {
 	original map[string]string // by key on the wire
 	text     string

@@ -8,10 +8,9 @@ import (
 	"sync"
 )
 
-// A Shape tells how the fields of a Go type are spelled, in the JSON that
-// encoding/json writes and reads and on the wire, so that typed payloads never
-// pass through the lossy snake_case form. A nil *Shape is an untyped value: all
-// of its keys follow Camelize and Underscoreize.
+// A Shape holds the names of the fields of a Go type, in the JSON of encoding/json and on the wire.
+// So typed payloads never pass through the lossy snake_case form. A nil *Shape is an untyped value:
+// all of its keys follow Camelize and Underscoreize.
 //
 // On the wire a struct field is called as its tag `wire:"name"` says, else
 // CamelizeKey of the name in its json tag, else its Go name with the capitals

@@ -211,49 +211,6 @@ type promoting struct {
 	small  int
 }
 
-func TestFieldsAreThoseOfEncodingJSON(t *testing.T) {
-	v := promoting{rival: &rival{}, small: 1}
-	in, err := parse([]byte(marshalled(t, v)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, f := range goFields(reflect.TypeFor[promoting]()) {
-		names = append(names, f.name)
-	}
-	if !reflect.DeepEqual(names, in.keys) {
-		t.Errorf("\n got %v\njson %v", names, in.keys)
-	}
-}
-
-func TestAWireTagWinsOverTheNameOfAnotherField(t *testing.T) {
-	type swapped struct {
-		A     int `json:"a" wire:"b"`
-		B     int `json:"b" wire:"a"`
-		Blank int `json:"_"`
-	}
-	typ := reflect.TypeFor[swapped]()
-	if got := toWire(t, typ, `{"a":1,"b":2}`); got != `{"b":1,"a":2}` {
-		t.Errorf("ToWire: %s", got)
-	}
-	if got := fromWire(t, typ, `{"b":1,"a":2,"":3,"_":4,"__":5}`); got != `{"a":1,"b":2,"":3,"_":4,"__":5}` {
-		t.Errorf("FromWire: %s", got)
-	}
-}
-
-func TestGoNamesBecomeWireNames(t *testing.T) {
-	for name, want := range map[string]string{
-		"ID": "id", "UserID": "userId", "HTTPServer": "httpServer", "UserIDs": "userIds", "IDs": "ids",
-		"Name": "name", "A": "a", "URLPath": "urlPath", "Sha256": "sha256", "SHA256Sum": "sha256Sum",
-		"S3Key": "s3Key", "User_Name": "userName", "OAuth2Token": "oAuth2Token", "IsOK": "isOk",
-		"ДатаРождения": "датаРождения", "ItemIDsByURL": "itemIdsByUrl", "AsIs": "asIs", "ABTest": "abTest",
-	} {
-		if got := wireName(name); got != want {
-			t.Errorf("wireName(%q) = %q, want %q", name, got, want)
-		}
-	}
-}
-
 type textKey struct{ s string }
 
 func (k textKey) MarshalText() ([]byte, error)  { return []byte(k.s), nil }
@@ -285,37 +242,6 @@ func TestTypesWithTheirOwnJSONAreUntyped(t *testing.T) {
 	}
 	if ShapeOf(reflect.TypeFor[json.Number]()) != nil {
 		t.Error("json.Number has a shape")
-	}
-}
-
-func TestUntypedPayloadsFollowTheOriginalLibrary(t *testing.T) {
-	const snake, camel = `{"a_b":{"item_1":[{"c_d":"e_f"}]}}`, `{"aB":{"item1":[{"cD":"e_f"}]}}`
-	for _, typ := range []reflect.Type{nil, reflect.TypeFor[any](), reflect.TypeFor[map[string]any](), reflect.TypeFor[*map[string]any]()} {
-		if ShapeOf(typ) != nil {
-			t.Errorf("%v has a shape", typ)
-		}
-		if got := toWire(t, typ, snake); got != camel {
-			t.Errorf("ToWire of %v: %s", typ, got)
-		}
-		if got := fromWire(t, typ, camel); got != snake {
-			t.Errorf("FromWire of %v: %s", typ, got)
-		}
-	}
-}
-
-func TestRawPayloadsAreCamelizedButReceivedUntouched(t *testing.T) {
-	type bytesType []byte
-	for _, typ := range []reflect.Type{reflect.TypeFor[json.RawMessage](), reflect.TypeFor[[]byte](), reflect.TypeFor[bytesType](), reflect.TypeFor[*json.RawMessage]()} {
-		if got := toWire(t, typ, `{"a_b":[{"c_d":1}]}`); got != `{"aB":[{"cD":1}]}` {
-			t.Errorf("ToWire of %v: %s", typ, got)
-		}
-		const doc = ` {"aB":1,"aB":[{"cD":2}]}`
-		if got := fromWire(t, typ, doc); got != doc {
-			t.Errorf("FromWire of %v: %s", typ, got)
-		}
-		if _, err := ShapeOf(typ).FromWire(nil, []byte(`{"a":"\ud800"}`), Limits{}); err == nil {
-			t.Errorf("FromWire of %v does not check the document", typ)
-		}
 	}
 }
 

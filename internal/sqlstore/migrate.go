@@ -66,6 +66,23 @@ func (m Migrations) StatusAll(ctx context.Context, db *sql.DB, failedTable strin
 	return append(steps, more...), err
 }
 
+// StatusAs is StatusAll with the steps as a driver package shows them.
+func StatusAs[M ~struct {
+	Version int64
+	Name    string
+	Applied bool
+}](ctx context.Context, m Migrations, db *sql.DB, failedTable string) ([]M, error) {
+	steps, err := m.StatusAll(ctx, db, failedTable)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]M, len(steps))
+	for i, step := range steps {
+		out[i] = M(step)
+	}
+	return out, nil
+}
+
 // Up applies missing migrations.
 func (m Migrations) Up(ctx context.Context, db *sql.DB) error {
 	p, err := m.provider(db)

@@ -18,12 +18,15 @@ import (
 )
 
 // cluster returns the URLs of the nodes of a RabbitMQ cluster, for the virtual host of the sample definitions, and of its management
-// API. make test starts no cluster, so PARLEY_TEST_ALL does not require it.
+// API.
 func cluster(t *testing.T) (nodes []string, api string) {
 	t.Helper()
 	const urlsVariable, managementVariable = "PARLEY_TEST_RABBITMQ_CLUSTER_URLS", "PARLEY_TEST_RABBITMQ_MANAGEMENT_URL"
-	if os.Getenv(urlsVariable) == "" || os.Getenv(managementVariable) == "" {
-		t.Skipf("needs a RabbitMQ cluster with the management plugin (set %s=amqp://guest:guest@host1/,… and %s=http://guest:guest@host1:15672 to run this test)", urlsVariable, managementVariable)
+	if os.Getenv(urlsVariable) == "" {
+		testenv.SkipOptional(t, urlsVariable, "amqp://guest:guest@host1/,…")
+	}
+	if os.Getenv(managementVariable) == "" {
+		testenv.SkipOptional(t, managementVariable, "http://guest:guest@host1:15672")
 	}
 	for text := range strings.SplitSeq(os.Getenv(urlsVariable), ",") {
 		u, err := url.Parse(text)

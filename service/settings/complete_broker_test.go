@@ -55,20 +55,6 @@ func TestEachNodeOfBrokerURLsIsCheckedAndGetsTheLogin(t *testing.T) {
 	}
 }
 
-func TestSeveralDatabaseHostsMeanTheOneThatAcceptsWrites(t *testing.T) {
-	for url, want := range map[string]string{
-		"postgres://a,b/orders":                          "postgres://a,b/orders?target_session_attrs=read-write",
-		"postgres://a:1,b:2/orders?connect_timeout=2":    "postgres://a:1,b:2/orders?connect_timeout=2&target_session_attrs=read-write",
-		"postgres://a,b/orders?target_session_attrs=any": "postgres://a,b/orders?target_session_attrs=any",
-		"postgres://a/orders":                            "postgres://a/orders",
-	} {
-		s, err := load(t, "database: {url: '"+url+"'}")
-		if err != nil || s.Database.URL.Reveal() != want {
-			t.Errorf("%s: %v, %v, want %s", url, s, err, want)
-		}
-	}
-}
-
 func TestZerosAndEmptyListsTurnFeaturesOff(t *testing.T) {
 	s, err := load(t, "consumer: {kill_switch: {share: 0}, max_stuck: 0, poison_limit: 0, stuck_after: 0s, retry_delays: none}", "PARLEY_CONSUMER_IMMEDIATE_RETRIES=")
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/spf13/pflag"
 )
 
 // load reads settings from a file and the given environment.
@@ -90,36 +89,6 @@ func TestSecretsAreAListInTheSettingsOrInAFile(t *testing.T) {
 	for _, text := range []string{"consumer: {secrets: [short]}", "consumer: {secrets_file: '" + file + "', secrets: ['" + second + "']}", "consumer: {secrets: [{a: " + first + "}]}"} {
 		if _, err := load(t, text); err == nil || strings.Contains(err.Error(), first) || strings.Contains(err.Error(), "short\"") {
 			t.Errorf("%s: error is %v; want a mistake that does not show a secret", text, err)
-		}
-	}
-}
-
-func TestAURLWithoutAPasswordRaisesNoPasswordWarning(t *testing.T) {
-	for _, tt := range []struct {
-		args, environ string
-		want          int
-	}{
-		{"--broker-url=amqp://mq.example.com/", "", 0},
-		{"--broker-url=amqp://user@mq.example.com/", "", 0},
-		{"--broker-url=amqp://user:@mq.example.com/", "", 0},
-		{"--broker-url=amqp://user@127.0.0.1/", "PARLEY_BROKER_PASSWORD=pw12", 0},
-		{"--broker-url=amqp://user@mq.example.com/", "PARLEY_BROKER_PASSWORD=pw12", 1}, // sent unencrypted
-		{"--broker-url=amqp://user:pw12@127.0.0.1/", "", 1},                            // in the arguments
-		{"--broker-url=amqp://user:pw12@mq.example.com/", "", 2},
-		{"--database-url=postgres://user@db.example.com/x", "", 0},
-	} {
-		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
-		AddFlags(flags)
-		if err := flags.Parse([]string{tt.args}); err != nil {
-			t.Fatal(err)
-		}
-		s, err := Load(&LoadOptions{Flags: flags, Environ: append([]string{}, strings.Fields(tt.environ)...)})
-		if err != nil {
-			t.Errorf("%s: %v", tt.args, err)
-			continue
-		}
-		if got := s.Warnings(); len(got) != tt.want {
-			t.Errorf("%s %s: warnings %q, want %d", tt.args, tt.environ, got, tt.want)
 		}
 	}
 }

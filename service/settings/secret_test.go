@@ -41,11 +41,3 @@ func TestRedactHidesWhatTheSettingsAndTheCallerKeepSecret(t *testing.T) {
 		t.Errorf("the error shows a secret: %s", text)
 	}
 }
-
-func TestMemoryURLs(t *testing.T) {
-	for url, want := range map[URL]bool{"memory:": true, "memory://": true, "amqp://memory/": false, "": false} {
-		if got := url.IsMemory(); got != want {
-			t.Errorf("%q is in memory: %v, want %v", url, got, want)
-		}
-	}
-}

@@ -1,0 +1,54 @@
+package sqlstore
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/parley-go/parley"
+)
+
+func TestHeadersOfOtherTypesAreRefused(t *testing.T) {
+	_, err := EncodeProperties(&parley.Message{Headers: map[string]any{"n": 1}})
+	if !errors.Is(err, parley.ErrInvalid) || !strings.Contains(err.Error(), `"n"`) {
+		t.Errorf("an int header returns %v, want an InvalidError that names it", err)
+	}
+}
+
+// The column may have been written by other versions, or by hand.
+func FuzzPropertiesAreReadOrRefused(f *testing.F) {
+	f.Add(`{}`)
+	f.Add(`{"message_id": "m-1", "headers": {"a": "b", "": ""}, "timestamp": "2026-01-02T03:04:05.000006Z"}`)
+	f.Add(`{"app_id":"a","headers":{"a":"\u0041","b":"ü"}}`)
+	f.Add(`{"headers": {"a": 1}}`)
+	f.Add(`{"headers":{"a":"1"},"headers":{"b":"2"}}`)
+	f.Add(`null`)
+	f.Fuzz(func(t *testing.T, text string) {
+		var fast, slow properties
+		if r := (plainReader{rest: []byte(text)}); r.properties(&fast) {
+			if err := json.Unmarshal([]byte(text), &slow); err != nil {
+				t.Fatalf("%s was read, but encoding/json returns %v", text, err)
+			}
+			if diff := cmp.Diff(slow, fast); diff != "" {
+				t.Errorf("%s was read differently than by encoding/json:\n%s", text, diff)
+			}
+		}
+		var m parley.Message
+		if DecodeProperties([]byte(text), &m) != nil {
+			return
+		}
+		again, err := EncodeProperties(&m)
+		if err != nil {
+			return // a year that JSON cannot represent
+		}
+		var back parley.Message
+		if err := DecodeProperties([]byte(again), &back); err != nil {
+			t.Fatalf("%s was read, but not %s: %v", text, again, err)
+		}
+		if diff := cmp.Diff(m, back); diff != "" {
+			t.Errorf("%s was changed by writing and reading:\n%s", text, diff)
+		}
+	})
+}

@@ -1,0 +1,77 @@
+package settings
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+func TestSeveralDatabaseHostsMeanTheOneThatAcceptsWrites(t *testing.T) {
+	for url, want := range map[string]string{
+		"postgres://a,b/orders":                          "postgres://a,b/orders?target_session_attrs=read-write",
+		"postgres://a:1,b:2/orders?connect_timeout=2":    "postgres://a:1,b:2/orders?connect_timeout=2&target_session_attrs=read-write",
+		"postgres://a,b/orders?target_session_attrs=any": "postgres://a,b/orders?target_session_attrs=any",
+		"postgres://a/orders":                            "postgres://a/orders",
+	} {
+		s, err := load(t, "database: {url: '"+url+"'}")
+		if err != nil || s.Database.URL.Reveal() != want {
+			t.Errorf("%s: %v, %v, want %s", url, s, err, want)
+		}
+	}
+}
+
+func TestAURLWithoutAPasswordRaisesNoPasswordWarning(t *testing.T) {
+	for _, tt := range []struct {
+		args, environ string
+		want          int
+	}{
+		{"--broker-url=amqp://mq.example.com/", "", 0},
+		{"--broker-url=amqp://user@mq.example.com/", "", 0},
+		{"--broker-url=amqp://user:@mq.example.com/", "", 0},
+		{"--broker-url=amqp://user@127.0.0.1/", "PARLEY_BROKER_PASSWORD=pw12", 0},
+		{"--broker-url=amqp://user@mq.example.com/", "PARLEY_BROKER_PASSWORD=pw12", 1}, // sent unencrypted
+		{"--broker-url=amqp://user:pw12@127.0.0.1/", "", 1},                            // in the arguments
+		{"--broker-url=amqp://user:pw12@mq.example.com/", "", 2},
+		{"--database-url=postgres://user@db.example.com/x", "", 0},
+	} {
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		AddFlags(flags)
+		if err := flags.Parse([]string{tt.args}); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Load(&LoadOptions{Flags: flags, Environ: append([]string{}, strings.Fields(tt.environ)...)})
+		if err != nil {
+			t.Errorf("%s: %v", tt.args, err)
+			continue
+		}
+		if got := s.Warnings(); len(got) != tt.want {
+			t.Errorf("%s %s: warnings %q, want %d", tt.args, tt.environ, got, tt.want)
+		}
+	}
+}
+
+func TestAURLWithoutAPasswordCausesNoPasswordWarning(t *testing.T) {
+	for url, want := range map[string]int{"amqp://relay@127.0.0.1/": 0, "amqp://127.0.0.1/": 0, "amqp://relay:secret@127.0.0.1/": 1} {
+		fs := pflag.NewFlagSet("relay", pflag.ContinueOnError)
+		AddFlags(fs)
+		if err := fs.Parse([]string{"--broker-url", url}); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Load(&LoadOptions{Flags: fs, Environ: []string{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Warnings(); len(got) != want {
+			t.Errorf("%s: warnings %q, want %d", url, got, want)
+		}
+	}
+}
+
+func TestMemoryURLs(t *testing.T) {
+	for url, want := range map[URL]bool{"memory:": true, "memory://": true, "amqp://memory/": false, "": false} {
+		if got := url.IsMemory(); got != want {
+			t.Errorf("%q is in memory: %v, want %v", url, got, want)
+		}
+	}
+}
