@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	driver "github.com/go-sql-driver/mysql"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/parley-go/parley/service/settings"
@@ -66,15 +65,11 @@ func TestDatabaseTLSVerifiesEachHostUnderItsName(t *testing.T) {
 
 func TestDatabaseTLSOfMySQLNamesTheServer(t *testing.T) {
 	ca := authority(t)
-	dsn, err := mysqlTLS("u:p@tcp(db.example.com:3306)/orders?timeout=3s", &settings.DatabaseTLS{CAFile: ca})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := driver.ParseDSN(dsn)
-	if err != nil || c.TLS == nil || c.TLS.ServerName != "db.example.com" || c.TLS.RootCAs == nil || c.Timeout != 3*time.Second {
+	c, err := mysqlTLS("db.example.com:3306", &settings.DatabaseTLS{CAFile: ca})
+	if err != nil || c == nil || c.ServerName != "db.example.com" || c.RootCAs == nil {
 		t.Errorf("%+v, %v: not verified", c, err)
 	}
-	if _, err := mysqlTLS("u:p@tcp(h:1)/x", &settings.DatabaseTLS{CAFile: ca + ".missing"}); err == nil || !strings.Contains(err.Error(), "database.tls.ca_file") {
+	if _, err := mysqlTLS("h:1", &settings.DatabaseTLS{CAFile: ca + ".missing"}); err == nil || !strings.Contains(err.Error(), "database.tls.ca_file") {
 		t.Errorf("a missing file: %v", err)
 	}
 }
