@@ -2,6 +2,7 @@ package parley
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -181,7 +182,12 @@ func (c *Consumer) completeRetry() (errs []error) {
 	c.cfg.Retry = c.cfg.Retry.over(DefaultRetry)
 	c.secrets = c.cfg.Secrets
 	if keeper, ok := c.broker.(SecretKeeper); ok && len(c.secrets) == 0 {
-		c.secrets = [][]byte{keeper.RetrySecret()}
+		if secret := keeper.RetrySecret(); len(secret) > 0 {
+			c.secrets = [][]byte{secret}
+		}
+	}
+	if len(c.secrets) == 0 && c.cfg.Failures != nil {
+		c.secrets = [][]byte{[]byte(rand.Text())} // no copy leaves the process, so nothing has to be verified
 	}
 	if len(c.secrets) == 0 {
 		errs = append(errs, errors.New("parley: ConsumerConfig.Secrets must be set: this broker has no secret for the retry history"))

@@ -86,7 +86,9 @@ func secretsOf(b any, secrets [][]byte) ([][]byte, error) {
 		return secrets, nil
 	}
 	if keeper, ok := b.(SecretKeeper); ok {
-		return [][]byte{keeper.RetrySecret()}, nil
+		if secret := keeper.RetrySecret(); len(secret) > 0 {
+			return [][]byte{secret}, nil
+		}
 	}
 	return nil, fmt.Errorf("parley: this broker has no secret for the retry history: give the consumer's")
 }

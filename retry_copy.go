@@ -39,7 +39,7 @@ const (
 // A SecretKeeper is a broker with a secret for signing the retry history of messages. All
 // consumers that log in as the same user share it.
 type SecretKeeper interface {
-	// RetrySecret returns at least 16 bytes.
+	// RetrySecret returns at least 16 bytes, or nil if there is no password to derive a secret from.
 	RetrySecret() []byte
 }
 

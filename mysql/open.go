@@ -24,6 +24,11 @@ func Open(dsn string, cfg *Config) (*Store, error) {
 	if err := complete(c, dsn); err != nil {
 		return nil, err
 	}
+	if cfg != nil && cfg.BeforeConnect != nil {
+		if err := c.Apply(driver.BeforeConnect(cfg.BeforeConnect)); err != nil {
+			return nil, fmt.Errorf("mysql: open: %w", err)
+		}
+	}
 	connector, err := driver.NewConnector(c)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: open: %w", err)

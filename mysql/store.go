@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	driver "github.com/go-sql-driver/mysql"
+
 	"github.com/parley-go/parley/internal/sqlstore"
 )
 
@@ -23,6 +25,9 @@ type Config struct {
 	// FailedTable is the table of failed deliveries; their bodies are in a second table with the suffix
 	// _body. It must be a plain identifier. Migrate creates both. Default: parley_failed.
 	FailedTable string
+	// BeforeConnect is called before each connection of a store of Open, with a copy of its configuration, and may change the
+	// password or TLS. Default: none.
+	BeforeConnect func(ctx context.Context, c *driver.Config) error
 }
 
 // Tx is a transaction of database/sql: *sql.Tx and types that embed it. A *sql.DB does not fit.

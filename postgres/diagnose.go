@@ -146,7 +146,7 @@ func (d *diagnosis) server(ctx context.Context) bool {
 
 // listening checks whether notifications arrive: a pooler in transaction mode loses them. trigger is the trigger that sends them.
 func (d *diagnosis) listening(ctx context.Context, trigger string) {
-	conn, err := pgx.ConnectConfig(ctx, d.pool.Config().ConnConfig)
+	conn, err := connectLike(ctx, d.pool)
 	if err != nil {
 		d.Problem("notifications", err.Error(), "")
 		return

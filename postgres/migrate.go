@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 )
@@ -138,7 +139,7 @@ func upSection(name string) (string, error) {
 // A pooledLock is the same lock, held by a transaction on a connection of its own. In a transaction pooler a session lock would
 // never be released, because the unlock statement runs in another session.
 type pooledLock struct {
-	cfg  *pgx.ConnConfig
+	pool *pgxpool.Pool
 	conn *pgx.Conn
 }
 
@@ -146,7 +147,7 @@ type pooledLock struct {
 func (l *pooledLock) Lock(ctx context.Context, _ *sql.DB) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, migrationPatience)
 	defer cancel()
-	if l.conn, err = pgx.ConnectConfig(ctx, l.cfg); err != nil {
+	if l.conn, err = connectLike(ctx, l.pool); err != nil {
 		return err
 	}
 	if _, err = l.conn.Exec(ctx, "BEGIN"); err == nil {

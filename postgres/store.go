@@ -85,7 +85,7 @@ func (s *Store) pooledLock() *pooledLock {
 	if !s.cfg.PollOnly {
 		return nil
 	}
-	return &pooledLock{cfg: s.pool.Config().ConnConfig}
+	return &pooledLock{pool: s.pool}
 }
 
 // MigrationStatus lists the migrations and which of them are applied.
@@ -100,9 +100,13 @@ func (s *Store) migrationDB() *sql.DB {
 	if s.cfg.Schema == "" {
 		return stdlib.OpenDBFromPool(s.pool)
 	}
-	cfg := s.pool.Config().ConnConfig.Copy()
+	pool := s.pool.Config()
+	cfg := pool.ConnConfig
 	cfg.RuntimeParams["search_path"] = pgx.Identifier{s.cfg.Schema}.Sanitize()
-	return stdlib.OpenDB(*cfg)
+	if pool.BeforeConnect == nil {
+		return stdlib.OpenDB(*cfg)
+	}
+	return stdlib.OpenDB(*cfg, stdlib.OptionBeforeConnect(pool.BeforeConnect))
 }
 
 // SQLStore is the store for database/sql. It polls: LISTEN needs pgx.

@@ -28,6 +28,14 @@ type Config struct {
 	// Hosts are the nodes of a cluster as "host" or "host:port", instead of Host. They are
 	// tried in the same way as URLs.
 	Hosts []string
+	// Credentials, if it is set, is called before each attempt to connect, so that a changed password or certificate is used
+	// without a restart. It may read files, and is called for several connections at once. After an error the attempt has failed,
+	// and is repeated. The retry secret (see Broker.RetrySecret) stays that of the first password: set ConsumerConfig.Secrets.
+	// Default: none.
+	Credentials func() (Credentials, error)
+	// External logs in by the client certificate of the TLS connection (SASL EXTERNAL), not by a password. RabbitMQ needs
+	// its plugin rabbitmq_auth_mechanism_ssl. Default: false.
+	External bool
 	// TLS is used for amqps URLs, and for the parameters if it is set. The minimum version is TLS 1.2.
 	TLS *tls.Config
 	// Name is the connection name that RabbitMQ's management shows. Default: "parley".
@@ -96,6 +104,11 @@ func (c *Config) complete() ([]address, error) {
 	positive(&c.MaxBody, parley.MaxBody, "MaxBody", &errs)
 	if c.Heartbeat > 0 && (c.Heartbeat < 5*time.Second || c.Heartbeat > time.Minute) {
 		errs = append(errs, fmt.Errorf("rabbitmq: Config.Heartbeat %v is outside 5s to 1m", c.Heartbeat))
+	}
+	for _, a := range addresses {
+		if c.External && err == nil && a.scheme != "amqps" {
+			errs = append(errs, fmt.Errorf("rabbitmq: Config.External needs TLS with %s (use an amqps URL, or set TLS)", a))
+		}
 	}
 	if len(c.AppID) > 255 {
 		errs = append(errs, fmt.Errorf("rabbitmq: Config.AppID has %d bytes, AMQP allows 255", len(c.AppID)))

@@ -43,7 +43,12 @@ func (b *Broker) dialAny(role string, first int) (*session, int, error) {
 	return nil, first, failures
 }
 
+// dial opens one connection. The host name is resolved, and the credentials are read, for each attempt.
 func (b *Broker) dial(role string, a address) (*session, error) {
+	a, secured, err := b.renewed(a)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", a, err)
+	}
 	w, err := b.dialTCP(a)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %s", a, a.redact(err))
@@ -53,13 +58,16 @@ func (b *Broker) dial(role string, a address) (*session, error) {
 	defer stop()
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(b.cfg.Name + "/" + role)
-	conn, err := b.open(w, a, properties)
+	conn, err := b.open(w, a, secured, properties)
 	if err == nil {
 		return newSession(conn, w), nil
 	}
 	_ = w.Close() // err already holds the error
 	if r := a.refused(err); r != nil {
 		return nil, r
+	}
+	if errors.Is(err, amqp.ErrSASL) && b.cfg.External {
+		return nil, fmt.Errorf("connect to %s: the broker does not offer the login by certificate (enable its plugin rabbitmq_auth_mechanism_ssl, and list EXTERNAL in auth_mechanisms)", a)
 	}
 	if errors.Is(err, amqp.ErrCredentials) || errors.Is(err, amqp.ErrVhost) {
 		err = errors.New("connection closed during the AMQP handshake (possibly wrong credentials or virtual host)")
@@ -71,17 +79,17 @@ func (b *Broker) dial(role string, a address) (*session, error) {
 
 // open does the TLS and AMQP handshakes on a connection that has a deadline; the
 // library removes the deadline after the handshake.
-func (b *Broker) open(w *wire, a address, properties amqp.Table) (*amqp.Connection, error) {
+func (b *Broker) open(w *wire, a address, with *tls.Config, properties amqp.Table) (*amqp.Connection, error) {
 	in := newFrames(w, w.r)
 	if a.scheme == "amqps" {
-		secured := tls.Client(w, b.tlsConfig(a))
+		secured := tls.Client(w, tlsConfig(with, a))
 		if err := secured.HandshakeContext(b.life); err != nil {
 			return nil, fmt.Errorf("TLS handshake: %w", err)
 		}
 		in = newFrames(secured, bufio.NewReaderSize(secured, readBuffer))
 	}
 	conn, err := amqp.Open(in, amqp.Config{
-		SASL:       []amqp.Authentication{&login{amqp.PlainAuth{Username: a.user, Password: a.password}, properties}},
+		SASL:       []amqp.Authentication{b.mechanism(a, properties)},
 		Vhost:      a.vhost,
 		Heartbeat:  b.cfg.Heartbeat,
 		FrameSize:  frameMax,
@@ -98,10 +106,10 @@ func (b *Broker) open(w *wire, a address, properties amqp.Table) (*amqp.Connecti
 // frameMax is what RabbitMQ offers by default.
 const frameMax = 131072
 
-func (b *Broker) tlsConfig(a address) *tls.Config {
+func tlsConfig(with *tls.Config, a address) *tls.Config {
 	cfg := &tls.Config{}
-	if b.cfg.TLS != nil {
-		cfg = b.cfg.TLS.Clone()
+	if with != nil {
+		cfg = with.Clone()
 	}
 	if cfg.ServerName == "" {
 		cfg.ServerName = a.host

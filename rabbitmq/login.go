@@ -16,12 +16,9 @@ type login struct {
 	properties amqp.Table
 }
 
-// Response returns the password and clears it. The library fills in the capabilities before it calls
-// Response and sends them afterwards, so Response can add one.
+// Response returns the password and clears it.
 func (l *login) Response() string {
-	if capabilities, ok := l.properties["capabilities"].(amqp.Table); ok {
-		capabilities["authentication_failure_close"] = true
-	}
+	reportRefusals(l.properties)
 	response := l.PlainAuth.Response()
 	l.Password = ""
 	return response

@@ -47,9 +47,27 @@ func openBroker(s *settings.Settings, log *slog.Logger) (closableBroker, error) 
 	if cfg.TLS, err = b.TLS.Config(); err != nil {
 		return nil, err
 	}
+	cfg.External = b.Auth == settings.AuthCertificate
+	if b.RotatesLogin() || b.TLS.CAFile != "" || b.TLS.CertFile != "" {
+		cfg.Credentials = func() (rabbitmq.Credentials, error) { return brokerCredentials(s) }
+	}
 	broker, err := rabbitmq.New(cfg)
 	if err != nil {
 		return nil, s.Redact(err)
 	}
 	return broker, nil
+}
+
+// brokerCredentials reads the files of the settings again. A driver calls it for each connection, so a changed password or certificate is
+// used from the next connection on.
+func brokerCredentials(s *settings.Settings) (c rabbitmq.Credentials, err error) {
+	if s.Broker.RotatesLogin() {
+		now, err := s.Reread()
+		if err != nil {
+			return c, err
+		}
+		c.Username, c.Password = now.Broker.Login()
+	}
+	c.TLS, err = s.Broker.TLS.Config()
+	return c, err
 }

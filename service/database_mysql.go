@@ -56,10 +56,26 @@ func mysqlStores(s *settings.Settings, db *sql.DB) (relay, store *mysql.Store, e
 	if err != nil {
 		return nil, nil, err
 	}
-	if dsn, err = mysqlTLS(dsn, &s.Database.TLS); err != nil {
+	address, err := driver.ParseDSN(dsn)
+	if err == nil {
+		_, err = mysqlTLS(address.Addr, &s.Database.TLS)
+	}
+	if err != nil {
 		return nil, nil, s.Redact(err, dsn)
 	}
-	if relay, err = mysql.Open(dsn, nil); err != nil {
+	cfg.BeforeConnect = func(_ context.Context, c *driver.Config) (err error) {
+		if own, err := mysqlTLS(c.Addr, &s.Database.TLS); err != nil {
+			return err
+		} else if own != nil {
+			c.TLS = own
+		}
+		password, ok, err := databasePassword(s)
+		if ok {
+			c.Passwd = password
+		}
+		return err
+	}
+	if relay, err = mysql.Open(dsn, &mysql.Config{BeforeConnect: cfg.BeforeConnect}); err != nil {
 		return nil, nil, s.Redact(err, dsn)
 	}
 	cfg.RelayDB = relay.DB()

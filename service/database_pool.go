@@ -4,8 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/url"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parley-go/parley/service/settings"
 )
 
 // relayConnections is the most connections of relay, health checks and metrics. Handlers have a pool of their own.
@@ -36,4 +39,21 @@ func busyOr(err error, relay, handlers bool) error {
 		return errBusy
 	}
 	return err
+}
+
+// databasePassword reads the files of the settings again. It reports false if no file contains the password.
+func databasePassword(s *settings.Settings) (password string, ok bool, err error) {
+	if s.Database.URLFile == "" && s.Database.PasswordFile == "" {
+		return "", false, nil
+	}
+	now, err := s.Reread()
+	if err != nil {
+		return "", false, err
+	}
+	u, err := url.Parse(now.Database.URL.Reveal())
+	if err != nil {
+		return "", false, errors.New("database.url: not a URL (percent-encode special characters of the password)")
+	}
+	password, ok = u.User.Password()
+	return password, ok, nil
 }

@@ -75,8 +75,18 @@ func postgresConfig(s *settings.Settings) (*pgxpool.Config, error) {
 		// Otherwise the first host that answers would do, and that may be a standby.
 		cfg.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	if err := postgresTLS(cfg, &s.Database.TLS); err != nil {
+	if err := postgresTLS(cfg.ConnConfig, &s.Database.TLS); err != nil {
 		return nil, err
+	}
+	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		if err := postgresTLS(c, &s.Database.TLS); err != nil {
+			return err
+		}
+		password, ok, err := databasePassword(s)
+		if ok {
+			c.Password = password
+		}
+		return err
 	}
 	cfg.MaxConns = int32(s.Database.MaxConnections)
 	if s.AppID != "" && cfg.ConnConfig.RuntimeParams["application_name"] == "" {

@@ -2,27 +2,23 @@ package service
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
+	"crypto/tls"
 	"fmt"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"net"
 	"strings"
-
-	driver "github.com/go-sql-driver/mysql"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parley-go/parley/service/settings"
 )
 
-// postgresTLS makes all connections of the pool use database.tls. Every host is verified under its own name, unless server_name is
+// postgresTLS makes connections use database.tls. Every host is verified under its own name, unless server_name is
 // set. Unix sockets stay without TLS.
-func postgresTLS(cfg *pgxpool.Config, t *settings.DatabaseTLS) error {
+func postgresTLS(c *pgx.ConnConfig, t *settings.DatabaseTLS) error {
 	own, err := t.Config()
 	if err != nil || own == nil {
 		return err
 	}
-	c := cfg.ConnConfig
 	hosts := append([]*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port}}, c.Fallbacks...)
 	c.Fallbacks = nil
 	seen := map[string]bool{}
@@ -46,25 +42,14 @@ func postgresTLS(cfg *pgxpool.Config, t *settings.DatabaseTLS) error {
 	return nil
 }
 
-// mysqlTLS returns dsn with the TLS of database.tls. The driver knows it by a name that depends on the settings only, so that many
-// services of one process do not disturb each other.
-func mysqlTLS(dsn string, t *settings.DatabaseTLS) (string, error) {
+// mysqlTLS returns the TLS configuration of database.tls for a server, or nil.
+func mysqlTLS(address string, t *settings.DatabaseTLS) (*tls.Config, error) {
 	own, err := t.Config()
 	if err != nil || own == nil {
-		return dsn, err
-	}
-	c, err := driver.ParseDSN(dsn)
-	if err != nil {
-		return dsn, err
+		return nil, err
 	}
 	if own.ServerName == "" {
-		host, _, _ := net.SplitHostPort(c.Addr)
-		own.ServerName = host
+		own.ServerName, _, _ = net.SplitHostPort(address)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q", *t, own.ServerName))
-	c.TLSConfig = "parley-" + hex.EncodeToString(sum[:8])
-	if err := driver.RegisterTLSConfig(c.TLSConfig, own); err != nil {
-		return dsn, err
-	}
-	return c.FormatDSN(), nil
+	return own, nil
 }

@@ -59,6 +59,7 @@ var settingOf = map[string]string{
 	"rabbitmq.Config.TLS": "broker.tls", "rabbitmq.Config.Name": "app_id", "rabbitmq.Config.Heartbeat": "broker.heartbeat",
 	"rabbitmq.Config.DialTimeout": "broker.dial_timeout", "rabbitmq.Config.ConfirmTimeout": "broker.confirm_timeout", "rabbitmq.Config.Window": "broker.window",
 	"rabbitmq.Config.MaxBody": "broker.max_body", "rabbitmq.Config.Topology": "topology", "rabbitmq.Config.ExchangeTypes": "exchanges",
+	"rabbitmq.Config.Credentials": "broker.password_file", "rabbitmq.Config.External": "broker.auth", "mysql.Config.BeforeConnect": "database.password_file",
 	"rabbitmq.Config.ExchangeArguments": "exchanges", "rabbitmq.Config.Logger": "log",
 	"memory.BrokerConfig.Topology": "topology", "memory.BrokerConfig.MaxBody": "broker.max_body",
 

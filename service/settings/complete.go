@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"strings"
@@ -25,10 +26,12 @@ func (s *Settings) complete(failed map[string]bool) []Mistake {
 	if s.completed {
 		return nil
 	}
-	s.completed = true
+	given := *s
+	given.sources = maps.Clone(s.sources)
+	s.completed, s.given = true, &given
 	c := &completion{s: s, failed: failed}
 	if s.sources == nil {
-		s.sources = map[string]source{}
+		s.sources, given.sources = map[string]source{}, map[string]source{}
 		c.values() // made by a program: the values are not checked yet
 	}
 	s.warnings = nil
@@ -41,6 +44,7 @@ func (s *Settings) complete(failed map[string]bool) []Mistake {
 	c.consumer()
 	c.queues()
 	c.connections()
+	c.login()
 	c.telemetry()
 	if s.HTTP.Metrics && s.HTTP.Address == "" {
 		c.mistake("http.metrics", "there is no address to serve metrics on", "set http.address")

@@ -16,6 +16,7 @@ var samples = map[string]struct {
 	"broker.username":              {"u", "u", "u"},
 	"broker.password":              {`"0123"`, "0123", Secret("0123")},
 	"broker.password_file":         {"@s3cret", "@s3cret", nil},
+	"broker.auth":                  {"password", "password", "password"},
 	"broker.tls.enabled":           {"true", "true", true},
 	"broker.tls.ca_file":           {"ca.pem", "ca.pem", "ca.pem"},
 	"broker.tls.cert_file":         {"c.pem", "c.pem", "c.pem"},

@@ -43,6 +43,7 @@ type Settings struct {
 	warnings  []string
 	selected  string // the one of Queues that runs; "" for all
 	completed bool
+	given     *Settings // before they were completed, for Reread
 }
 
 // Broker is the connection to the message broker, as a URL or as parameters.
@@ -65,8 +66,10 @@ type Broker struct {
 	VirtualHost  string `key:"virtual_host" doc:"virtual host; default: /"`
 	Username     string `key:"username" doc:"user name; default: guest"`
 	Password     Secret `key:"password" doc:"password; default: guest"`
-	PasswordFile string `key:"password_file" doc:"file that contains broker.password" twin:"broker.password"`
-	// TLS applies to amqps URLs, and to parameters if it is enabled.
+	PasswordFile string `key:"password_file" doc:"file that contains broker.password; it is read again for each connection" twin:"broker.password"`
+	// Auth is how the service logs in: with a password, or with the client certificate (SASL EXTERNAL). Default: password.
+	Auth string `key:"auth" doc:"how to log in: password, or certificate (the user of broker.tls.cert_file, SASL EXTERNAL)" default:"password" enum:"password,certificate"`
+	// TLS applies to amqps URLs, and to parameters if it is enabled. Its files are read again for each connection.
 	TLS TLS `key:"tls"`
 	// Heartbeat is the AMQP heartbeat interval. A dead peer is detected within two intervals.
 	Heartbeat time.Duration `key:"heartbeat" doc:"AMQP heartbeat interval, 5s to 1m; a dead peer is detected within two intervals" default:"10s" min:"5s" max:"1m"`
@@ -114,7 +117,7 @@ type Database struct {
 	TLS DatabaseTLS `key:"tls"`
 	// Password completes a URL without a password.
 	Password     Secret `key:"password" doc:"password, if the URL has none"`
-	PasswordFile string `key:"password_file" doc:"file that contains database.password" twin:"database.password"`
+	PasswordFile string `key:"password_file" doc:"file that contains database.password; it is read again for each connection" twin:"database.password"`
 	// Table is the outbox table of a Django service. Default: parley's own table.
 	Table string `key:"table" doc:"outbox table of a Django service (services_communication_publishedeventqueue); default: parley's own"`
 	// Schema is the schema of the tables (PostgreSQL). Default: the first of the search path.

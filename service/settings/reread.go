@@ -1,0 +1,80 @@
+package settings
+
+import (
+	"maps"
+	"net/url"
+)
+
+// Reread returns settings whose connections to broker and database are as the files of the *_file settings are now: their passwords
+// and URLs. A running service calls it before each connection, so that a changed password needs no restart. The other settings are
+// incomplete. It reports mistakes as *Error.
+func (s *Settings) Reread() (*Settings, error) {
+	if s.given == nil {
+		return s, nil
+	}
+	now := *s.given
+	now.sources = maps.Clone(s.given.sources)
+	c := &completion{s: &now}
+	c.secretFiles()
+	c.defaults()
+	c.broker()
+	c.database()
+	if len(c.mistakes) > 0 {
+		return nil, &Error{c.mistakes}
+	}
+	return &now, nil
+}
+
+// RotatesLogin reports whether user name or password of the broker are in a file, which is read again at each connection.
+func (b *Broker) RotatesLogin() bool {
+	return b.URLFile != "" || b.URLsFile != "" || b.PasswordFile != ""
+}
+
+// Login returns user name and password of the broker. Both are "" if the nodes of a cluster have different ones.
+func (b *Broker) Login() (username, password string) {
+	nodes := b.URLs
+	if len(nodes) == 0 && b.URL != "" {
+		nodes = []URL{b.URL}
+	}
+	if len(nodes) == 0 {
+		return b.Username, b.Password.Reveal()
+	}
+	for i, node := range nodes {
+		u, err := url.Parse(node.Reveal())
+		if err != nil {
+			return "", ""
+		}
+		name := u.User.Username()
+		secret, _ := u.User.Password()
+		if i > 0 && (name != username || secret != password) {
+			return "", ""
+		}
+		username, password = name, secret
+	}
+	return username, password
+}
+
+// login checks how the service logs in to the broker.
+func (c *completion) login() {
+	b := &c.s.Broker
+	if b.Auth == AuthCertificate {
+		switch {
+		case b.TLS.CertFile == "":
+			c.mistake("broker.auth", "certificate needs a client certificate", "set broker.tls.cert_file and broker.tls.key_file, and use TLS")
+		case c.rank("broker.password") > 0:
+			c.mistake("broker.auth", "certificate uses no password, but broker.password is given", "remove one of them")
+		case !c.s.FailuresInSQL() && len(c.s.AllQueues()) > 0 && len(c.s.Consumer.Secrets) == 0:
+			c.mistake("broker.auth", "certificate gives no password to derive the secret of retry histories from", "set consumer.secrets or consumer.secrets_file, or keep failed deliveries in the database")
+		}
+		return
+	}
+	if b.RotatesLogin() && !c.s.FailuresInSQL() && len(c.s.AllQueues()) > 0 && len(c.s.Consumer.Secrets) == 0 {
+		c.warn("broker.password_file", "the secret of retry histories is derived from the password; after it has changed, waiting retries are parked (set consumer.secrets)")
+	}
+}
+
+// The values of broker.auth.
+const (
+	AuthPassword    = "password"
+	AuthCertificate = "certificate"
+)

@@ -1,0 +1,119 @@
+package settings
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// fileWith writes a file and returns its name and a function that replaces its text.
+func fileWith(t *testing.T, text string) (name string, change func(text string)) {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), "secret")
+	change = func(text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(text)
+	return name, change
+}
+
+func TestAChangedPasswordFileIsReadAgain(t *testing.T) {
+	broker, changeBroker := fileWith(t, "one\n")
+	database, changeDatabase := fileWith(t, "first\n")
+	for name, s := range map[string]Settings{
+		"URL":        {Broker: Broker{URL: "amqp://u@h/v", PasswordFile: broker}, Database: Database{URL: "postgres://u@h/d", PasswordFile: database}},
+		"URLs":       {Broker: Broker{URLs: []URL{"amqp://u@a/v", "amqp://u@b/v"}, PasswordFile: broker}, Database: Database{URL: "mysql://u@h/d", PasswordFile: database}},
+		"parameters": {Broker: Broker{Host: "h", Username: "u", PasswordFile: broker}, Database: Database{URL: "postgres://u@a,b/d", PasswordFile: database}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changeBroker("one\n")
+			changeDatabase("first\n")
+			if err := s.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			want := func(broker, database string) {
+				t.Helper()
+				now, err := s.Reread()
+				if err != nil {
+					t.Fatal(err)
+				}
+				user, password := now.Broker.Login()
+				if user != "u" || password != broker || !strings.Contains(now.Database.URL.Reveal(), "u:"+database+"@") {
+					t.Errorf("the broker's login is %q, %q and the database is %s, want u, %q and the password %q", user, password, now.Database.URL.Reveal(), broker, database)
+				}
+			}
+			want("one", "first")
+			changeBroker("two\n")
+			changeDatabase("second\n")
+			want("two", "second")
+			if _, password := s.Broker.Login(); password != "one" {
+				t.Errorf("the settings themselves have changed: %q", password)
+			}
+			changeBroker("")
+			if _, err := s.Reread(); err == nil || !strings.Contains(err.Error(), "broker.password_file") {
+				t.Errorf("an empty file: %v, want an error that names broker.password_file", err)
+			}
+		})
+	}
+}
+
+func TestAChangedURLFileIsReadAgain(t *testing.T) {
+	name, change := fileWith(t, "amqp://u:one@a/v\namqp://u:one@b/v\n")
+	s := Settings{Broker: Broker{URLsFile: name}}
+	if err := s.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	change("amqp://w:two@a/v\namqp://w:two@b/v\n")
+	now, err := s.Reread()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if user, password := now.Broker.Login(); user != "w" || password != "two" {
+		t.Errorf("login %q, %q, want those of the changed file", user, password)
+	}
+	change("amqp://w:two@a/v\namqp://x:three@b/v\n")
+	if now, err = s.Reread(); err != nil {
+		t.Fatal(err)
+	}
+	if user, _ := now.Broker.Login(); user != "" {
+		t.Errorf("nodes with different logins: %q, want each to keep its own", user)
+	}
+}
+
+func TestALoginByCertificateIsChecked(t *testing.T) {
+	consumer := Consumer{Secrets: []Secret{"0123456789abcdef"}}
+	secured := TLS{CertFile: "c.pem", KeyFile: "k.pem"}
+	for name, c := range map[string]struct {
+		s    Settings
+		want string
+	}{
+		"complete":       {Settings{Broker: Broker{URL: "amqps://h/v", Auth: "certificate", TLS: secured}, Queue: "q", Consumer: consumer}, ""},
+		"no certificate": {Settings{Broker: Broker{URL: "amqps://h/v", Auth: "certificate"}}, "set broker.tls.cert_file"},
+		"a password":     {Settings{Broker: Broker{URL: "amqps://h/v", Password: "p", Auth: "certificate", TLS: secured}}, "uses no password"},
+		"no secret":      {Settings{Broker: Broker{URL: "amqps://h/v", Auth: "certificate", TLS: secured}, Queue: "q"}, "set consumer.secrets"},
+		"a typo":         {Settings{Broker: Broker{URL: "amqps://h/v", Auth: "cert"}}, "broker.auth"},
+	} {
+		err := c.s.Complete()
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestRotatingPasswordsWithoutASecretAreWarnedOf(t *testing.T) {
+	name, _ := fileWith(t, "one")
+	s := Settings{Broker: Broker{URL: "amqp://u@localhost/v", PasswordFile: name}, Queue: "q"}
+	if err := s.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	if w := strings.Join(s.Warnings(), "\n"); !strings.Contains(w, "set consumer.secrets") {
+		t.Errorf("warnings %q lack the one about consumer.secrets", w)
+	}
+}
