@@ -10,7 +10,7 @@ ARG VERSION=""
 ARG COMMIT=""
 ARG DATE=""
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
-    -ldflags "-s -w -X main.version=$VERSION -X main.commit=$COMMIT -X main.date=$DATE" -o /parley ./cmd/parley
+    -ldflags "-s -w -X github.com/parley-go/parley/service/command.version=$VERSION -X github.com/parley-go/parley/service/command.commit=$COMMIT -X github.com/parley-go/parley/service/command.date=$DATE" -o /parley ./cmd/parley
 # The user of the image; programs look up their own name.
 RUN echo 'parley:x:65532:65532:parley:/:/sbin/nologin' > /passwd && echo 'parley:x:65532:' > /group
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/failpoint"
 	"github.com/parley-go/parley/internal/shutdown"
 	"github.com/parley-go/parley/service"
@@ -29,7 +30,7 @@ const (
 )
 
 const exitHelp = `
-Exit codes: 0 success; 1 failure; 2 the command line or the settings are wrong.
+Exit codes: 0 success; 1 failure; 2 the command line or the settings are wrong ("help exit-codes" has the details).
 SIGINT or SIGTERM shuts down gracefully; a second signal after more than a second exits immediately.`
 
 // exitError is an error with an exit code. Without a cause, Execute prints no error.
@@ -61,19 +62,33 @@ func Main(register func(s *service.Service) error) {
 
 // New returns the command tree of a service's binary called name, for programs that add commands of their own. See Main.
 func New(name string, register func(s *service.Service) error) *cobra.Command {
-	a := &app{register: register}
+	return (&app{register: register}).service(name)
+}
+
+// service returns the command tree of a service's binary.
+func (a *app) service(name string) *cobra.Command {
 	root := a.root(name, name+" is a service built with parley.\n"+exitHelp)
 	root.AddCommand(a.runCommand(), a.consumerCommand(), a.routesCommand(), a.devCommand())
 	root.AddCommand(a.operator()...)
+	a.complete(root)
+	root.AddCommand(exitCodesTopic())
 	return root
 }
 
+// complete adds the completion of the values of flags.
+func (a *app) complete(root *cobra.Command) {
+	a.completeSettings(root)
+	a.completeFlags(root)
+}
+
 // NewOperator returns a command tree called name with the commands that need no handlers: relay, migrate, check, scheduled, parked,
-// topology, settings, publish, send, tail and doctor.
+// topology, settings, publish, send, tail, status, doctor and version.
 func NewOperator(name, long string) *cobra.Command {
 	a := &app{}
 	root := a.root(name, long+"\n"+exitHelp)
 	root.AddCommand(a.operator()...)
+	a.complete(root)
+	root.AddCommand(exitCodesTopic())
 	return root
 }
 
@@ -106,6 +121,7 @@ func exitCode(err error) int {
 // An app holds what the commands of one binary have in common.
 type app struct {
 	register func(s *service.Service) error // nil for the operator's commands
+	broker   parley.Broker                  // of tests; nil means that of the settings
 }
 
 func (a *app) root(name, long string) *cobra.Command {
@@ -113,7 +129,6 @@ func (a *app) root(name, long string) *cobra.Command {
 		Use: name, Long: long, SilenceErrors: true, SilenceUsage: true, Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	settings.AddFlags(root.PersistentFlags())
 	return root
@@ -122,7 +137,7 @@ func (a *app) root(name, long string) *cobra.Command {
 func (a *app) operator() []*cobra.Command {
 	return []*cobra.Command{
 		a.relayCommand(), a.migrateCommand(), a.statusCommand(), a.checkCommand(), a.scheduledCommand(), a.parkedCommand(),
-		a.topologyCommand(), a.settingsCommand(), a.publishCommand(), a.sendCommand(), a.tailCommand(), a.doctorCommand(),
+		a.topologyCommand(), a.settingsCommand(), a.publishCommand(), a.sendCommand(), a.tailCommand(), a.doctorCommand(), a.versionCommand(),
 	}
 }
 
@@ -187,7 +202,7 @@ func (a *app) open(cmd *cobra.Command, may access, keys []string, change func(*s
 			return nil, fmt.Errorf("database %s: the file does not exist (run \"%s migrate up\" to create it)", loaded.Database.URL, cmd.Root().Name())
 		}
 	}
-	s, err := service.Open(loaded, &service.Config{LogOutput: cmd.ErrOrStderr(), ReadOnly: may == readOnly})
+	s, err := service.Open(loaded, &service.Config{LogOutput: cmd.ErrOrStderr(), ReadOnly: may == readOnly, Broker: a.broker})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,5 +28,17 @@ func TestEverySettingButPasswordsCanBeGivenAsAFlag(t *testing.T) {
 			}
 			checkSample(t, s, &f, samples[f.key].text, "flag --"+f.flag())
 		})
+	}
+}
+
+func TestFlagsWithAFixedListOfValuesAreCompleted(t *testing.T) {
+	values := FlagValues()
+	for flag, want := range map[string]string{"relay-mode": "parallel", "topology": "verify", "database-migrate": "true"} {
+		if !slices.Contains(values[flag], want) {
+			t.Errorf("--%s is completed by %q, want %s among them", flag, values[flag], want)
+		}
+	}
+	if _, ok := values["broker-password"]; ok {
+		t.Error("a secret has a flag")
 	}
 }
