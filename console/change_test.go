@@ -120,7 +120,7 @@ func TestOneConfirmationChangesAtMostAThousandMessages(t *testing.T) {
 func TestExpiredCommandsAreLeftOutOfAReplay(t *testing.T) {
 	w := newWorld(t, nil)
 	past := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
-	id := w.park(parley.Failure{Message: parley.Message{Exchange: "sms", RoutingKey: "send", Kind: parley.KindCommand, Body: []byte(`{"meta": {"expiry": "` + past + `"}}`)}})
+	id := w.park(parley.Failure{Message: parley.Message{Exchange: "sms", RoutingKey: "send", Kind: parley.KindCommand, Body: []byte(`{"meta": {"expiredTime": "` + past + `"}}`)}})
 	form := preview("replay", id)
 	w.post("/s/orders/parked/preview", form).must(t, http.StatusOK).has(t, "1 expired", "Nothing to do.")
 	form.Set("force", "1")

@@ -92,9 +92,10 @@ func (in *inspector) element(n *html.Node, parents []string) {
 		switch name := strings.ToLower(a.Key); {
 		case name == "style" || name == "srcdoc" || strings.HasPrefix(name, "on"):
 			in.bad("attribute %s on <%s>", a.Key, n.Data)
-		case (name == "href" || name == "src" || name == "action" || name == "formaction") && !strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "#") && value != "data:,":
+		case name != "href" && name != "src" && name != "action" && name != "formaction" && name != "data-tail":
+		case !strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "#") && value != "data:,":
 			in.bad("%s=%q", a.Key, a.Val)
-		case strings.HasPrefix(value, "//"):
+		case strings.HasPrefix(value, "//") || strings.HasPrefix(value, `/\\`):
 			in.bad("%s=%q leads to another site", a.Key, a.Val)
 		}
 	}

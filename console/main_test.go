@@ -196,7 +196,8 @@ func (p page) has(t testing.TB, texts ...string) page {
 	t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(p.body, text) {
-			t.Errorf("the page has no %q:\n%s", text, p.body)
+			_, main, _ := strings.Cut(p.body, "<main")
+			t.Errorf("the page has no %q:\n%s", text, main)
 		}
 	}
 	return p

@@ -55,11 +55,13 @@ func (c *Console) static(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) loadPages() {
 	c.pages = template.Must(template.New("").Funcs(template.FuncMap{
-		"static":  func(name string) string { return c.opts.Prefix + "/static/" + name + "?v=" + c.assets[name].version },
-		"at":      c.at,
-		"age":     age,
-		"text":    printable,
-		"path":    c.path,
+		"static": func(name string) string { return c.opts.Prefix + "/static/" + name + "?v=" + c.assets[name].version },
+		"at":     c.at,
+		"age":    age,
+		"text":   printable,
+		"path":   c.path,
+		// Both parts are escaped already: url.PathEscape and url.Values.Encode leave nothing that could end the attribute.
+		"query":   func(path, query string) template.URL { return template.URL(path + "?" + query) },
 		"screens": func() []screen { return screens },
 		"lines":   func(s string) []string { return strings.Split(s, "\n") },
 		// The parked queue of a consumer is named after its queue.
