@@ -51,6 +51,32 @@ func ExampleCancel() {
 	// <nil> left: 2
 }
 
+// An operator works with the ids that a list shows.
+func ExampleCancelID() {
+	ctx := context.Background()
+	day := time.Date(2030, 5, 1, 8, 0, 0, 0, time.UTC)
+	store, outbox := planned(ctx, day)
+	err := store.InTx(ctx, func(tx *memory.Tx) error {
+		in := outbox.In(tx)
+		r, ok, err := parley.ScheduledID(ctx, in, 2)
+		fmt.Println("found:", ok, r.Tags["user_id"], err)
+		moved, err := parley.RescheduleID(ctx, in, 2, day.AddDate(0, 0, 1))
+		fmt.Println("moved:", moved, err)
+		cancelled, err := parley.CancelID(ctx, in, 3)
+		fmt.Println("cancelled:", cancelled, err)
+		_, err = parley.CancelID(ctx, in, 0)
+		fmt.Println(err)
+		return nil
+	})
+	fmt.Println(err, "left:", len(store.Pending()))
+	// Output:
+	// found: true 2 <nil>
+	// moved: true <nil>
+	// cancelled: true <nil>
+	// parley: cancel scheduled message 0: id "0": must be positive
+	// <nil> left: 2
+}
+
 func ExampleReschedule() {
 	ctx := context.Background()
 	day := time.Date(2030, 5, 1, 8, 0, 0, 0, time.UTC)

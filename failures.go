@@ -70,6 +70,9 @@ type FailureTx[Tx any] interface {
 type FailureOperator interface {
 	// List returns rows with an id greater than after, in the order of their ids, without their bodies.
 	List(ctx context.Context, q FailureQuery, after int64, limit int) ([]FailureRow, error)
+	// Newest returns the rows with the largest ids, in descending order, without their bodies: at most limit rows of all consumers in
+	// any state.
+	Newest(ctx context.Context, limit int) ([]FailureRow, error)
 	// Get returns one row with its body. It returns ErrNoFailure if there is none.
 	Get(ctx context.Context, id int64) (FailureRow, error)
 	// Replay makes the matching rows waiting, with the retry plan from its start, Replays + 1 and Begun 0. The first is due at

@@ -200,6 +200,61 @@ func Scheduled(ctx context.Context, in *TxOutbox, c Addressed, tags Tags, limit 
 	return nil, wrap("list scheduled", c.Exchange(), c.RoutingKey(), err)
 }
 
+// CancelID deletes the scheduled message with the id that Publish has set, and reports whether there was one. It is
+// [Cancel] for one message: it is for operators, who see the ids in lists.
+func CancelID(ctx context.Context, in *TxOutbox, id int64) (bool, error) {
+	n, err := 0, checkID(id)
+	if err == nil {
+		n, err = in.ops.cancel(ctx, Selection{ID: id})
+	}
+	if err != nil {
+		return false, fmt.Errorf("parley: cancel scheduled message %d: %w", id, err)
+	}
+	return n > 0, nil
+}
+
+// RescheduleID moves the scheduled message with an id to another time, and reports whether there was one; see [Reschedule]
+// and [CancelID].
+func RescheduleID(ctx context.Context, in *TxOutbox, id int64, to time.Time) (bool, error) {
+	n, err := 0, checkID(id)
+	switch {
+	case err != nil:
+	case to.IsZero():
+		err = &InvalidError{What: "time", Problem: "must not be zero: to cancel use CancelID"}
+	default:
+		err = checkTime("time", to)
+	}
+	if err == nil {
+		n, err = in.ops.reschedule(ctx, Selection{ID: id}, to)
+	}
+	if err != nil {
+		return false, fmt.Errorf("parley: reschedule message %d: %w", id, err)
+	}
+	return n > 0, nil
+}
+
+// ScheduledID returns the scheduled message with an id. ok is false if there is none: it was sent or cancelled.
+func ScheduledID(ctx context.Context, in *TxOutbox, id int64) (r Record, ok bool, err error) {
+	var found []Record
+	if err = checkID(id); err == nil {
+		found, err = in.ops.scheduled(ctx, Selection{ID: id}, 1)
+	}
+	if err != nil {
+		return r, false, fmt.Errorf("parley: read scheduled message %d: %w", id, err)
+	}
+	if len(found) == 0 {
+		return r, false, nil
+	}
+	return found[0], true, nil
+}
+
+func checkID(id int64) error {
+	if id < 1 {
+		return &InvalidError{What: "id", Value: fmt.Sprint(id), Problem: "must be positive"}
+	}
+	return nil
+}
+
 func selection(c Addressed, tags Tags) (Selection, error) {
 	t, err := tags.strings()
 	return Selection{Exchange: c.Exchange(), RoutingKey: c.RoutingKey(), Tags: t}, err

@@ -173,8 +173,10 @@ type ParkedStore interface {
 }
 
 // A Selection selects scheduled records with this exchange and routing key and at
-// least the given tags.
+// least the given tags, or one record by its id.
 type Selection struct {
+	// ID, if positive, selects only the scheduled record with this id; the other fields are ignored.
+	ID         int64
 	Exchange   string
 	RoutingKey string
 	Tags       map[string]string

@@ -29,6 +29,25 @@ func (f *Failures) List(ctx context.Context, q parley.FailureQuery, after int64,
 	return out, nil
 }
 
+// Newest returns the rows that were stored last; see [parley.FailureOperator].
+func (f *Failures) Newest(ctx context.Context, limit int) ([]parley.FailureRow, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f.store.mu.Lock()
+	defer f.store.mu.Unlock()
+	rows := f.matching(parley.FailureQuery{}, 0, 0)
+	var out []parley.FailureRow
+	for _, r := range slices.Backward(rows[max(0, len(rows)-limit):]) {
+		row, err := r.row(false)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
 // Get returns one row; see [parley.FailureOperator].
 func (f *Failures) Get(ctx context.Context, id int64) (parley.FailureRow, error) {
 	if err := ctx.Err(); err != nil {

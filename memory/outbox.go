@@ -95,6 +95,9 @@ func (s *Store) findPending(tx *Tx, sel parley.Selection) (undecided *Tx, found 
 
 // matches reports whether r is a scheduled record that sel selects.
 func matches(sel parley.Selection, r *row) bool {
+	if sel.ID > 0 {
+		return !r.DueAt.IsZero() && r.ID == sel.ID
+	}
 	return !r.DueAt.IsZero() && r.Exchange == sel.Exchange && r.RoutingKey == sel.RoutingKey && hasTags(r, sel.Tags)
 }
 
@@ -182,6 +185,12 @@ func (s *Store) Scheduled(ctx context.Context, tx *Tx, sel parley.Selection, lim
 	}
 	var found []*row
 	add := func(r *row) {
+		if sel.ID > 0 {
+			if matches(sel, r) {
+				found = append(found, r)
+			}
+			return
+		}
 		if !r.DueAt.IsZero() && (sel.Exchange == "" || r.Exchange == sel.Exchange) &&
 			(sel.RoutingKey == "" || r.RoutingKey == sel.RoutingKey) && hasTags(r, sel.Tags) {
 			found = append(found, r)

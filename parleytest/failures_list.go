@@ -11,6 +11,7 @@ import (
 func listPromises[Tx any]() []failurePromise[Tx] {
 	return []failurePromise[Tx]{
 		{name: "ListGoesPageByPage", run: listGoesPageByPage[Tx]},
+		{name: "NewestReturnsTheLastRowsFirst", run: newestReturnsTheLastRowsFirst[Tx]},
 		{name: "ListHasNoBodies", run: listHasNoBodies[Tx]},
 		{name: "ListSelects", run: listSelects[Tx]},
 		{name: "GetOfAMissingRowIsErrNoFailure", run: getOfAMissingRow[Tx]},
@@ -38,6 +39,19 @@ func listGoesPageByPage[Tx any](f *failureTest[Tx]) {
 	}
 	if !slices.Equal(got, ids) {
 		f.Errorf("all pages have the rows %v, want %v", got, ids)
+	}
+}
+
+func newestReturnsTheLastRowsFirst[Tx any](f *failureTest[Tx]) {
+	ids := f.keepIDs(failures(3)...)
+	ids = append(ids, f.keep("shipping", parked(failed(`{}`)))[0].ID)
+	newest, err := f.Failures.Newest(f.ctx, 3)
+	f.must(err, "newest")
+	if got := rowIDs(newest); !slices.Equal(got, []int64{ids[3], ids[2], ids[1]}) {
+		f.Errorf("the newest rows of %v are %v", ids, got)
+	}
+	if len(newest) > 0 && (newest[0].Consumer != "shipping" || len(newest[0].Message.Body) > 0) {
+		f.Errorf("the newest row is %+v, want that of shipping without its body", newest[0])
 	}
 }
 

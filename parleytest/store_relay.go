@@ -23,6 +23,8 @@ func relayPromises[Tx any]() []storePromise[Tx] {
 		{name: "RecordOfTheFarFutureIsNotDue", run: recordOfTheFarFutureIsNotDue[Tx]},
 		{name: "RecordsDeletedElsewhereAreCounted", run: recordsDeletedElsewhereAreCounted[Tx]},
 		{name: "StatsTellTheTruth", run: statsTellTheTruth[Tx]},
+		{name: "SummariesTellTheTruthUpToTheirLimit", run: summariesTellTheTruthUpToTheirLimit[Tx]},
+		{name: "LeaderIsARelayWithABatch", run: leaderIsARelayWithABatch[Tx]},
 		{name: "WakerWakesAtStartAndOnCommit", run: wakerWakesOnCommit[Tx]},
 		{name: "WakerEndsWithItsContext", run: wakerEndsWithItsContext[Tx]},
 	}
@@ -206,6 +208,63 @@ func statsTellTheTruth[Tx any](s *storeTest[Tx]) {
 	s.settle(b, []int64{ids[0], ids[5]}, parley.Parked{Record: records[1], Reason: "refused"})
 	if st := stats(); st.Due != 1 || st.Scheduled != 2 || st.Parked != 1 || st.OldestDue < 0 || st.OldestDue > time.Minute {
 		s.Errorf("1 due just now, 2 scheduled, 1 parked: got %+v", st)
+	}
+}
+
+func summariesTellTheTruthUpToTheirLimit[Tx any](s *storeTest[Tx]) {
+	summarizer, ok := s.Store.(parley.OutboxSummarizer)
+	if !ok {
+		return
+	}
+	summary := func(limit int) parley.OutboxSummary {
+		sum, err := summarizer.Summary(s.ctx, limit)
+		s.must(err, "summary")
+		return sum
+	}
+	if sum := summary(10); sum != (parley.OutboxSummary{}) {
+		s.Errorf("an empty outbox has %+v", sum)
+	}
+	ids := s.insert(append(numbered(3), scheduled(time.Hour, nil), scheduled(2*time.Hour, nil), scheduled(-time.Hour, nil))...)
+	if sum := summary(10); sum.Due != 4 || sum.Scheduled != 2 || sum.Parked != 0 || sum.NeverDue != 0 || sum.LastParked != nil || sum.Partial ||
+		sum.OldestDue < 55*time.Minute || sum.OldestDue > 65*time.Minute {
+		s.Errorf("4 due, the oldest for an hour, 2 scheduled: got %+v", sum)
+	}
+	if sum := summary(2); sum.Due != 2 && !sum.Partial || sum.Scheduled > 2 || sum.OldestDue < 0 {
+		s.Errorf("with a limit of 2: got %+v", sum)
+	}
+	b := s.claim(10)
+	records := b.Records()
+	s.settle(b, []int64{ids[5]}, parley.Parked{Record: records[0], Reason: "refused"}, parley.Parked{Record: records[1], Reason: "refused last"})
+	sum := summary(10)
+	if sum.Due != 1 || sum.Scheduled != 2 || sum.Parked != 2 || sum.OldestParked < 0 || sum.OldestParked > time.Minute {
+		s.Errorf("1 due, 2 scheduled, 2 parked: got %+v", sum)
+	}
+	if last := sum.LastParked; last != nil && (last.Reason != "refused last" || last.RecordID != records[1].ID || last.Exchange != records[1].Exchange) {
+		s.Errorf("the last parked record is %+v, want the second one", last)
+	}
+}
+
+func leaderIsARelayWithABatch[Tx any](s *storeTest[Tx]) {
+	inspector, ok := s.Store.(parley.LeaderInspector)
+	if !ok {
+		return
+	}
+	leader := func() *parley.RelayLeader {
+		l, err := inspector.Leader(s.ctx)
+		s.must(err, "leader")
+		return l
+	}
+	s.insert(numbered(1)...)
+	if l := leader(); l != nil {
+		s.Errorf("no relay works, but %+v leads", l)
+	}
+	b := s.claim(10)
+	if l := leader(); l == nil || l.AtRest {
+		s.Errorf("the leader with a batch is %+v", l)
+	}
+	s.must(b.Release(s.ctx), "release")
+	if l := leader(); l != nil {
+		s.Errorf("after its batch %+v still leads", l)
 	}
 }
 

@@ -19,6 +19,7 @@ func schedulePromises[Tx any]() []storePromise[Tx] {
 		{name: "RescheduleMovesTheDueTime", run: rescheduleMovesTheDueTime[Tx]},
 		{name: "RescheduleIsUndoneByRollback", run: rescheduleIsUndoneByRollback[Tx]},
 		{name: "ScheduledListsSoonestFirst", run: scheduledListsSoonestFirst[Tx]},
+		{name: "OneRecordIsSelectedByItsID", run: oneRecordIsSelectedByItsID[Tx]},
 		{name: "UnlessTagsInsertsOnce", run: unlessTagsInsertsOnce[Tx]},
 		{name: "UnlessTagsInParallelInsertsOnce", run: unlessTagsInParallelInsertsOnce[Tx]},
 	}
@@ -84,6 +85,34 @@ func nextDueTellsTheTime[Tx any](s *storeTest[Tx]) {
 	if wait, ok := next(); !ok || wait > 0 {
 		s.Errorf("the next record is due in %v (%t), want not positive: one is overdue", wait, ok)
 	}
+}
+
+func oneRecordIsSelectedByItsID[Tx any](s *storeTest[Tx]) {
+	tags := map[string]string{"user": "7"}
+	ids := s.insert(scheduled(time.Hour, tags), scheduled(time.Hour, tags), scheduled(time.Hour, nil), numbered(1)[0])
+	tx := s.begin()
+	list, err := s.Store.Scheduled(s.ctx, tx, parley.Selection{ID: ids[1]}, 10)
+	s.must(err, "list")
+	if len(list) != 1 || list[0].ID != ids[1] {
+		s.Errorf("record %d by its id: %+v", ids[1], list)
+	}
+	for i, want := range []int{1, 1, 1, 0} { // the last one is not scheduled
+		n, err := s.Store.Cancel(s.ctx, tx, parley.Selection{ID: ids[i]})
+		if s.must(err, "cancel"); n != want {
+			s.Errorf("cancelled %d records by the id of record %d, want %d", n, i, want)
+		}
+	}
+	s.rollback(tx)
+	tx = s.begin()
+	n, err := s.Store.Reschedule(s.ctx, tx, parley.Selection{ID: ids[2]}, time.Now().Add(-time.Minute))
+	if s.must(err, "reschedule"); n != 1 {
+		s.Errorf("moved %d records by an id, want 1", n)
+	}
+	if n, err = s.Store.Cancel(s.ctx, tx, parley.Selection{ID: ids[0]}); err != nil || n != 1 {
+		s.Errorf("cancelled %d records by an id (%v), want 1", n, err)
+	}
+	s.commit(tx)
+	s.wantDue("by an id one was moved into the past, one cancelled", ids[3], ids[2])
 }
 
 func rescheduleMovesTheDueTime[Tx any](s *storeTest[Tx]) {

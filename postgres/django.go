@@ -259,16 +259,23 @@ func djangoProperties(r *parley.Record) (string, error) {
 	return string(text), err
 }
 
-// djangoWhere returns the condition for a selection among the rows with tags.
-func djangoWhere(sel parley.Selection, anyKey bool) (string, []any, error) {
-	cond, args, err := where(sel, anyKey)
-	return strings.Replace(cond, "due_at IS NOT NULL", "tags IS NOT NULL", 1), args, err
+// changeable returns the condition for a selection among the rows with tags. A row that is selected by its id may have none, but it
+// must be due later.
+func (s *django[Tx]) changeable(ctx context.Context, c conn, sel parley.Selection) (string, []any, error) {
+	cond, args, err := where(sel, false)
+	scheduled := "tags IS NOT NULL"
+	if err == nil && sel.ID > 0 {
+		var has map[string]bool
+		has, err = s.columns(ctx, c)
+		scheduled = dueTime(has) + " > clock_timestamp()"
+	}
+	return strings.Replace(cond, "due_at IS NOT NULL", scheduled, 1), args, err
 }
 
 // Cancel implements parley.OutboxStore. It matches like version 2.6 of the Python library: the same exchange and routing
 // key, and at least the given tags.
 func (s *django[Tx]) Cancel(ctx context.Context, tx Tx, sel parley.Selection) (int, error) {
-	cond, args, err := djangoWhere(sel, false)
+	cond, args, err := s.changeable(ctx, s.e.use(tx), sel)
 	if err != nil {
 		return 0, err
 	}
@@ -284,7 +291,7 @@ func (s *django[Tx]) Reschedule(ctx context.Context, tx Tx, sel parley.Selection
 	if !has["send_after_time"] {
 		return 0, errOldTable
 	}
-	cond, args, err := djangoWhere(sel, false)
+	cond, args, err := s.changeable(ctx, s.e.use(tx), sel)
 	if err != nil {
 		return 0, err
 	}

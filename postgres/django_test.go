@@ -209,6 +209,21 @@ func TestGoPublishesSchedulesAndCancelsInTheDjangoTable(t *testing.T) {
 		if len(list) != 1 || list[0].Tags["n"] != "1" {
 			t.Errorf("scheduled %+v (%v)", list, err2)
 		}
+		if _, ok, err := parley.ScheduledID(ctx, in, id); err != nil || ok {
+			t.Errorf("an event that is due at once is scheduled: %v (%v)", ok, err)
+		}
+		if len(list) == 1 {
+			r := list[0].ID
+			if moved, err := parley.RescheduleID(ctx, in, r, at.Add(2*time.Hour)); err != nil || !moved {
+				t.Errorf("moved by its id: %v (%v)", moved, err)
+			}
+			if got, ok, err := parley.ScheduledID(ctx, in, r); err != nil || !ok || got.DueAt.Sub(at.Add(2*time.Hour)).Abs() > time.Millisecond {
+				t.Errorf("found by its id: %v, %v (%v)", got.DueAt, ok, err)
+			}
+			if cancelled, err := parley.CancelID(ctx, in, id); err != nil || cancelled {
+				t.Errorf("an event that is due at once was cancelled: %v (%v)", cancelled, err)
+			}
+		}
 		return err
 	})
 	if err != nil {
@@ -227,6 +242,12 @@ func TestGoPublishesSchedulesAndCancelsInTheDjangoTable(t *testing.T) {
 	st, err := store.Stats(ctx)
 	if err != nil || st.Due != 1 || st.Scheduled != 1 {
 		t.Errorf("stats %+v (%v), want 1 due and 1 scheduled", st, err)
+	}
+	if sum, err := store.Summary(ctx, 10); err != nil || sum.Due != 1 || sum.Scheduled != 1 || sum.Partial {
+		t.Errorf("summary %+v (%v), want 1 due and 1 scheduled", sum, err)
+	}
+	if sum, err := store.Summary(ctx, 1); err != nil || !sum.Partial {
+		t.Errorf("summary of the first row %+v (%v), want it to say so", sum, err)
 	}
 }
 

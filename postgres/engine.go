@@ -153,7 +153,7 @@ SELECT $1::text, $2::text, $3::text, $4::text, $5::timestamptz, $6::jsonb, $7::j
 	return c.query(ctx, q, func(row scanner) error { return row.Scan(&r.ID) }, append(args, unless)...)
 }
 
-// where returns the condition for a selection; its parameters start at $1. If anyKey is true, an
+// where returns the condition for the scheduled records of a selection; its parameters start at $1. If anyKey is true, an
 // empty routing key matches all.
 func where(s parley.Selection, anyKey bool) (string, []any, error) {
 	var args []any
@@ -161,6 +161,10 @@ func where(s parley.Selection, anyKey bool) (string, []any, error) {
 	add := func(format string, value any) {
 		args = append(args, value)
 		cond += fmt.Sprintf(format, len(args))
+	}
+	if s.ID > 0 {
+		add(" AND id = $%d", s.ID)
+		return cond, args, nil
 	}
 	if s.Exchange != "" || !anyKey {
 		add(" AND exchange = $%d", s.Exchange)

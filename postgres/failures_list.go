@@ -97,10 +97,20 @@ func consumersOf(table string) string {
 
 // List implements parley.FailureOperator.
 func (f *failures[Tx]) List(ctx context.Context, q parley.FailureQuery, after int64, limit int) ([]parley.FailureRow, error) {
-	var out []parley.FailureRow
 	s := failureSearch{table: f.e.names.failed}
-	text := "SELECT " + failureColumns + " FROM " + f.e.names.failed + " f WHERE f.id = ANY(ARRAY(" + s.ids(&q, after, limit) + ")) ORDER BY f.id"
-	err := f.run(ctx, statement{query: text, args: s.args, scan: func(row scanner) error {
+	return f.list(ctx, " WHERE f.id = ANY(ARRAY("+s.ids(&q, after, limit)+")) ORDER BY f.id", s.args...)
+}
+
+// Newest implements parley.FailureOperator.
+func (f *failures[Tx]) Newest(ctx context.Context, limit int) ([]parley.FailureRow, error) {
+	return f.list(ctx, " ORDER BY f.id DESC LIMIT $1", limit)
+}
+
+// list returns the rows of a query on the table as f, which tail ends.
+func (f *failures[Tx]) list(ctx context.Context, tail string, args ...any) ([]parley.FailureRow, error) {
+	var out []parley.FailureRow
+	text := "SELECT " + failureColumns + " FROM " + f.e.names.failed + " f" + tail
+	err := f.run(ctx, statement{query: text, args: args, scan: func(row scanner) error {
 		var v failureValues
 		err := row.Scan(v.targets()...)
 		r, _ := v.row() // unreadable rows are listed, too

@@ -18,6 +18,9 @@ type Database interface {
 	parley.RelaySource
 	parley.BlockerInspector
 	parley.OutboxInspector
+	parley.OutboxSummarizer
+	// Leader returns the relay that leads; see [parley.LeaderInspector]. It returns [errors.ErrUnsupported] if the database does not show it.
+	Leader(ctx context.Context) (*parley.RelayLeader, error)
 	parley.ParkedStore
 	// Failures returns the table of failed deliveries.
 	Failures() FailureStore
@@ -51,6 +54,7 @@ type nativeStore[T any] interface {
 	parley.InboxStore[T]
 	parley.RelaySource
 	parley.OutboxInspector
+	parley.OutboxSummarizer
 	parley.ParkedStore
 }
 
@@ -58,6 +62,7 @@ type nativeStore[T any] interface {
 type adapter[T any] struct {
 	parley.RelaySource
 	parley.OutboxInspector
+	parley.OutboxSummarizer
 	parley.ParkedStore
 	store  nativeStore[T]
 	wrap   func(T) *Tx
@@ -78,7 +83,7 @@ type admin struct {
 }
 
 func newAdapter[T any](store nativeStore[T], failures nativeFailures[T], wrap func(T) *Tx, unwrap func(*Tx) T, begin func(context.Context, func(T) error) error, a admin) *adapter[T] {
-	out := &adapter[T]{RelaySource: store, OutboxInspector: store, ParkedStore: store, store: store, wrap: wrap, unwrap: unwrap, begin: begin, admin: a}
+	out := &adapter[T]{RelaySource: store, OutboxInspector: store, OutboxSummarizer: store, ParkedStore: store, store: store, wrap: wrap, unwrap: unwrap, begin: begin, admin: a}
 	out.failed = &failureAdapter[T]{FailureStore: failures, FailureOperator: failures, native: failures, owner: out}
 	return out
 }
@@ -156,14 +161,27 @@ func (a *adapter[T]) Migrations(ctx context.Context) ([]Migration, error) {
 
 // Diagnose implements parley.Diagnoser. It returns nil without support in the store.
 func (a *adapter[T]) Diagnose(ctx context.Context) []parley.Finding {
-	var store any = a.store
-	if over, ok := store.(overDjango[T]); ok {
-		store = over.djangoOutbox
-	}
-	if d, ok := store.(parley.Diagnoser); ok {
+	if d, ok := a.outbox().(parley.Diagnoser); ok {
 		return d.Diagnose(ctx)
 	}
 	return nil
+}
+
+// outbox returns the driver's outbox. With the outbox of a Django service it is a separate store.
+func (a *adapter[T]) outbox() any {
+	var store any = a.store
+	if over, ok := store.(overDjango[T]); ok {
+		return over.djangoOutbox
+	}
+	return store
+}
+
+// Leader implements Database.
+func (a *adapter[T]) Leader(ctx context.Context) (*parley.RelayLeader, error) {
+	if l, ok := a.outbox().(parley.LeaderInspector); ok {
+		return l.Leader(ctx)
+	}
+	return nil, errors.ErrUnsupported
 }
 
 // Ping implements Database.

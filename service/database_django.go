@@ -29,6 +29,7 @@ type djangoOutbox[T any] interface {
 	parley.RelaySource
 	parley.RelayWaker
 	parley.OutboxInspector
+	parley.OutboxSummarizer
 }
 
 func postgresDjango(pool, relay *pgxpool.Pool, own *postgres.Store, s *settings.Settings, log *slog.Logger) (overDjango[pgx.Tx], error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/service/status"
 )
 
 // health serves /healthz (liveness) and /readyz (readiness).
@@ -73,7 +74,7 @@ func answer(w http.ResponseWriter, found states) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	for _, state := range found {
-		if state != ok && state != busy {
+		if !status.IsReady(state) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			break
 		}
@@ -81,50 +82,13 @@ func answer(w http.ResponseWriter, found states) {
 	_ = json.NewEncoder(w).Encode(found) // the client may have disconnected
 }
 
-const (
-	ok = "ok"
-	// A busy process stays ready: requests wait for a connection, and the relay has its own.
-	busy = "busy: all connections are in use"
-)
+// pingTimeout is how long the readiness waits for the database.
+const pingTimeout = 3 * time.Second
 
 // alive returns the liveness: the process answers. An unreachable broker or database is no reason to restart the process.
-func (h *health) alive() states { return states{"process": ok} }
+func (h *health) alive() states { return states{"process": status.OK} }
 
-// ready returns the current state of relay, consumer and database. A standby relay is ready: another one is active. Causes are
-// only in the log, because error texts of drivers and handlers may be confidential.
+// ready returns the current state of relay, consumer and database.
 func (h *health) ready(ctx context.Context) states {
-	found := h.alive()
-	for _, c := range h.consumers {
-		name := "consumer"
-		if len(h.consumers) > 1 {
-			name = "consumer " + c.queue
-		}
-		found[name] = ok
-		switch {
-		case !c.Subscribed():
-			found[name] = "not subscribed"
-		case c.Health() != nil:
-			found[name] = "paused, or handlers are stuck, or failed deliveries cannot be stored"
-		}
-	}
-	if h.relay != nil {
-		found["relay"] = ok
-		if state := h.relay.State(); state != parley.RelayActive && state != parley.RelayStandby {
-			found["relay"] = string(state)
-		}
-	}
-	if h.service.db != nil {
-		found["database"] = ok
-		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-		defer cancel()
-		switch err := h.service.db.Ping(ctx); {
-		case errors.Is(err, errBusy):
-			found["database"] = busy
-		case errors.Is(err, ErrReadOnly):
-			found["database"] = err.Error()
-		case err != nil:
-			found["database"] = "unreachable"
-		}
-	}
-	return found
+	return h.service.processOf(h.relay, h.consumers).Ready(ctx)
 }

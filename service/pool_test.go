@@ -13,6 +13,7 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/service/internal/servicetest"
 	"github.com/parley-go/parley/service/settings"
+	"github.com/parley-go/parley/service/status"
 )
 
 // holdConnections begins n transactions, as slow handlers do, and returns when all have their connections.
@@ -68,9 +69,9 @@ func TestSlowHandlersStopNeitherTheRelayNorTheHealthChecks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantDatabase(t, s, ok)
+			wantDatabase(t, s, status.OK)
 			all := holdConnections(t, s, 4)
-			wantDatabase(t, s, busy)
+			wantDatabase(t, s, status.Busy)
 			b, err := s.db.Claim(ctx, parley.ClaimOptions{Limit: 10})
 			if err != nil {
 				t.Fatalf("the relay cannot claim while handlers use all connections: %v", err)
@@ -83,7 +84,7 @@ func TestSlowHandlersStopNeitherTheRelayNorTheHealthChecks(t *testing.T) {
 			}
 			all()
 			release()
-			wantDatabase(t, s, ok)
+			wantDatabase(t, s, status.OK)
 		})
 	}
 }

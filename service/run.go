@@ -110,6 +110,7 @@ func (s *Service) runners(parts Part) ([]parley.Runner, error) {
 			out = append(out, s.Inbox)
 		}
 	}
+	s.process.Store(s.processOf(h.relay, h.consumers))
 	for _, n := range s.added {
 		out = append(out, s.run(n))
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,6 +18,7 @@ import (
 	"github.com/parley-go/parley/otelparley"
 	"github.com/parley-go/parley/rest"
 	"github.com/parley-go/parley/service/settings"
+	"github.com/parley-go/parley/service/status"
 )
 
 // A Service is an opened service: the database with outbox and inbox, the broker, and a router for handlers. Parts that are not
@@ -47,12 +49,13 @@ type Service struct {
 	// Propagate adds headers to published messages, beside the trace context; see parley.OutboxConfig.
 	Propagate func(ctx context.Context, set func(name, value string))
 
-	db     database
-	queues []*Queue       // all of the settings
-	broker closableBroker // opened from the settings; nil if the program handed in a broker
-	added  []named
-	routes []route
-	meters *sdk.MeterProvider // of http.metrics and telemetry.otlp
+	db      database
+	queues  []*Queue       // all of the settings
+	broker  closableBroker // opened from the settings; nil if the program handed in a broker
+	added   []named
+	routes  []route
+	meters  *sdk.MeterProvider             // of http.metrics and telemetry.otlp
+	process atomic.Pointer[status.Process] // set by Run
 
 	shutTelemetry []func(ctx context.Context) error
 }

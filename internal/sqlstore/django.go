@@ -178,6 +178,17 @@ func djangoTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05
 
 // find returns the ids of the rows with matching tags that no relay holds.
 func (s *Django[T]) find(ctx context.Context, tx Tx, sel parley.Selection) (ids []int64, err error) {
+	if sel.ID > 0 {
+		has, err := s.columns(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		q := "SELECT id FROM " + s.d.ByID + " WHERE id = ? AND " + s.due(has) + " > " + s.d.Now
+		if err := Each(ctx, tx, q, []any{sel.ID}, scanIDs(&ids)); err != nil {
+			return nil, fmt.Errorf("find the scheduled row: %w", err)
+		}
+		return ids, nil
+	}
 	q := "SELECT id, tags FROM " + DjangoTable + " WHERE " + s.d.Exact("exchange") + " = ? AND " + s.d.Exact("routing_key") + " = ? AND tags IS NOT NULL"
 	args := []any{sel.Exchange, sel.RoutingKey}
 	for name, value := range sel.Tags {

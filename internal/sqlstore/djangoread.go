@@ -166,6 +166,9 @@ func (s *Django[T]) Scheduled(ctx context.Context, tx T, sel parley.Selection, l
 	}
 	q := "SELECT " + s.selected(has) + " FROM " + DjangoTable + " WHERE " + s.due(has) + " > " + s.d.Now
 	var args []any
+	if sel.ID > 0 {
+		q, args, sel = q+" AND id = ?", append(args, sel.ID), parley.Selection{}
+	}
 	if sel.Exchange != "" {
 		q, args = q+" AND "+s.d.Exact("exchange")+" = ?", append(args, sel.Exchange)
 	}

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -26,6 +27,34 @@ func (f *Failures[T]) List(ctx context.Context, q parley.FailureQuery, after int
 		return err
 	})
 	return out, f.fail("list failed deliveries", err)
+}
+
+// Newest returns the rows that were stored last; see [parley.FailureOperator].
+func (f *Failures[T]) Newest(ctx context.Context, limit int) (out []parley.FailureRow, err error) {
+	err = Retry(ctx, f.d.Transient, func() error {
+		out = nil
+		var found []int64
+		q := fmt.Sprintf("SELECT f.id FROM %s ORDER BY f.id DESC LIMIT %d", f.table(""), limit)
+		if err := Each(ctx, f.db, f.sql(q), nil, scanIDs(&found)); err != nil {
+			return err
+		}
+		rows, err := f.load(ctx, f.db, found, "NULL")
+		for i := range rows {
+			out = append(out, rows[i].FailureRow)
+		}
+		return err
+	})
+	slices.SortFunc(out, func(a, b parley.FailureRow) int { return cmp.Compare(b.ID, a.ID) })
+	return out, f.fail("list failed deliveries", err)
+}
+
+func scanIDs(to *[]int64) func(rows *sql.Rows) error {
+	return func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		*to = append(*to, id)
+		return err
+	}
 }
 
 // Get returns one row; see [parley.FailureOperator].

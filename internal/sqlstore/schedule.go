@@ -61,6 +61,10 @@ func (e *Engine[T]) change(ctx context.Context, tx Tx, s parley.Selection) (ids,
 // Scheduled lists the matching scheduled records, soonest first; see [parley.OutboxStore].
 // Tags without the full address are compared one record after another.
 func (e *Engine[T]) Scheduled(ctx context.Context, tx T, s parley.Selection, limit int) ([]parley.Record, error) {
+	if s.ID > 0 {
+		q := "SELECT " + e.dialect.columns() + " FROM " + e.dialect.ByID + " WHERE o.id = ? AND o.due_at IS NOT NULL"
+		return e.records(ctx, tx, q, []any{s.ID})
+	}
 	if len(s.Tags) > 0 && s.Exchange != "" && s.RoutingKey != "" {
 		from, where, args, err := e.tagged(ctx, tx, s, e.dialect.Join)
 		if err != nil {

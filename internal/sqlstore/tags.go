@@ -137,7 +137,10 @@ func (e *Engine[T]) find(ctx context.Context, tx Tx, s parley.Selection) (found 
 	d := &e.dialect
 	var q string
 	var args []any
-	if len(s.Tags) == 0 {
+	if s.ID > 0 {
+		q = "SELECT o.id, 1, " + d.Held("o.id") + " FROM " + d.ByID + " WHERE o.id = ? AND o.due_at IS NOT NULL" + d.Lock
+		args = []any{s.ID}
+	} else if len(s.Tags) == 0 {
 		q = "SELECT o.id, 1, " + d.Held("o.id") + " FROM " + d.ByDue + " WHERE o.due_at IS NOT NULL AND " +
 			d.Exact("o.exchange") + " = ? AND " + d.Exact("o.routing_key") + " = ?" + d.Lock
 		args = []any{s.Exchange, s.RoutingKey}

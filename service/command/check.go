@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/output"
 )
 
 // checkLimits are the limits beyond which the outbox or the retries of a consumer count as unhealthy.
@@ -24,7 +25,7 @@ type checkLimits struct {
 
 func (a *app) checkCommand() *cobra.Command {
 	var l checkLimits
-	var asJSON bool
+	var o output.Options
 	c := &cobra.Command{
 		Use: "check", Short: "check that events are published and failed deliveries are retried", Args: NoArgs,
 		Long: `Checks that the events of the outbox are published and that failed deliveries are retried, for health checks and monitoring.
@@ -37,6 +38,9 @@ Exit codes:
    can never become due; or a retry of a consumer is overdue by more than --max-overdue; or more than --max-parked messages are parked
 2  cannot determine: the database is unreachable, or the settings are wrong`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(cmd, &o); err != nil {
+				return err
+			}
 			err := a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
 				ctx, cancel := context.WithTimeout(ctx, l.timeout)
 				defer cancel()
@@ -44,7 +48,7 @@ Exit codes:
 				if err != nil {
 					return err
 				}
-				return l.judge(cmd, st, asJSON)
+				return l.judge(cmd, st, &o)
 			})
 			if _, judged := errors.AsType[*exitError](err); judged || err == nil || exitCode(err) == ExitUsage {
 				return err
@@ -57,7 +61,7 @@ Exit codes:
 	c.Flags().DurationVar(&l.overdue, "max-overdue", time.Minute, "longest time that a retry of a consumer may be overdue")
 	c.Flags().Int64Var(&l.parked, "max-parked", -1, "most parked messages (-1: no limit)")
 	c.Flags().DurationVar(&l.timeout, "timeout", 10*time.Second, "timeout of the whole check")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	o.Add(c)
 	return c
 }
 

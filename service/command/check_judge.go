@@ -1,13 +1,14 @@
 package command
 
 import (
-	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/service/internal/output"
 	"github.com/parley-go/parley/service/internal/terminal"
 )
 
@@ -56,32 +57,32 @@ func atMost(n int64) string {
 	return fmt.Sprint(n)
 }
 
-func (l *checkLimits) judge(cmd *cobra.Command, st *checkedState, asJSON bool) error {
+func (l *checkLimits) judge(cmd *cobra.Command, st *checkedState, o *output.Options) error {
 	problems := l.problems(st)
-	out := cmd.OutOrStdout()
-	if asJSON {
-		if err := json.NewEncoder(out).Encode(st.object(problems)); err != nil {
-			return err
-		}
-	} else {
-		report(out, "due %d, oldest for %v; scheduled %d; parked %d", st.Due, st.OldestDue.Round(time.Millisecond), st.Scheduled, st.parkedInAll())
-		for i := range st.consumers {
-			report(out, "%s", terminal.Printable(st.consumers[i].line()))
-		}
-		if st.queue != nil && *st.queue > 0 {
-			report(out, "parked queue: %d", *st.queue)
-		}
-		for _, n := range st.notes {
-			report(out, "note: %s", terminal.Printable(n))
-		}
-		for _, p := range problems {
-			report(out, "UNHEALTHY: %s", terminal.Printable(p))
-		}
+	err := o.Document(cmd.OutOrStdout(), st.object(problems), func(w io.Writer) error {
+		st.write(w, problems)
+		return nil
+	})
+	if err == nil && len(problems) > 0 {
+		err = &exitError{code: ExitFailed}
 	}
-	if len(problems) > 0 {
-		return &exitError{code: ExitFailed}
+	return err
+}
+
+func (st *checkedState) write(out io.Writer, problems []string) {
+	report(out, "due %d, oldest for %v; scheduled %d; parked %d", st.Due, st.OldestDue.Round(time.Millisecond), st.Scheduled, st.parkedInAll())
+	for i := range st.consumers {
+		report(out, "%s", terminal.Printable(st.consumers[i].line()))
 	}
-	return nil
+	if st.queue != nil && *st.queue > 0 {
+		report(out, "parked queue: %d", *st.queue)
+	}
+	for _, n := range st.notes {
+		report(out, "note: %s", terminal.Printable(n))
+	}
+	for _, p := range problems {
+		report(out, "%s", output.StyleOf(out).Red("UNHEALTHY: "+terminal.Printable(p)))
+	}
 }
 
 // line returns the state of the consumer's failed deliveries as a line of text.
@@ -103,7 +104,7 @@ func (c *consumerState) line() string {
 
 // object returns the state as a JSON object.
 func (st *checkedState) object(problems []string) object {
-	consumers := []object{}
+	consumers := []any{}
 	for i := range st.consumers {
 		c := &st.consumers[i]
 		consumers = append(consumers, object{

@@ -2,49 +2,43 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/output"
 	"github.com/parley-go/parley/service/internal/terminal"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
-	var asJSON bool
+	var o output.Options
 	var timeout time.Duration
 	c := &cobra.Command{
 		Use: "doctor", Short: "diagnose database and broker, with a hint for each problem", Args: NoArgs,
 		Long: `Connects to database and broker, and examines server versions, tables, privileges, clocks, exchanges, queues, handlers
 without a binding, and events that are not published in time. With broker.management_url it also examines the cluster. It changes nothing. The exit code is 1 if there is a problem.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(cmd, &o); err != nil {
+				return err
+			}
 			return a.with(cmd, nil, func(ctx context.Context, s *service.Service) error {
 				d := &doctor{s: s, timeout: timeout, hasHandlers: a.register != nil}
 				if a.register != nil {
 					d.registered = a.register(s)
 				}
 				found := d.examine(ctx)
-				if asJSON {
-					enc := json.NewEncoder(cmd.OutOrStdout())
-					enc.SetIndent("", "  ")
-					if err := enc.Encode(inJSON(found)); err != nil {
-						return err
-					}
-				}
 				problems := 0
 				for _, f := range found {
 					if f.Level == parley.FindingProblem {
 						problems++
 					}
-					if !asJSON {
-						report(cmd.OutOrStdout(), "%-8s %s: %s", f.Level, terminal.Printable(f.Name), terminal.Printable(f.Detail))
-						if f.Hint != "" {
-							report(cmd.OutOrStdout(), "%-8s -> %s", "", terminal.Printable(f.Hint))
-						}
-					}
+				}
+				if err := o.Document(cmd.OutOrStdout(), inJSON(found), func(w io.Writer) error { writeFindings(w, found); return nil }); err != nil {
+					return err
 				}
 				if problems > 0 {
 					return &exitError{ExitFailed, fmt.Errorf("problems found: %d", problems)}
@@ -53,9 +47,23 @@ without a binding, and events that are not published in time. With broker.manage
 			})
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	o.Add(c)
 	c.Flags().DurationVar(&timeout, "timeout", 15*time.Second, "timeout for the database, and for the broker")
 	return c
+}
+
+func writeFindings(w io.Writer, found []parley.Finding) {
+	style := output.StyleOf(w)
+	for _, f := range found {
+		level := fmt.Sprintf("%-8s", f.Level)
+		if f.Level == parley.FindingProblem {
+			level = style.Red(level)
+		}
+		report(w, "%s %s: %s", level, terminal.Printable(f.Name), terminal.Printable(f.Detail))
+		if f.Hint != "" {
+			report(w, "%-8s -> %s", "", terminal.Printable(f.Hint))
+		}
+	}
 }
 
 // inJSON converts findings to their JSON form.

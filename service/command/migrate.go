@@ -3,11 +3,11 @@ package command
 import (
 	"context"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/output"
 	"github.com/parley-go/parley/service/settings"
 )
 
@@ -31,32 +31,40 @@ func (a *app) migrateUp() *cobra.Command {
 }
 
 func (a *app) migrateStatus() *cobra.Command {
-	return &cobra.Command{
+	var o output.Options
+	c := &cobra.Command{
 		Use: "status", Short: "list the migrations and whether they are applied", Args: NoArgs,
 		Long: "Lists the migrations. The exit code is 1 if a migration is pending.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(cmd, &o); err != nil {
+				return err
+			}
 			return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
 				list, err := s.Database().Migrations(ctx)
 				if err != nil {
 					return err
 				}
 				pending := 0
-				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				table := o.List(cmd.OutOrStdout(), output.Columns("VERSION", "NAME", "STATE")...)
 				for _, m := range list {
 					state := "applied"
 					if !m.Applied {
 						state = "pending"
 						pending++
 					}
-					fmt.Fprintf(tw, "%d\t%s\t%s\n", m.Version, m.Name, state)
+					if err := table.Add(object{"version": m.Version, "name": m.Name, "state": state}, fmt.Sprint(m.Version), m.Name, state); err != nil {
+						return err
+					}
 				}
-				if err := tw.Flush(); err != nil || pending == 0 {
+				if err := table.Close(); err != nil || pending == 0 {
 					return err
 				}
 				return &exitError{ExitFailed, fmt.Errorf("%s pending (run \"%s migrate up\")", counted(int64(pending), "migration is", "migrations are"), cmd.Root().Name())}
 			})
 		},
 	}
+	o.Add(c)
+	return c
 }
 
 func (a *app) migrateSQL() *cobra.Command {

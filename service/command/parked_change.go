@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/service/internal/output"
+	"github.com/parley-go/parley/service/internal/terminal"
 )
 
 // A parkedChange is a replay or drop of parked messages.
@@ -86,7 +87,7 @@ func (a *app) changeParked(use, short string, ch *parkedChange) *cobra.Command {
 // run replays or drops the selected messages. It reports how many it skipped, and why.
 func (ch *parkedChange) run(ctx context.Context, cmd *cobra.Command, set parkedSet) error {
 	out := cmd.OutOrStdout()
-	list := newParkedList(out)
+	list := newParkedList(out, &output.Options{})
 	count, err := set.visit(ctx, &ch.parkedFilter, func(p *parkedItem) (parley.ParkedAction, error) {
 		if keep, err := ch.keeps(ctx, p); keep || err != nil {
 			return parley.ParkedKeep, err
@@ -97,7 +98,7 @@ func (ch *parkedChange) run(ctx context.Context, cmd *cobra.Command, set parkedS
 		}
 		return ch.action, nil
 	})
-	if flushErr := list.flush(); err == nil {
+	if flushErr := list.Close(); err == nil {
 		err = flushErr
 	}
 	if ch.dryRun {
@@ -172,8 +173,8 @@ func (ch *parkedChange) confirm(ctx context.Context, cmd *cobra.Command, set par
 	if err != nil || n <= 1 && !ch.all {
 		return err
 	}
-	in, ok := cmd.InOrStdin().(*os.File)
-	if !ok || !isTerminal(in) {
+	in := cmd.InOrStdin()
+	if !terminal.Is(in) {
 		return usage(cmd, fmt.Errorf("drop %s: --yes is required without a terminal (--dry-run lists them)", plural(n, "message")))
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "drop %s? [y/N] ", plural(n, "message"))
@@ -186,16 +187,6 @@ func (ch *parkedChange) confirm(ctx context.Context, cmd *cobra.Command, set par
 		return nil
 	}
 	return errors.New("nothing dropped")
-}
-
-// isTerminal reports whether f is a terminal.
-func isTerminal(f *os.File) bool {
-	st, err := f.Stat()
-	if err != nil || st.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(st, null)
 }
 
 // plural returns texts such as "1 message" and "2 messages".

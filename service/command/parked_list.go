@@ -3,73 +3,82 @@ package command
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/service/internal/output"
 	"github.com/parley-go/parley/service/internal/terminal"
 )
 
 func (a *app) parkedList() *cobra.Command {
 	var f parkedFlags
 	var limit int
-	var asJSON bool
+	var o output.Options
+	var w watchFlags
 	c := &cobra.Command{
 		Use: "ls", Short: "list parked messages, or with --waiting pending retries", Args: NoArgs,
 		Long: `Lists parked messages: records of the outbox, then failed deliveries of the consumer of the settings, then messages of its
 parked queue. With --waiting it lists the failed deliveries that wait for their next attempt, with their due times. The list ends
-after --limit messages and then shows how to continue.`,
+after --limit messages and then shows how to continue. -o wide adds columns, and does not shorten the reasons.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.parse(cmd, args); err != nil {
+			if err := errors.Join(f.parse(cmd, args), checkFormat(cmd, &o), w.check(cmd)); err != nil {
 				return err
 			}
 			if limit < 1 {
 				return usage(cmd, fmt.Errorf("--limit must be at least 1"))
 			}
 			return a.parked(cmd, &f, func(ctx context.Context, set parkedSet) error {
-				return listParked(ctx, cmd, set, &f, limit, asJSON)
+				return w.run(ctx, cmd, o.Structured(), func(ctx context.Context, out io.Writer) error {
+					return (&parkedListing{out: out, notes: cmd.ErrOrStderr(), o: &o, limit: limit}).run(ctx, set, f)
+				})
 			})
 		},
 	}
 	f.add(c)
 	c.Flags().IntVar(&limit, "limit", 100, "most messages to list")
 	c.Flags().StringVar(&f.after, "after", "", "only messages after this id")
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line, without bodies (see parked export)")
+	o.Add(c)
+	w.add(c)
 	return c
 }
 
-func listParked(ctx context.Context, cmd *cobra.Command, set parkedSet, f *parkedFlags, limit int, asJSON bool) error {
-	out := cmd.OutOrStdout()
-	list, found, last, more := newParkedList(out), 0, "", false
+// A parkedListing prints one list of parked messages.
+type parkedListing struct {
+	out, notes io.Writer // notes is for remarks if a program reads out
+	o          *output.Options
+	limit      int
+}
+
+// run prints the list. It gets a copy of the flags, because a visit changes the filter.
+func (l *parkedListing) run(ctx context.Context, set parkedSet, f parkedFlags) error {
+	list, found, last, more := newParkedList(l.out, l.o), 0, "", false
 	_, err := set.visit(ctx, &f.parkedFilter, func(p *parkedItem) (parley.ParkedAction, error) {
-		if found == limit {
+		if found == l.limit {
 			more = true
 			return parley.ParkedKeep, errEnough
 		}
 		found, last = found+1, p.id
-		if asJSON {
-			return parley.ParkedKeep, terminal.WriteJSON(out, shownItem(p))
-		}
 		return parley.ParkedKeep, list.print(p)
 	})
-	if flushErr := list.flush(); err == nil {
-		err = flushErr
+	if closeErr := list.Close(); err == nil {
+		err = closeErr
 	}
-	notes := out
-	if asJSON {
-		notes = cmd.ErrOrStderr()
+	notes := l.out
+	if l.o.Structured() {
+		notes = l.notes
 	}
 	if more {
 		report(notes, "more messages follow: continue with --after %s", terminal.Printable(last))
 	}
 	if !f.allConsumers && !f.outbox {
-		noteOthers(ctx, notes, set, f)
+		noteOthers(ctx, notes, set, &f)
 	}
 	return err
 }
@@ -90,31 +99,28 @@ func noteOthers(ctx context.Context, w io.Writer, set parkedSet, f *parkedFlags)
 	}
 }
 
-// A parkedList prints a table. It flushes after each page, because there may be many lines.
+// A parkedList prints parked messages, without bodies.
 type parkedList struct {
-	tw    *tabwriter.Writer
-	lines int
+	*output.List
+	o *output.Options
 }
 
-func newParkedList(w io.Writer) *parkedList {
-	return &parkedList{tw: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
+func newParkedList(w io.Writer, o *output.Options) *parkedList {
+	return &parkedList{o.List(w, output.Columns("ID", "STATE", "SINCE OR DUE", "CONSUMER", "EXCHANGE", "ROUTING KEY", "BYTES", "REASON",
+		"|", "KIND", "MESSAGE ID", "ATTEMPTS", "REPLAYS", "ORDERING KEY", "FINGERPRINT")...), o}
 }
 
 func (l *parkedList) print(p *parkedItem) error {
-	if l.lines == 0 {
-		fmt.Fprintln(l.tw, "ID\tSTATE\tSINCE OR DUE\tCONSUMER\tEXCHANGE\tROUTING KEY\tBYTES\tREASON")
+	attempts, replays, key, fingerprint := "-", "-", "-", "-"
+	if h := p.history; h != nil {
+		attempts, replays = fmt.Sprint(h.Attempts), fmt.Sprint(h.Replays)
 	}
-	if l.lines++; l.lines%parkedPage == 0 {
-		if err := l.tw.Flush(); err != nil {
-			return err
-		}
+	if r := p.row; r != nil {
+		key, fingerprint = cmp.Or(r.Key, "-"), cmp.Or(r.Fingerprint, "-")
 	}
-	_, err := fmt.Fprintf(l.tw, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", terminal.Printable(p.id), p.stateText(), timeText(p.at, time.RFC3339),
-		terminal.Printable(cmp.Or(p.consumer, "-")), terminal.Printable(p.Exchange), terminal.Printable(p.RoutingKey), p.size, terminal.Printable(p.reason))
-	return err
+	return l.Add(shownItem(p), p.id, p.stateText(), timeText(p.at, time.RFC3339), cmp.Or(p.consumer, "-"), p.Exchange, p.RoutingKey,
+		fmt.Sprint(p.size), cell(l.o, p.reason), cmp.Or(string(p.Kind), "-"), cmp.Or(p.ID, "-"), attempts, replays, key, fingerprint)
 }
-
-func (l *parkedList) flush() error { return l.tw.Flush() }
 
 // stateText returns the state as lists show it.
 func (p *parkedItem) stateText() string {

@@ -7,14 +7,15 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/output"
 	"github.com/parley-go/parley/service/internal/terminal"
 )
 
@@ -55,57 +56,123 @@ func (sel *selector) parseTags(cmd *cobra.Command) (parley.Tags, error) {
 }
 
 func (a *app) scheduledCommand() *cobra.Command {
-	return group("scheduled", "list, cancel and move scheduled messages", a.scheduledList(), a.scheduledCancel(), a.scheduledReschedule())
+	return group("scheduled", "list, show, cancel and move scheduled messages", a.scheduledList(), a.scheduledShow(), a.scheduledCancel(), a.scheduledReschedule())
 }
 
 func (a *app) scheduledList() *cobra.Command {
 	var sel selector
 	var limit int
-	var asJSON bool
+	var o output.Options
+	var w watchFlags
 	c := &cobra.Command{
 		Use: "ls", Short: "list scheduled messages, soonest first", Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			tags, err := sel.parse(cmd)
-			if err != nil {
+			if err = errors.Join(err, checkFormat(cmd, &o), w.check(cmd)); err != nil {
 				return err
 			}
 			return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
-				return s.InTx(ctx, func(tx *service.Tx) error {
-					list, err := parley.Scheduled(ctx, s.Outbox.In(tx), &sel, tags, limit)
-					if err != nil {
-						return err
-					}
-					return printRecords(cmd.OutOrStdout(), list, asJSON)
+				return w.run(ctx, cmd, o.Structured(), func(ctx context.Context, out io.Writer) error {
+					return s.InTx(ctx, func(tx *service.Tx) error {
+						list, err := parley.Scheduled(ctx, s.Outbox.In(tx), &sel, tags, limit)
+						if err != nil {
+							return err
+						}
+						return printRecords(out, &o, list)
+					})
 				})
 			})
 		},
 	}
 	sel.flags(c)
 	c.Flags().IntVar(&limit, "limit", 100, "most messages to list")
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
+	o.Add(c)
+	w.add(c)
 	return c
 }
 
-func printRecords(w io.Writer, list []parley.Record, asJSON bool) error {
-	if asJSON {
-		for _, r := range list {
-			err := terminal.WriteJSON(w, object{
-				"id": r.ID, "due_at": r.DueAt.UTC(), "exchange": r.Exchange, "routing_key": r.RoutingKey,
-				"kind": r.Kind, "tags": r.Tags, "body": jsonOrText(r.Body),
-			})
-			if err != nil {
+func printRecords(w io.Writer, o *output.Options, list []parley.Record) error {
+	table := o.List(w, output.Columns("ID", "DUE", "EXCHANGE", "ROUTING KEY", "TAGS", "|", "KIND", "MESSAGE ID", "CREATED", "BYTES")...)
+	for i := range list {
+		r := &list[i]
+		err := table.Add(recordObject(r), fmt.Sprint(r.ID), r.DueAt.UTC().Format(time.RFC3339Nano), r.Exchange, r.RoutingKey, tagText(r.Tags),
+			string(r.Kind), r.Message.ID, timeText(r.CreatedAt, time.RFC3339), fmt.Sprint(len(r.Body)))
+		if err != nil {
+			return err
+		}
+	}
+	return table.Close()
+}
+
+func recordObject(r *parley.Record) object {
+	return object{
+		"id": r.ID, "due_at": r.DueAt.UTC(), "exchange": r.Exchange, "routing_key": r.RoutingKey,
+		"kind": r.Kind, "message_id": r.Message.ID, "tags": r.Tags, "body": jsonOrText(r.Body),
+	}
+}
+
+func (a *app) scheduledShow() *cobra.Command {
+	var o output.Options
+	c := &cobra.Command{
+		Use: "show id", Short: "show one scheduled message with its body",
+		Args:              func(cmd *cobra.Command, args []string) error { return oneScheduled(cmd, args) },
+		ValidArgsFunction: a.completeScheduled(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ids, err := recordIDs(cmd, args)
+			if err = errors.Join(err, checkFormat(cmd, &o)); err != nil {
 				return err
 			}
+			return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
+				return s.InTx(ctx, func(tx *service.Tx) error {
+					r, ok, err := parley.ScheduledID(ctx, s.Outbox.In(tx), ids[0])
+					if err == nil && !ok {
+						err = notScheduled(ids[0])
+					}
+					if err != nil {
+						return err
+					}
+					return o.Document(cmd.OutOrStdout(), recordObject(&r), func(w io.Writer) error { return showRecord(w, &r) })
+				})
+			})
+		},
+	}
+	o.Add(c)
+	return c
+}
+
+func notScheduled(id int64) error {
+	return fmt.Errorf("no scheduled message has the id %d: it was sent or cancelled (scheduled ls lists the ids)", id)
+}
+
+func oneScheduled(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usage(cmd, errors.New("give the id of one scheduled message (scheduled ls lists the ids)"))
+	}
+	return nil
+}
+
+// recordIDs parses the ids of records.
+func recordIDs(cmd *cobra.Command, args []string) (ids []int64, err error) {
+	for _, arg := range args {
+		id, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil || id < 1 {
+			return nil, usage(cmd, fmt.Errorf("id %q is not the number of a scheduled message (scheduled ls lists the ids)", arg))
 		}
-		return nil
+		ids = append(ids, id)
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "ID\tDUE\tEXCHANGE\tROUTING KEY\tTAGS")
-	for _, r := range list {
-		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\n", r.ID, r.DueAt.UTC().Format(time.RFC3339Nano),
-			terminal.Printable(r.Exchange), terminal.Printable(r.RoutingKey), terminal.Printable(tagText(r.Tags)))
+	return ids, nil
+}
+
+func showRecord(w io.Writer, r *parley.Record) error {
+	for _, line := range [][2]string{
+		{"id", fmt.Sprint(r.ID)}, {"due at", timeText(r.DueAt, time.RFC3339Nano)}, {"created at", timeText(r.CreatedAt, time.RFC3339)},
+		{"exchange", r.Exchange}, {"routing key", r.RoutingKey}, {"kind", string(r.Kind)}, {"message id", r.Message.ID},
+		{"app id", r.AppID}, {"correlation id", r.CorrelationID}, {"tags", tagText(r.Tags)},
+	} {
+		report(w, "%-14s  %s", line[0], terminal.Printable(line[1]))
 	}
-	return tw.Flush()
+	report(w, "%s", terminal.PrintableBody(r.Body))
+	return nil
 }
 
 func tagText(tags map[string]string) string {
@@ -123,85 +190,4 @@ func jsonOrText(body []byte) any {
 		return json.RawMessage(body)
 	}
 	return string(body)
-}
-
-var errDryRun = errors.New("dry run")
-
-func (a *app) scheduledCancel() *cobra.Command {
-	return a.changeScheduled("cancel", "delete scheduled messages with given tags", "cancelled",
-		nil, func(ctx context.Context, in *parley.TxOutbox, sel *selector, tags parley.Tags) (int, error) {
-			return parley.Cancel(ctx, in, sel, tags)
-		})
-}
-
-func (a *app) scheduledReschedule() *cobra.Command {
-	var to string
-	var at time.Time
-	c := a.changeScheduled("reschedule", "move scheduled messages with given tags to another time", "moved",
-		func() (err error) {
-			at, err = parseTo(to)
-			return err
-		},
-		func(ctx context.Context, in *parley.TxOutbox, sel *selector, tags parley.Tags) (int, error) {
-			return parley.Reschedule(ctx, in, sel, tags, at)
-		})
-	c.Flags().StringVar(&to, "to", "", "the new time, such as 2026-01-31T08:00:00Z, or +1h30m from now")
-	return c
-}
-
-func parseTo(text string) (time.Time, error) {
-	if ahead, ok := strings.CutPrefix(text, "+"); ok {
-		d, err := time.ParseDuration(ahead)
-		return time.Now().Add(d), err
-	}
-	t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(text))
-	if err != nil {
-		return t, fmt.Errorf("--to %q is neither a time such as 2026-01-31T08:00:00Z nor +1h30m", text)
-	}
-	return t, nil
-}
-
-// changeScheduled returns a command that changes the messages with given tags. A dry run rolls the change back, so that its count is
-// exact.
-func (a *app) changeScheduled(use, short, done string, prepare func() error,
-	change func(context.Context, *parley.TxOutbox, *selector, parley.Tags) (int, error)) *cobra.Command {
-	var sel selector
-	var dryRun bool
-	c := &cobra.Command{
-		Use: use, Short: short, Args: NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			tags, err := sel.parse(cmd)
-			if err == nil && (sel.exchange == "" || len(tags) == 0) {
-				err = usage(cmd, errors.New("--exchange, --routing-key and at least one --tag are required"))
-			}
-			if err == nil && prepare != nil {
-				if err = prepare(); err != nil {
-					err = usage(cmd, err)
-				}
-			}
-			if err != nil {
-				return err
-			}
-			return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
-				var n int
-				err := s.InTx(ctx, func(tx *service.Tx) (err error) {
-					if n, err = change(ctx, s.Outbox.In(tx), &sel, tags); err == nil && dryRun {
-						err = errDryRun
-					}
-					return err
-				})
-				if errors.Is(err, errDryRun) {
-					report(cmd.OutOrStdout(), "would have %s %d", done, n)
-					return nil
-				}
-				if err == nil {
-					report(cmd.OutOrStdout(), "%s %d", done, n)
-				}
-				return err
-			})
-		},
-	}
-	sel.flags(c)
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "only count the messages")
-	return c
 }

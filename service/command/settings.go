@@ -1,10 +1,11 @@
 package command
 
 import (
-	"encoding/json"
+	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/parley-go/parley/service/internal/output"
 	"github.com/parley-go/parley/service/internal/terminal"
 	"github.com/parley-go/parley/service/settings"
 )
@@ -24,23 +25,21 @@ func (a *app) settingsCommand() *cobra.Command {
 			return nil
 		},
 	}
-	var asJSON bool
+	var o output.Options
 	show := &cobra.Command{
 		Use: "show", Short: "show every setting with its value and source; secrets are hidden", Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(cmd, &o); err != nil {
+				return err
+			}
 			s, err := settings.Load(&settings.LoadOptions{Flags: cmd.Flags()})
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				return enc.Encode(s.Show())
-			}
-			return settings.Write(cmd.OutOrStdout(), s.Show())
+			return o.Document(cmd.OutOrStdout(), s.Show(), func(w io.Writer) error { return settings.Write(w, s.Show()) })
 		},
 	}
-	show.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	o.Add(show)
 	schema := &cobra.Command{
 		Use: "schema", Short: "print the JSON Schema of the settings file, for editors", Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

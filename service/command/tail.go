@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/output"
 	"github.com/parley-go/parley/service/internal/terminal"
 )
 
@@ -30,6 +31,9 @@ write and read queues named parley.tail.*.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkFormat(cmd, &t.o); err != nil {
+				return err
+			}
 			t.exchange, t.patterns, t.out, t.notes = args[0], args[1:], cmd.OutOrStdout(), cmd.ErrOrStderr()
 			if len(t.patterns) == 0 {
 				t.patterns = []string{"#"}
@@ -40,7 +44,7 @@ write and read queues named parley.tail.*.`,
 			})
 		},
 	}
-	c.Flags().BoolVar(&t.asJSON, "json", false, "print one JSON object per line")
+	t.o.Add(c)
 	c.Flags().IntVar(&t.count, "count", 0, "end after this many messages (0: no limit)")
 	return c
 }
@@ -49,7 +53,7 @@ write and read queues named parley.tail.*.`,
 type tail struct {
 	exchange string
 	patterns []string
-	asJSON   bool
+	o        output.Options
 	count    int
 	broker   parley.Broker
 	out      io.Writer
@@ -107,8 +111,8 @@ func (t *tail) session(ctx context.Context) (err error) {
 }
 
 func (t *tail) print(d *parley.Delivery) error {
-	if t.asJSON {
-		return terminal.WriteJSON(t.out, object{
+	if t.o.Structured() {
+		return t.o.List(t.out).Add(object{
 			"exchange": d.Exchange, "routing_key": d.RoutingKey, "message_id": d.ID, "kind": d.Kind, "app_id": d.AppID,
 			"correlation_id": d.CorrelationID, "timestamp": d.Timestamp, "headers": d.Headers, "body": jsonOrText(d.Body),
 		})

@@ -5,24 +5,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
-	"github.com/parley-go/parley/service/internal/terminal"
+	"github.com/parley-go/parley/service/internal/output"
 )
 
 func (a *app) topologyCommand() *cobra.Command {
+	var o output.Options
 	plan := &cobra.Command{
 		Use: "plan", Short: "compare exchanges and queue with the broker", Args: NoArgs,
 		Long: `Compares exchanges and queues of the settings with the broker. It changes nothing. AMQP cannot show bindings, so they are
 listed as wanted. The exit code is 1 if an exchange or a queue is missing or differs.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withBroker(cmd, func(ctx context.Context, s *service.Service) error { return plan(ctx, s, cmd.OutOrStdout()) })
+			if err := checkFormat(cmd, &o); err != nil {
+				return err
+			}
+			return a.withBroker(cmd, func(ctx context.Context, s *service.Service) error {
+				return (&planned{s: s, list: o.List(cmd.OutOrStdout(), output.Columns("STATE", "KIND", "NAME", "DETAIL")...)}).run(ctx)
+			})
 		},
 	}
+	o.Add(plan)
 	apply := &cobra.Command{
 		Use: "apply", Short: "declare exchanges, queue and bindings", Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -70,44 +76,63 @@ func (a *app) bound(s *service.Service) error {
 	return nil
 }
 
-// plan checks each exchange and queue separately, so that each gets a result of its own.
-func plan(ctx context.Context, s *service.Service, w io.Writer) error {
-	wanted := s.Topology()
-	missing := 0
-	look := func(what string, t parley.Topology) error {
-		t.Mode = parley.TopologyVerify
-		err := s.Broker.Declare(ctx, t)
-		problem, ok := errors.AsType[*parley.TopologyError](err)
-		switch {
-		case err == nil:
-			report(w, "exists    %s", what)
-		case ok && problem.Code == 404:
-			missing++
-			report(w, "missing   %s", what)
-		case ok:
-			missing++
-			report(w, "differs   %s: %s", what, terminal.Printable(problem.Reason))
-		default:
-			return err
-		}
-		return nil
+// A planned is a comparison of the settings with the broker.
+type planned struct {
+	s       *service.Service
+	list    *output.List
+	missing int
+}
+
+// run checks each exchange and queue separately, so that each gets a result of its own.
+func (p *planned) run(ctx context.Context) error {
+	wanted := p.s.Topology()
+	err := p.look(ctx, &wanted)
+	if closeErr := p.list.Close(); err == nil {
+		err = closeErr
 	}
+	if err == nil && p.missing > 0 {
+		err = &exitError{ExitFailed, fmt.Errorf("%d of %d exchanges and queues are missing or differ from the settings", p.missing, len(wanted.Exchanges)+len(wanted.Queues))}
+	}
+	return err
+}
+
+func (p *planned) look(ctx context.Context, wanted *parley.Topology) error {
 	for _, e := range wanted.Exchanges {
-		what := terminal.Printable(fmt.Sprintf("exchange %s (%s)", e.Name, cmp.Or(string(e.Type), "topic")))
-		if err := look(what, parley.Topology{Exchanges: []parley.Exchange{e}}); err != nil {
+		if err := p.compare(ctx, "exchange", e.Name, "type "+cmp.Or(string(e.Type), "topic"), parley.Topology{Exchanges: []parley.Exchange{e}}); err != nil {
 			return err
 		}
 	}
 	for _, q := range wanted.Queues {
-		if err := look(terminal.Printable("queue "+q.Name), parley.Topology{Queues: []parley.Queue{q}}); err != nil {
+		if err := p.compare(ctx, "queue", q.Name, "", parley.Topology{Queues: []parley.Queue{q}}); err != nil {
 			return err
 		}
 	}
 	for _, b := range wanted.Bindings {
-		report(w, "wanted    %s", terminal.Printable(fmt.Sprintf("binding of queue %s to exchange %s by %s", b.Queue, b.Exchange, cmp.Or(b.RoutingKey, "#"))))
-	}
-	if missing > 0 {
-		return &exitError{ExitFailed, fmt.Errorf("%d of %d exchanges and queues are missing or differ from the settings", missing, len(wanted.Exchanges)+len(wanted.Queues))}
+		if err := p.add("wanted", "binding", b.Queue, fmt.Sprintf("to exchange %s by %s", b.Exchange, cmp.Or(b.RoutingKey, "#"))); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// compare adds the state of one exchange or queue.
+func (p *planned) compare(ctx context.Context, kind, name, detail string, t parley.Topology) error {
+	t.Mode = parley.TopologyVerify
+	err := p.s.Broker.Declare(ctx, t)
+	problem, refused := errors.AsType[*parley.TopologyError](err)
+	switch {
+	case err == nil:
+		return p.add("exists", kind, name, detail)
+	case refused && problem.Code == 404:
+		p.missing++
+		return p.add("missing", kind, name, detail)
+	case refused:
+		p.missing++
+		return p.add("differs", kind, name, problem.Reason)
+	}
+	return err
+}
+
+func (p *planned) add(state, kind, name, detail string) error {
+	return p.list.Add(object{"state": state, "kind": kind, "name": name, "detail": detail}, state, kind, name, detail)
 }

@@ -1,0 +1,70 @@
+package service
+
+import (
+	"context"
+	"errors"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/service/status"
+)
+
+// Status reads the state of the service: relay, queues, retries, parked messages and last errors, and in a process that runs parts
+// of the service also theirs. Its cost does not grow with the tables. It waits for unreachable servers until ctx ends.
+func (s *Service) Status(ctx context.Context) *status.Status {
+	src := &status.Sources{
+		AppID: s.Settings.AppID, Parallel: s.Settings.Relay.Mode == "parallel", Redact: func(err error) error { return s.Settings.Redact(err) },
+		Process: s.process.Load(),
+	}
+	if s.db != nil {
+		src.Outbox, src.Failures = s.db, s.db.Failures()
+		src.FailuresOptional = !s.Settings.FailuresInSQL() // a relay's database, such as that of a Django service, has no such table
+	}
+	// Another process does not see the queues of a broker in memory.
+	if counter, ok := s.Broker.(status.QueueCounter); ok && (src.Process != nil || !s.Settings.Broker.URL.IsMemory()) {
+		src.Broker = counter
+	}
+	for _, q := range s.Settings.RunQueues() {
+		src.Consumers = append(src.Consumers, q.ConsumerName)
+		src.Queues = append(src.Queues, status.QueueName{Name: q.Name, Role: "queue"})
+		if !s.Settings.FailuresInSQL() {
+			for _, own := range parley.RetryTopology(q.Name, q.RetryDelays, nil).Queues {
+				if own.Role == parley.QueueRetry {
+					src.Queues = append(src.Queues, status.QueueName{Name: own.Name, Role: "retry"})
+				}
+			}
+		}
+		src.Queues = append(src.Queues, status.QueueName{Name: parley.ParkedQueue(q.Name), Role: "parked"})
+	}
+	return status.Read(ctx, src)
+}
+
+// processOf returns the parts of this process, for readiness and status.
+func (s *Service) processOf(relay *parley.Relay, consumers []consumer) *status.Process {
+	p := &status.Process{}
+	if relay != nil {
+		p.Relay = relay
+	}
+	for _, c := range consumers {
+		p.Consumers = append(p.Consumers, status.ConsumerOf{Queue: c.queue, Consumer: c.Consumer})
+	}
+	if s.db != nil {
+		p.Database = s.databaseState
+	}
+	return p
+}
+
+// databaseState returns the state of the database, without the cause of a failure.
+func (s *Service) databaseState(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	switch err := s.db.Ping(ctx); {
+	case err == nil:
+		return status.OK
+	case errors.Is(err, errBusy):
+		return status.Busy
+	case errors.Is(err, ErrReadOnly):
+		return err.Error()
+	default:
+		return "unreachable"
+	}
+}
