@@ -32,6 +32,7 @@ type Consumer struct {
 	settled    atomic.Int64 // deliveries settled since the start
 	unstored   atomic.Int64 // unacked failed deliveries that cannot be stored
 	shared     atomic.Bool  // another library's consumers take from the queue
+	unpausable atomic.Bool  // an operator's pause by routing key cannot be kept
 	prefetch   prefetch
 
 	failuresReady bool // used by Run only
@@ -61,6 +62,9 @@ type ConsumerConfig struct {
 	Failures FailureStore
 	// FailureRetention is how long the failure store keeps parked rows. Default: 0, no limit.
 	FailureRetention time.Duration
+	// Control tells the consumer what operators have paused. A paused queue is not subscribed to. Messages with a paused routing key
+	// are moved to Failures, in their order, and return at the end of the pause. Default: none; nothing can be paused.
+	Control *Control
 	// PoisonLimit is how often a message may be begun or delivered without an outcome, because its handler crashes the
 	// process, before it is parked. From half of this limit on, or half of a quorum queue's delivery limit, the message is
 	// handled while no other delivery is in hand: a crash then counts against this message only. Default: 20. Negative
@@ -226,7 +230,12 @@ func (c *Consumer) Subscribed() bool { return c.subscribed.Load() }
 func (c *Consumer) InHand() int { return int(c.inHand.Load()) }
 
 // Health returns nil if the consumer is able to handle deliveries. Otherwise the error says why it is not.
+//
+// A consumer whose queue an operator has paused is healthy; see Paused.
 func (c *Consumer) Health() error {
+	if _, paused := c.Paused(); paused && !c.subscribed.Load() {
+		return nil
+	}
 	if cause := c.kill.cause(); cause != nil {
 		return fmt.Errorf("parley: consumer of queue %q is paused: %w", c.cfg.Queue, cause)
 	}
@@ -252,11 +261,16 @@ func (c *Consumer) Run(ctx context.Context) error {
 	members, leave := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { c.watchMembers(members) })
+	wg.Go(func() { c.returnRows(members) })
+	c.cfg.Control.ready(ctx)
 	defer wg.Wait()
 	defer leave()
 	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
 	left := 0
 	for ctx.Err() == nil {
+		if c.awaitResume(ctx); ctx.Err() != nil {
+			break
+		}
 		start, settled := time.Now(), c.settled.Load()
 		end, n, err := c.session(ctx, hard)
 		left += n
@@ -285,6 +299,9 @@ func (c *Consumer) between(ctx context.Context, end sessionEnd, err error, retry
 	if cause == nil && end == endResized {
 		c.prefetch.logResize(c.cfg.Logger, c.cfg.Queue)
 		return
+	}
+	if _, paused := c.Paused(); paused {
+		return // Run waits until the operator's pause ends
 	}
 	c.setSubscribed(false, err)
 	switch {

@@ -22,6 +22,7 @@ const (
 	OutcomeUnhandled Outcome = "unhandled" // it matches no route
 	OutcomeRetried   Outcome = "retried"   // it waits in the failure store or a retry queue
 	OutcomeBehind    Outcome = "behind"    // it waits in the failure store behind an earlier message of its key
+	OutcomePaused    Outcome = "paused"    // it waits in the failure store until the end of an operator's pause
 	OutcomeParked    Outcome = "parked"    // it is parked, in the failure store or the parked queue
 	OutcomeReturned  Outcome = "returned"  // it returns to its queue or table: shutdown, or the kill switch
 )
@@ -105,7 +106,9 @@ func (s *session) moveAside(j *job) next {
 		outcome = OutcomeRetried
 		c.logFailure(j, v, "retry in "+v.wait.String())
 	case actAppend:
-		outcome = OutcomeBehind
+		if outcome = OutcomeBehind; v.pause != "" {
+			outcome = OutcomePaused
+		}
 	default:
 		_ = failpoint.Hit("consumer.parked")
 		c.logFailure(j, v, "parked")

@@ -48,12 +48,14 @@ type verdict struct {
 	begun   int  // number of begun attempts, for a row that must run alone
 	outcome Outcome
 	err     error
+	pause   string // group of the operator's pause that moves it to the failure store
 }
 
 var (
-	errHandlerTimeout = errors.New("handler did not return in time")
-	errUnhandled      = errors.New("no handler for its exchange and routing key")
-	errRedelivered    = errors.New("redelivered without being settled (does its handler crash the process?)")
+	errHandlerTimeout   = errors.New("handler did not return in time")
+	errPausedByOperator = errors.New("paused by an operator")
+	errUnhandled        = errors.New("no handler for its exchange and routing key")
+	errRedelivered      = errors.New("redelivered without being settled (does its handler crash the process?)")
 )
 
 // newJob finds the origin of a delivery and its handler.

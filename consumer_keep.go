@@ -41,6 +41,9 @@ func (r *rowSource) keep(ctx context.Context, j *job, v verdict) error {
 // settle ends the claim of a row that will be retried or parked.
 func (r *rowSource) settle(ctx context.Context, j *job, v verdict) error {
 	o := FailureOutcome{Action: FailureRetry, After: v.wait, History: j.d.history, Fingerprint: fingerprint(j.d, v.err)}
+	if v.pause != "" {
+		o.Fingerprint = v.pause
+	}
 	if v.action == actPark {
 		o.Action, o.After, o.Holds = FailurePark, 0, j.holds()
 		o.History.Reason = parkReason(v.err)
@@ -97,6 +100,9 @@ func (c *Consumer) failure(j *job, v verdict) Failure {
 	f.RepeatOf = repeatOf(c.cfg.Name, &m)
 	if v.action != actAppend {
 		f.Fingerprint = fingerprint(j.d, v.err)
+	}
+	if v.pause != "" {
+		f.Fingerprint = v.pause
 	}
 	if v.action == actPark {
 		f.State, f.Holds, f.After = FailureParked, j.holds(), 0

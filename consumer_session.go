@@ -56,6 +56,7 @@ func (c *Consumer) session(ctx, hard context.Context) (end sessionEnd, left int,
 	c.setSubscribed(true, nil)
 	s := newSession(c, ctx, hard)
 	defer s.scheduler.wakeOnEnd()()
+	defer s.endWhenPaused()()
 	stopRows := s.startRows()
 	end, err = s.feed(sub)
 	if errors.Is(err, ErrSubscriptionLost) {

@@ -15,9 +15,17 @@ func (s *session) step(j *job) next {
 // precheck decides whether a job may be attempted now. It runs before each attempt and not on arrival: the message
 // ahead of it may have failed in between.
 func (s *session) precheck(j *job) verdict {
+	if j.row == nil {
+		if v := s.pausedKey(j); v.action != actNone {
+			return v
+		}
+	}
 	switch {
 	case j.row != nil:
-		return s.rows.precheck(j)
+		if v := s.rows.precheck(j); v.action != actNone {
+			return v
+		}
+		return s.pausedKey(j)
 	case j.key == "" || j.tries > 0:
 		return verdict{}
 	case s.rows != nil:

@@ -48,6 +48,7 @@ const (
 	RelayStandby       RelayState = "standby"
 	RelayWaitsBroker   RelayState = "waiting for the broker"
 	RelayWaitsDatabase RelayState = "waiting for the database"
+	RelayPaused        RelayState = "paused by an operator"
 	RelayStopped       RelayState = "stopped"
 )
 

@@ -84,6 +84,9 @@ type RelayConfig struct {
 	// Topology is declared, or checked, before the first publication. Default: nothing;
 	// drivers declare or check the exchange of each record.
 	Topology Topology
+	// Control tells the relay what operators have paused. Records of a paused exchange stay in the outbox, in their order. Default:
+	// none; nothing can be paused.
+	Control *Control
 	// Hooks observe the relay.
 	Hooks RelayHooks
 	// Logger receives log records. Default: slog.Default().
@@ -159,7 +162,12 @@ func (r *Relay) Run(ctx context.Context) error {
 	if err := r.declare(ctx, &retry); err != nil {
 		return err
 	}
+	r.cfg.Control.ready(ctx)
+	wg.Go(func() { r.wakeOnChange(ctx, wake) })
 	for ctx.Err() == nil {
+		if r.awaitResume(ctx, hard); ctx.Err() != nil {
+			break
+		}
 		more, err := r.step(ctx, hard)
 		switch {
 		case ctx.Err() != nil:
@@ -242,8 +250,9 @@ func (r *Relay) idle(ctx context.Context, wake <-chan struct{}) {
 		r.report("relay: reading the next due time failed", err)
 	}
 	floor := time.Millisecond
-	if len(r.rejected) > 0 {
-		// The next due record may belong to an exchange that is backing off.
+	paused := ok && due <= 0 && len(r.cfg.Control.pausedExchanges()) > 0
+	if len(r.rejected) > 0 || paused {
+		// The next due record may belong to an exchange that is backing off or paused.
 		floor = 100 * time.Millisecond
 	}
 	if err == nil && ok {
@@ -253,7 +262,9 @@ func (r *Relay) idle(ctx context.Context, wake <-chan struct{}) {
 		// Nothing was claimed, but a record is due: another session has locked it, perhaps for long.
 		r.late = min(2*max(r.late, floor), 100*time.Millisecond)
 		floor = r.late
-		r.nameBlockers(ctx)
+		if !paused {
+			r.nameBlockers(ctx)
+		}
 	} else {
 		r.late, r.blocked.since = 0, time.Time{}
 	}

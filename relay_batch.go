@@ -268,6 +268,7 @@ func (r *Relay) heldExchanges() []string {
 			names = append(names, exchange)
 		}
 	}
+	names = append(names, r.cfg.Control.pausedExchanges()...)
 	slices.Sort(names)
 	return names
 }

@@ -142,6 +142,7 @@ func (f *Failures) Replay(ctx context.Context, q parley.FailureQuery, every time
 		f.place(r, due)
 		due = due.Add(every)
 	}
+	f.store.operated(ctx, parley.ActionReplay, q.String(), failureIDs(idle))
 	return len(idle), nil
 }
 
@@ -159,6 +160,7 @@ func (f *Failures) Edit(ctx context.Context, id int64, body []byte) error {
 	case r.State == parley.FailureRunning:
 		return fmt.Errorf("memory: edit failed delivery %d: %w", id, parley.ErrRunning)
 	}
+	f.store.edited(ctx, parley.ActionEdit, id, r.body, body)
 	r.body, r.Size = bytes.Clone(body), len(body)
 	return nil
 }
@@ -174,6 +176,7 @@ func (f *Failures) Drop(ctx context.Context, q parley.FailureQuery) (dropped, ru
 	for _, r := range idle {
 		f.remove(r)
 	}
+	f.store.operated(ctx, parley.ActionDrop, q.String(), failureIDs(idle))
 	return len(idle), running, nil
 }
 
@@ -191,6 +194,7 @@ func (f *Failures) Move(ctx context.Context, from, to string) (int, error) {
 	for _, r := range idle {
 		f.move(r, to)
 	}
+	f.store.operated(ctx, parley.ActionMove, moveText(from, to), failureIDs(idle))
 	return len(idle), nil
 }
 

@@ -44,14 +44,14 @@ func (s *Store) ReplayParked(ctx context.Context, ids []int64) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	n := s.replay(ids)
+	n := s.replay(ctx, ids)
 	if n > 0 {
 		s.wake()
 	}
 	return n, nil
 }
 
-func (s *Store) replay(ids []int64) int {
+func (s *Store) replay(ctx context.Context, ids []int64) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	taken := s.takeParked(ids)
@@ -59,6 +59,7 @@ func (s *Store) replay(ids []int64) int {
 		rec := parley.Record{Message: p.Message, ID: p.RecordID}
 		s.add(newRow(&rec))
 	}
+	s.operated(ctx, parley.ActionReplayRecord, parley.IDsText(ids), parkedIDs(taken))
 	return len(taken)
 }
 
@@ -69,7 +70,9 @@ func (s *Store) DropParked(ctx context.Context, ids []int64) (int, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.takeParked(ids)), nil
+	taken := s.takeParked(ids)
+	s.operated(ctx, parley.ActionDropRecord, parley.IDsText(ids), parkedIDs(taken))
+	return len(taken), nil
 }
 
 func (s *Store) takeParked(ids []int64) []parley.ParkedRecord {
@@ -97,6 +100,7 @@ func (s *Store) EditParked(ctx context.Context, id int64, body []byte) error {
 			if err := parley.CheckBody(s.parked[i].Kind, body); err != nil {
 				return fmt.Errorf("memory: edit parked record %d: %w", id, err)
 			}
+			s.edited(ctx, parley.ActionEditRecord, id, s.parked[i].Body, body)
 			s.parked[i].Body = bytes.Clone(body)
 			return nil
 		}

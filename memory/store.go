@@ -38,6 +38,8 @@ type Store struct {
 	inbox    map[identity]*sighting
 	watchers map[*watcher]struct{}
 	failures *Failures
+	actions  actionLog
+	pauses   pauses
 }
 
 // A row is a record in the table.

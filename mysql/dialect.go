@@ -37,6 +37,7 @@ func (s *Store) dialect() sqlstore.Dialect {
 		Package:      "mysql",
 		Now:          now,
 		Micros:       micros,
+		In:           inFuture,
 		Time:         func(t time.Time) any { return t.UTC().Format(timeLayout) },
 		ByDue:        byDue,
 		ByID:         "parley_outbox AS o FORCE INDEX (PRIMARY)",
@@ -49,6 +50,7 @@ func (s *Store) dialect() sqlstore.Dialect {
 		Exact:        exact,
 		Sweep:        s.sweep,
 		Transient:    transient,
+		Missing:      isMissing,
 		Duplicate:    func(err error) bool { return number(err) == 1062 },
 		Seen:         seen,
 		Insert:       s.insert,
@@ -57,6 +59,11 @@ func (s *Store) dialect() sqlstore.Dialect {
 		DropTags:     dropTags,
 	}
 }
+
+func inFuture(n string) string { return "(" + now + " + INTERVAL (" + n + ") MICROSECOND)" }
+
+// isMissing reports a missing table or column.
+func isMissing(err error) bool { return number(err) == 1146 || number(err) == 1054 }
 
 func number(err error) uint16 {
 	if e, ok := errors.AsType[*driver.MySQLError](err); ok {

@@ -16,6 +16,9 @@ import (
 var (
 	_ parley.FailureStore    = (*Failures)(nil)
 	_ parley.FailureOperator = (*Failures)(nil)
+	_ parley.FailureGrouper  = (*Failures)(nil)
+	_ parley.ActionLog       = (*Store)(nil)
+	_ parley.ControlStore    = (*Store)(nil)
 	_ parley.FailureTx[Tx]   = (*Failures)(nil)
 )
 
@@ -50,7 +53,7 @@ func (s *Store) failureDialect() sqlstore.FailureDialect {
 		Table:   s.cfg.FailedTable,
 		Now:     now,
 		Micros:  micros,
-		In:      func(n string) string { return "(" + now + " + INTERVAL (" + n + ") MICROSECOND)" },
+		In:      inFuture,
 		KeepIn:  func(n string) string { return "(@parley_now + INTERVAL (" + n + ") MICROSECOND)" },
 		Time:    func(t time.Time) any { return t.UTC().Format(timeLayout) },
 		Digests: true,
@@ -83,7 +86,7 @@ func (s *Store) failureDialect() sqlstore.FailureDialect {
 		Transient: transient,
 		Conflict:  conflict,
 		Refused:   refused,
-		Missing:   func(err error) bool { return number(err) == 1146 || number(err) == 1054 },
+		Missing:   isMissing,
 	}
 }
 

@@ -23,11 +23,18 @@ type bulkChange[Tx any] struct {
 	// after is called after a commit, with the keys of the changed rows by consumer.
 	after func(ctx context.Context, consumer string, keys []string)
 
+	// action and filter are those of the entry in the action log.
+	action, filter string
+
 	changed int
+	entry   int64   // of the action log, 0 before the first one is written
 	left    []int64 // rows that were not changed
 }
 
 func (b *bulkChange[Tx]) run(ctx context.Context) error {
+	if b.filter == "" {
+		b.filter = b.query.String()
+	}
 	if b.query.UpTo <= 0 { // later rows are not included
 		q := "SELECT coalesce(max(id), 0) FROM " + b.f.e.names.failed
 		err := b.f.run(ctx, statement{query: q, scan: func(row scanner) error { return row.Scan(&b.query.UpTo) }})
@@ -79,17 +86,22 @@ func (b *bulkChange[Tx]) step(ctx context.Context, ids []int64, locking string) 
 		statesAre(b.query.States) + " FOR UPDATE" + locking + ")" + change
 	done := map[int64]bool{}
 	keys := map[string][]string{}
+	last := int64(0)
 	err := b.f.inTx(ctx, func(c ownTx) error {
-		return c.finish(ctx, prepare(impatient), statement{query: q, args: append([]any{idList(ids)}, args...), scan: func(row scanner) error {
+		err := c.all(ctx, prepare(impatient), statement{query: q, args: append([]any{idList(ids)}, args...), scan: func(row scanner) error {
 			var id int64
 			var consumer, key string
 			err := row.Scan(&id, &consumer, &key)
-			done[id] = true
+			done[id], last = true, max(last, id)
 			if key != "" {
 				keys[consumer] = append(keys[consumer], key)
 			}
 			return err
 		}})
+		if err != nil {
+			return err
+		}
+		return c.finish(ctx, b.logged(ctx, len(done), last)...)
 	})
 	if err != nil {
 		return err
@@ -106,6 +118,19 @@ func (b *bulkChange[Tx]) step(ctx context.Context, ids []int64, locking string) 
 	return nil
 }
 
+// logged returns the statement that counts changed rows in the action log, if an operator changes them.
+func (b *bulkChange[Tx]) logged(ctx context.Context, changed int, last int64) []statement {
+	a, ok := parley.NewAction(ctx, b.action, b.filter)
+	if !ok || changed == 0 {
+		return nil
+	}
+	if a.ID == 0 {
+		a.ID = b.entry
+	}
+	a.Changed, a.Cursor = int64(changed), last
+	return []statement{b.f.e.logged(a, &b.entry)}
+}
+
 // isLocked reports whether a statement has failed because of the lock timeout.
 func isLocked(err error) bool {
 	var e interface{ SQLState() string } // of every driver
@@ -117,7 +142,7 @@ func (f *failures[Tx]) Replay(ctx context.Context, q parley.FailureQuery, every 
 	var start string
 	err := f.run(ctx, statement{query: "SELECT clock_timestamp()::text", scan: func(row scanner) error { return row.Scan(&start) }})
 	t := f.e.names.failed
-	b := &bulkChange[Tx]{f: f, query: q, after: f.reorder, statement: func(changed int) (string, []any) {
+	b := &bulkChange[Tx]{f: f, query: q, action: parley.ActionReplay, after: f.reorder, statement: func(changed int) (string, []any) {
 		return ", n AS (SELECT f.id, row_number() OVER (ORDER BY f.id) - 1 + $2 AS slot, f.ordering_key = '' OR" +
 			" row_number() OVER (PARTITION BY f.consumer, f.ordering_key ORDER BY f.id) = 1 AND NOT " + f.hasEarlier() +
 			" AND NOT EXISTS (SELECT 1 FROM " + t + " o WHERE o.consumer = f.consumer AND o.ordering_key = f.ordering_key AND " + isRunning + ") AS first" +
@@ -137,7 +162,7 @@ func (f *failures[Tx]) Replay(ctx context.Context, q parley.FailureQuery, every 
 
 // Drop implements parley.FailureOperator.
 func (f *failures[Tx]) Drop(ctx context.Context, q parley.FailureQuery) (dropped, running int, err error) {
-	b := &bulkChange[Tx]{f: f, query: q, after: f.promoteAfter, statement: func(int) (string, []any) {
+	b := &bulkChange[Tx]{f: f, query: q, action: parley.ActionDrop, after: f.promoteAfter, statement: func(int) (string, []any) {
 		return " DELETE FROM " + f.e.names.failed + " f USING held WHERE f.id = held.id RETURNING f.id, f.consumer, f.ordering_key", nil
 	}}
 	err = b.run(ctx)
@@ -159,7 +184,7 @@ func (f *failures[Tx]) Move(ctx context.Context, from, to string) (int, error) {
 	if from == to {
 		return 0, nil
 	}
-	b := &bulkChange[Tx]{f: f, query: parley.FailureQuery{Consumer: from}, after: func(ctx context.Context, _ string, keys []string) {
+	b := &bulkChange[Tx]{f: f, query: parley.FailureQuery{Consumer: from}, action: parley.ActionMove, filter: "from=" + from + " to=" + to, after: func(ctx context.Context, _ string, keys []string) {
 		f.promoteAfter(ctx, from, keys)
 		f.reorder(ctx, to, keys)
 	}, statement: func(int) (string, []any) {
@@ -170,39 +195,4 @@ func (f *failures[Tx]) Move(ctx context.Context, from, to string) (int, error) {
 		err = fmt.Errorf("postgres: move failed deliveries from %q to %q: %w", from, to, err)
 	}
 	return b.changed, err
-}
-
-// Edit implements parley.FailureOperator.
-func (f *failures[Tx]) Edit(ctx context.Context, id int64, body []byte) error {
-	var consumer, key, state string
-	edited := 0
-	t := f.e.names.failed
-	err := f.inTx(ctx, func(c ownTx) error {
-		return c.finish(ctx, prepare(impatient),
-			statement{
-				query: "UPDATE " + t + " SET body = $2, size = $3 WHERE id = $1 AND state <> 'running' RETURNING consumer, ordering_key",
-				args:  []any{id, notNil(body), len(body)},
-				scan: func(row scanner) error {
-					edited++
-					return row.Scan(&consumer, &key)
-				},
-			},
-			statement{query: "SELECT state FROM " + t + " WHERE id = $1", args: []any{id}, scan: func(row scanner) error { return row.Scan(&state) }})
-	})
-	switch {
-	case isLocked(err):
-		err = parley.ErrRunning
-	case err != nil:
-		err = refused(err)
-	case edited > 0:
-		if key != "" {
-			f.promoteAfter(ctx, consumer, []string{key}) // a promotion in the meantime has skipped the locked row
-		}
-		return nil
-	case state == "":
-		err = parley.ErrNoFailure
-	default:
-		err = parley.ErrRunning
-	}
-	return fmt.Errorf("postgres: edit failed delivery %d: %w", id, err)
 }

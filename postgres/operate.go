@@ -42,12 +42,13 @@ func (e *engine[Tx]) ListParked(ctx context.Context, after int64, limit int) (ou
 func (e *engine[Tx]) ReplayParked(ctx context.Context, ids []int64) (n int, err error) {
 	q := "WITH p AS (DELETE FROM " + e.names.parked + " WHERE id = ANY($1::text::bigint[]) RETURNING *) INSERT INTO " + e.names.outbox +
 		" (id, exchange, routing_key, kind, body, properties) OVERRIDING SYSTEM VALUE SELECT record_id, exchange, routing_key, kind, body, properties FROM p ORDER BY record_id"
-	return e.change(ctx, q, idList(ids))
+	return e.operate(ctx, parley.ActionReplayRecord, ids, statement{query: q, args: []any{idList(ids)}})
 }
 
 // DropParked implements parley.ParkedStore.
 func (e *engine[Tx]) DropParked(ctx context.Context, ids []int64) (int, error) {
-	return e.change(ctx, "DELETE FROM "+e.names.parked+" WHERE id = ANY($1::text::bigint[])", idList(ids))
+	q := "DELETE FROM " + e.names.parked + " WHERE id = ANY($1::text::bigint[])"
+	return e.operate(ctx, parley.ActionDropRecord, ids, statement{query: q, args: []any{idList(ids)}})
 }
 
 // EditParked implements parley.ParkedStore.
@@ -63,7 +64,7 @@ func (e *engine[Tx]) EditParked(ctx context.Context, id int64, body []byte) erro
 	}
 	n := 0
 	if err == nil {
-		n, err = e.change(ctx, "UPDATE "+e.names.parked+" SET body = $2 WHERE id = $1", id, string(body))
+		n, err = e.editParked(ctx, id, body)
 	}
 	if err == nil && n == 0 {
 		err = errNoRow
@@ -72,6 +73,36 @@ func (e *engine[Tx]) EditParked(ctx context.Context, id int64, body []byte) erro
 		return fmt.Errorf("postgres: edit parked record %d: %w", id, err)
 	}
 	return nil
+}
+
+func (e *engine[Tx]) editParked(ctx context.Context, id int64, body []byte) (n int, err error) {
+	entry, logs := parley.NewAction(ctx, parley.ActionEditRecord, parley.IDsText([]int64{id}))
+	err = e.inTx(ctx, func(c ownTx) error {
+		old := "SELECT body FROM " + e.names.parked + " WHERE id = $1 FOR UPDATE"
+		err := c.all(ctx, statement{query: old, args: []any{id}, scan: func(row scanner) error { return row.Scan(&entry.Before) }},
+			statement{query: "UPDATE " + e.names.parked + " SET body = $2 WHERE id = $1", args: []any{id, string(body)}, count: &n})
+		if err != nil || !logs || n == 0 {
+			return err
+		}
+		entry.After, entry.Changed, entry.Cursor = body, 1, id
+		return c.all(ctx, e.logged(entry, new(int64)))
+	})
+	return n, err
+}
+
+// operate changes parked records, and writes the action log in the same transaction.
+func (e *engine[Tx]) operate(ctx context.Context, action string, ids []int64, change statement) (n int, err error) {
+	entry, logs := parley.NewAction(ctx, action, parley.IDsText(ids))
+	change.count = &n
+	err = e.inTx(ctx, func(c ownTx) error {
+		err := c.all(ctx, change)
+		if err != nil || !logs || n == 0 {
+			return err
+		}
+		entry.Changed = int64(n)
+		return c.all(ctx, e.logged(entry, new(int64)))
+	})
+	return n, err
 }
 
 func (e *engine[Tx]) change(ctx context.Context, q string, args ...any) (n int, err error) {

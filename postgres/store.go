@@ -165,7 +165,7 @@ func (s *SQLStore) checkSearchPath(ctx context.Context) error {
 }
 
 // names holds the tables as written in statements. failedTable is the table of failed deliveries without schema and quotes.
-type names struct{ outbox, parked, inbox, failed, failedTable, schema string }
+type names struct{ outbox, parked, inbox, log, control, failed, failedTable, schema string }
 
 // FailedTable is the default name of the table of failed deliveries.
 const FailedTable = "parley_failed"
@@ -187,7 +187,7 @@ func newNames(schema, failedTable string) (names, error) {
 	if !tableName.MatchString(failedTable) {
 		errs = append(errs, fmt.Errorf("postgres: Config.FailedTable %q is not a plain name (letters, digits, _ and $, at most 40)", failedTable))
 	}
-	for _, taken := range []string{"parley_outbox", "parley_parked", "parley_inbox", migrationTable} {
+	for _, taken := range []string{"parley_outbox", "parley_parked", "parley_inbox", "parley_log", "parley_control", migrationTable} {
 		if failedTable == taken {
 			errs = append(errs, fmt.Errorf("postgres: Config.FailedTable %q is another table of parley (leave it empty to use %s)", failedTable, FailedTable))
 		}
@@ -205,5 +205,8 @@ func newNames(schema, failedTable string) (names, error) {
 	if schema != "" {
 		failed = at(failedTable)
 	}
-	return names{at("parley_outbox"), at("parley_parked"), at("parley_inbox"), failed, failedTable, schema}, nil
+	return names{
+		outbox: at("parley_outbox"), parked: at("parley_parked"), inbox: at("parley_inbox"), log: at("parley_log"), control: at("parley_control"),
+		failed: failed, failedTable: failedTable, schema: schema,
+	}, nil
 }

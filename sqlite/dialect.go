@@ -25,6 +25,7 @@ func (s *Store) dialect() sqlstore.Dialect {
 		Package:   "sqlite",
 		Now:       "(" + now + ")",
 		Micros:    func(expr string) string { return expr },
+		In:        inFuture,
 		Time:      func(t time.Time) any { return t.UnixMicro() },
 		ByDue:     byDue,
 		ByID:      "parley_outbox AS o",
@@ -36,6 +37,7 @@ func (s *Store) dialect() sqlstore.Dialect {
 		Sweep:     s.sweep,
 		Probe:     true,
 		Transient: transient,
+		Missing:   missing,
 		Duplicate: duplicate,
 		Seen: func(consumer, identity string) (string, []any) {
 			return "INSERT INTO parley_inbox (consumer, identity, seen_at) VALUES (?, ?, " + now + ")", []any{consumer, identity}
@@ -48,6 +50,8 @@ func (s *Store) dialect() sqlstore.Dialect {
 		DropTags: func(context.Context, sqlstore.Tx, []int64) error { return nil },
 	}
 }
+
+func inFuture(n string) string { return "(" + now + " + (" + n + "))" }
 
 func held(id string) string {
 	return "EXISTS (SELECT 1 FROM parley_held h WHERE h.record_id = " + id + " AND " + lasting + ")"

@@ -17,6 +17,9 @@ import (
 var (
 	_ parley.FailureStore    = (*Failures)(nil)
 	_ parley.FailureOperator = (*Failures)(nil)
+	_ parley.FailureGrouper  = (*Failures)(nil)
+	_ parley.ActionLog       = (*Store)(nil)
+	_ parley.ControlStore    = (*Store)(nil)
 	_ parley.FailureTx[Tx]   = (*Failures)(nil)
 )
 
@@ -50,7 +53,7 @@ func (s *Store) failureDialect() sqlstore.FailureDialect {
 		Table:   s.cfg.FailedTable,
 		Now:     "(" + now + ")",
 		Micros:  func(expr string) string { return expr },
-		In:      func(n string) string { return "(" + now + " + (" + n + "))" },
+		In:      inFuture,
 		KeepIn:  func(n string) string { return "(" + now + " + (" + n + "))" },
 		Time:    func(t time.Time) any { return t.UnixMicro() },
 		Exact:   exact,

@@ -75,7 +75,7 @@ type Failures[T Tx] struct {
 	d      FailureDialect
 	db     *sql.DB
 	names  *strings.Replacer
-	engine Engine[T] // for transactions only
+	engine Engine[T] // for transactions and the action log only
 	keep   Begin[T]
 }
 
@@ -84,7 +84,7 @@ type Failures[T Tx] struct {
 func NewFailures[T Tx](d FailureDialect, db *sql.DB, begin, keep Begin[T]) *Failures[T] {
 	return &Failures[T]{
 		d: d, db: db, names: FailureNames(d.Table), keep: keep,
-		engine: New(Dialect{Package: d.Package, Transient: d.Transient}, db, begin),
+		engine: New(Dialect{Package: d.Package, Transient: d.Transient, Now: d.Now, Micros: d.Micros, In: d.In}, db, begin),
 	}
 }
 

@@ -18,7 +18,9 @@ const operateRows = 500
 // eachChunk calls change in several transactions with matching rows that are not running, and calls changed after each
 // commit. Rows that are added or parked again meanwhile are not processed twice. It reorders the keys of the rows, and
 // returns how many rows were running.
-func (f *Failures[T]) eachChunk(ctx context.Context, q parley.FailureQuery,
+//
+// The changes are logged as those of action, in the transactions of the changes.
+func (f *Failures[T]) eachChunk(ctx context.Context, action, filter string, q parley.FailureQuery,
 	change func(tx T, idle []placedFailure) error, changed func(idle []placedFailure),
 ) (running int, err error) {
 	last, err := f.lastID(ctx)
@@ -28,6 +30,7 @@ func (f *Failures[T]) eachChunk(ctx context.Context, q parley.FailureQuery,
 	if q.UpTo <= 0 || q.UpTo > last {
 		q.UpTo = max(last, 1)
 	}
+	entry := int64(0)
 	for after := int64(0); ; {
 		var found []int64
 		err := Retry(ctx, f.d.Transient, func() (err error) {
@@ -38,16 +41,20 @@ func (f *Failures[T]) eachChunk(ctx context.Context, q parley.FailureQuery,
 			return running, err
 		}
 		var idle []placedFailure
-		busy := 0
+		busy, written := 0, entry
 		err = f.own(ctx, func(tx T) (err error) {
 			if idle, busy, err = f.lockMatching(ctx, tx, &q, found); err != nil || len(idle) == 0 {
 				return err
 			}
-			return change(tx, idle)
+			if err = change(tx, idle); err == nil {
+				written, err = f.logged(ctx, tx, action, filter, idle, entry)
+			}
+			return err
 		})
 		if err != nil {
 			return running, err
 		}
+		entry = written
 		running += busy
 		changed(idle)
 		f.reorderKeys(ctx, idle)
@@ -108,7 +115,7 @@ func (f *Failures[T]) lockMatching(ctx context.Context, tx Tx, q *parley.Failure
 
 // Replay makes rows due again; see [parley.FailureOperator]. It commits every 500 rows.
 func (f *Failures[T]) Replay(ctx context.Context, q parley.FailureQuery, every time.Duration) (n int, err error) {
-	_, err = f.eachChunk(ctx, q, func(tx T, idle []placedFailure) error {
+	_, err = f.eachChunk(ctx, parley.ActionReplay, q.String(), q, func(tx T, idle []placedFailure) error {
 		return f.replay(ctx, tx, idle, func(i int) time.Duration { return stagger(every, n+i) })
 	}, func(idle []placedFailure) { n += len(idle) })
 	return n, f.fail("replay failed deliveries", err)
@@ -201,17 +208,28 @@ func (f *Failures[T]) Edit(ctx context.Context, id int64, body []byte) error {
 				return parley.ErrRunning
 			}
 		}
+		entry, logs := parley.NewAction(ctx, parley.ActionEdit, parley.IDsText([]int64{id}))
+		if logs {
+			if err := tx.QueryRowContext(ctx, f.sql("SELECT body FROM parley_failed_body WHERE id = ?"), id).Scan(&entry.Before); err != nil {
+				return err
+			}
+		}
 		if _, err := f.exec(ctx, tx, "UPDATE parley_failed_body SET body = ? WHERE id = ?", body, id); err != nil {
 			return err
 		}
-		return f.update(ctx, tx, []int64{id}, "size = ?", len(body))
+		if err := f.update(ctx, tx, []int64{id}, "size = ?", len(body)); err != nil || !logs {
+			return err
+		}
+		entry.After, entry.Changed, entry.Cursor = body, 1, id
+		_, err := f.engine.logged(ctx, tx, entry)
+		return err
 	})
 	return f.fail(fmt.Sprintf("edit failed delivery %d", id), err)
 }
 
 // Drop deletes rows; see [parley.FailureOperator]. It commits every 500 rows.
 func (f *Failures[T]) Drop(ctx context.Context, q parley.FailureQuery) (dropped, running int, err error) {
-	running, err = f.eachChunk(ctx, q, func(tx T, idle []placedFailure) error {
+	running, err = f.eachChunk(ctx, parley.ActionDrop, q.String(), q, func(tx T, idle []placedFailure) error {
 		_, err := f.remove(ctx, tx, ids(idle, placedID))
 		return err
 	}, func(idle []placedFailure) { dropped += len(idle) })
@@ -232,7 +250,7 @@ func (f *Failures[T]) Move(ctx context.Context, from, to string) (n int, err err
 		set += ", key_digest = CASE WHEN key_digest IS NULL THEN NULL ELSE UNHEX(SHA2(CONCAT(?, CAST(ordering_key AS BINARY)), 256)) END"
 		args = append(args, keyPrefix(to))
 	}
-	_, err = f.eachChunk(ctx, parley.FailureQuery{Consumer: from}, func(tx T, idle []placedFailure) error {
+	_, err = f.eachChunk(ctx, parley.ActionMove, "from="+from+" to="+to, parley.FailureQuery{Consumer: from}, func(tx T, idle []placedFailure) error {
 		return f.update(ctx, tx, ids(idle, placedID), set, args...)
 	}, func(idle []placedFailure) {
 		n += len(idle)

@@ -50,7 +50,7 @@ func (e *Engine[T]) ReplayParked(ctx context.Context, ids []int64) (n int, err e
 		e.dialect.Now + ", exchange, routing_key, kind, body, properties FROM parley_parked WHERE id IN "
 	err = Own(ctx, e, func(tx T) error {
 		n = 0
-		return Chunks(ids, func(list string) error {
+		err := Chunks(ids, func(list string) error {
 			// Locked: of two concurrent operators the second one must find no records.
 			if _, err := tx.ExecContext(ctx, insert+list+e.dialect.Lock); err != nil {
 				return err
@@ -59,6 +59,7 @@ func (e *Engine[T]) ReplayParked(ctx context.Context, ids []int64) (n int, err e
 			n += moved
 			return err
 		})
+		return errors.Join(err, e.operate(ctx, tx, parley.ActionReplayRecord, ids, n))
 	})
 	return n, e.fail("replay parked records", err)
 }
@@ -67,11 +68,12 @@ func (e *Engine[T]) ReplayParked(ctx context.Context, ids []int64) (n int, err e
 func (e *Engine[T]) DropParked(ctx context.Context, ids []int64) (n int, err error) {
 	err = Own(ctx, e, func(tx T) error {
 		n = 0
-		return Chunks(ids, func(list string) error {
+		err := Chunks(ids, func(list string) error {
 			dropped, err := Exec(ctx, tx, e.dialect.Delete("parley_parked", list))
 			n += dropped
 			return err
 		})
+		return errors.Join(err, e.operate(ctx, tx, parley.ActionDropRecord, ids, n))
 	})
 	return n, e.fail("drop parked records", err)
 }
@@ -81,7 +83,8 @@ func (e *Engine[T]) DropParked(ctx context.Context, ids []int64) (n int, err err
 func (e *Engine[T]) EditParked(ctx context.Context, id int64, body []byte) error {
 	err := Own(ctx, e, func(tx T) error {
 		var kind string
-		err := tx.QueryRowContext(ctx, "SELECT kind FROM parley_parked WHERE id = ?", id).Scan(&kind)
+		entry, logs := parley.NewAction(ctx, parley.ActionEditRecord, parley.IDsText([]int64{id}))
+		err := tx.QueryRowContext(ctx, "SELECT kind, body FROM parley_parked WHERE id = ?", id).Scan(&kind, &entry.Before)
 		if errors.Is(err, sql.ErrNoRows) {
 			return errNoParked
 		}
@@ -90,6 +93,10 @@ func (e *Engine[T]) EditParked(ctx context.Context, id int64, body []byte) error
 		}
 		if err == nil {
 			_, err = tx.ExecContext(ctx, "UPDATE parley_parked SET body = ? WHERE id = ?", string(body), id)
+		}
+		if err == nil && logs {
+			entry.After, entry.Changed, entry.Cursor = body, 1, id
+			_, err = e.logged(ctx, tx, entry)
 		}
 		return err
 	})

@@ -34,6 +34,8 @@ type Dialect struct {
 	Now string
 	// Micros converts a time in the format of the columns into microseconds since 1970.
 	Micros func(expr string) string
+	// In returns the time a number of microseconds from now.
+	In func(micros string) string
 	// Time returns the parameter for t.
 	Time func(t time.Time) any
 	// ByDue names the outbox, as o, read through the index of its due times.
@@ -63,6 +65,8 @@ type Dialect struct {
 
 	// Transient reports errors after which the store's own transaction is retried.
 	Transient func(err error) bool
+	// Missing reports the error for a missing table or column.
+	Missing func(err error) bool
 	// Duplicate reports the error for a key that exists.
 	Duplicate func(err error) bool
 	// Seen is the statement that records an identity.
