@@ -7,33 +7,17 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/parley-go/parley"
 )
 
-// An Action is a change that a user has confirmed.
-type Action struct {
-	At     time.Time
-	User   string
-	Source string
-	// What is replay, drop, edit, cancel, move, pause or resume.
-	What string
-	// Target says what was changed, such as the first ids.
-	Target string
-	// Count is the number of messages.
-	Count int
-	// Command is the command that does the same.
-	Command string
-	// Before and After are the bodies of an edit.
-	Before, After string
-	// Err is the error that ended the change, or "".
-	Err string
-}
-
-// An ActionLog is a lasting log of changes, of commands and consoles alike.
-type ActionLog interface {
-	// Record appends an action.
-	Record(ctx context.Context, a Action) error
-	// Actions returns the last actions, the newest first: at most limit.
-	Actions(ctx context.Context, limit int) ([]Action, error)
+// An action is a change that a user has confirmed.
+type action struct {
+	At                     time.Time
+	User, Source, What     string
+	Target, Command, State string
+	Count                  int64
+	Err                    string
 }
 
 const (
@@ -41,16 +25,15 @@ const (
 	actionsShown = 200
 )
 
-// actionRing keeps the last actions of the console.
+// actionRing keeps the last actions of the console, for sources without a lasting log.
 type actionRing struct {
 	mu   sync.Mutex // guards the field below
-	list []Action
+	list []action
 }
 
-func (r *actionRing) add(a Action) {
+func (r *actionRing) add(a action) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a.Before, a.After = "", "" // bodies stay out of memory
 	r.list = append(r.list, a)
 	if len(r.list) > actionsKept {
 		r.list = slices.Delete(r.list, 0, len(r.list)-actionsKept)
@@ -58,7 +41,7 @@ func (r *actionRing) add(a Action) {
 }
 
 // newest returns the actions, newest first.
-func (r *actionRing) newest() []Action {
+func (r *actionRing) newest() []action {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := slices.Clone(r.list)
@@ -66,8 +49,26 @@ func (r *actionRing) newest() []Action {
 	return out
 }
 
-// log writes a change to the logger, to the memory and to the lasting log of its source. The logger never gets bodies.
-func (c *Console) log(q *request, a Action, err error) {
+// acting returns the context of a change. With a lasting log the store writes the entry in the transaction of the change itself.
+func (q *request) acting() context.Context {
+	if q.src.Actions == nil {
+		return q.r.Context()
+	}
+	return parley.WithActor(q.r.Context(), parley.Actor{Name: q.user.Name, Host: "console", Reason: q.get("why")})
+}
+
+// logged writes the entry of a change that the stores do not log themselves.
+func (q *request) logged(name, filter string, n int) error {
+	if q.src.Actions == nil {
+		return nil
+	}
+	a := parley.Action{Name: name, Filter: filter, By: q.user.Name, Host: "console", Reason: q.get("why"), Changed: int64(n), State: parley.ActionDone}
+	_, err := q.src.Actions.LogAction(context.WithoutCancel(q.r.Context()), a.Clean())
+	return err
+}
+
+// log writes a change to the logger and to the memory. Neither gets bodies.
+func (c *Console) log(q *request, a action, err error) {
 	a.At, a.User, a.Source = c.now().UTC(), q.user.Name, q.src.Name
 	level := slog.LevelInfo
 	if err != nil {
@@ -75,39 +76,36 @@ func (c *Console) log(q *request, a Action, err error) {
 	}
 	c.opts.Logger.Log(q.r.Context(), level, "console: change confirmed", "user", a.User, "source", a.Source, "action", a.What, "target", a.Target, "count", a.Count, "err", a.Err)
 	c.actions.add(a)
-	if q.src.Actions == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.r.Context()), readTimeout)
-	defer cancel()
-	if err := q.src.Actions.Record(ctx, a); err != nil {
-		c.opts.Logger.Error("console: writing the log of actions failed", "source", a.Source, "err", q.src.redact(err))
-	}
 }
 
 // actionLog shows the last changes of all sources.
 func (c *Console) actionLog(q *request) error {
-	data := map[string]any{}
 	list := c.actions.newest()
 	var notes []string
-	lasting := false
+	lasting := len(c.sources) > 0
 	for _, s := range c.sources {
 		if s.Actions == nil {
+			lasting = false
 			continue
 		}
-		got, err := s.Actions.Actions(q.r.Context(), actionsShown)
+		got, err := s.Actions.Actions(q.r.Context(), parley.ActionQuery{Limit: actionsShown})
 		if err != nil {
 			notes = append(notes, s.Name+": "+s.redact(err).Error())
+			lasting = false
 			continue
 		}
-		lasting = true
-		list = slices.DeleteFunc(list, func(a Action) bool { return a.Source == s.Name })
+		// Failed changes are not in the lasting log: their transactions were rolled back.
+		list = slices.DeleteFunc(list, func(a action) bool { return a.Source == s.Name && a.Err == "" })
 		for i := range got {
-			got[i].Source = s.Name
+			a := &got[i]
+			state := ""
+			if a.State != parley.ActionDone {
+				state = a.State + " " + a.Detail
+			}
+			list = append(list, action{At: a.At, User: a.By, Source: s.Name, What: a.Name, Target: a.Filter, Command: a.Reason, State: state, Count: a.Changed})
 		}
-		list = append(list, got...)
 	}
-	slices.SortStableFunc(list, func(a, b Action) int { return b.At.Compare(a.At) })
-	data["List"], data["Notes"], data["Lasting"] = list[:min(len(list), actionsShown)], notes, lasting
+	slices.SortStableFunc(list, func(a, b action) int { return b.At.Compare(a.At) })
+	data := map[string]any{"List": list[:min(len(list), actionsShown)], "Notes": notes, "Lasting": lasting}
 	return q.show(http.StatusOK, "actions.html", view{Title: "Log of actions", Tab: "actions", Data: data})
 }

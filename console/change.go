@@ -202,8 +202,8 @@ func (c *Console) confirmParked(q *request) error {
 		return err
 	}
 	ch.Command = ch.command(q.src.Command)
-	n, err := p.change(q.r.Context(), ch.parley(), ch.IDs, every)
-	c.log(q, Action{What: ch.Action, Count: n, Command: ch.Command, Target: describeIDs(ch.IDs)}, err)
+	n, err := p.change(q.acting(), ch.parley(), ch.IDs, every)
+	c.log(q, action{What: ch.Action, Count: int64(n), Command: ch.Command, Target: describeIDs(ch.IDs)}, err)
 	if err != nil {
 		return err
 	}

@@ -132,6 +132,8 @@ func (c *Console) mux() http.Handler {
 	write("POST /s/{source}/parked/{id}/edit/confirm", RoleEditor|RolePayloads, c.confirmEdit)
 	write("POST /s/{source}/scheduled/preview", RoleOperator, c.previewScheduled)
 	write("POST /s/{source}/scheduled/confirm", RoleOperator, c.confirmScheduled)
+	write("POST /s/{source}/control/preview", RoleOperator, c.previewPause)
+	write("POST /s/{source}/control/confirm", RoleOperator, c.confirmPause)
 	m.HandleFunc("GET "+c.opts.Prefix+"/static/{file}", c.static)
 	if c.opts.Prefix != "" {
 		m.Handle("GET "+c.opts.Prefix, http.RedirectHandler(c.opts.Prefix+"/", http.StatusSeeOther))

@@ -114,8 +114,8 @@ func (c *Console) confirmEdit(q *request) error {
 		return errChanged
 	}
 	command := fmt.Sprintf("%s parked edit %s --file body.json", q.src.Command, it.ID)
-	err = p.edit(q.r.Context(), it.ID, body)
-	c.log(q, Action{What: "edit", Count: 1, Target: it.ID, Command: command, Before: string(it.Message.Body), After: string(body)}, err)
+	err = p.edit(q.acting(), it.ID, body)
+	c.log(q, action{What: "edit", Count: 1, Target: it.ID, Command: command}, err)
 	if err != nil {
 		return err
 	}

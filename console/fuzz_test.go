@@ -45,6 +45,27 @@ func (f fuzzed) Change(context.Context, parley.Selection, time.Time, int, func([
 	return 0, parley.ErrRunning
 }
 
+func (f fuzzed) FailureGroups(context.Context, string, int) ([]parley.FailureGroup, error) {
+	m := &f.row.Message
+	return []parley.FailureGroup{{Consumer: f.row.Consumer, Fingerprint: f.row.Fingerprint, Exchange: m.Exchange, RoutingKey: m.RoutingKey, Error: f.row.History.Reason, Count: 1}}, nil
+}
+
+func (f fuzzed) Actions(context.Context, parley.ActionQuery) ([]parley.Action, error) {
+	return []parley.Action{{By: f.row.Key, Name: f.row.Consumer, Filter: f.row.History.Reason, Reason: string(f.row.Message.Body), Detail: f.row.Key, State: f.row.Key}}, nil
+}
+
+func (f fuzzed) LogAction(context.Context, parley.Action) (int64, error)       { return 1, nil }
+func (f fuzzed) UpdateAction(context.Context, parley.Action) error             { return nil }
+func (f fuzzed) SweepActions(context.Context, time.Duration, int) (int, error) { return 0, nil }
+func (f fuzzed) SetPause(_ context.Context, p parley.Pause, _ time.Duration) (parley.Pause, error) {
+	return p, nil
+}
+func (f fuzzed) EndPause(_ context.Context, p parley.Pause) (parley.Pause, error) { return p, nil }
+
+func (f fuzzed) Pauses(context.Context) ([]parley.Pause, error) {
+	return []parley.Pause{{Part: parley.PausePart(f.row.Consumer), Exchange: f.row.Message.Exchange, By: f.row.Key, Reason: f.row.History.Reason}}, nil
+}
+
 func (f fuzzed) Due(context.Context, int) ([]parley.Record, error) {
 	return []parley.Record{{Message: f.row.Message, ID: 1}}, nil
 }
@@ -71,7 +92,7 @@ func fuzzedConsole(t *testing.T, body, key, text, id string) *Console {
 		Doctor: func(context.Context) []parley.Finding {
 			return []parley.Finding{{Level: parley.FindingLevel(key), Name: key, Detail: text, Hint: body}}
 		},
-		Actions: &lasting{list: []Action{{User: id, What: key, Target: text, Command: body, Err: text}}},
+		Actions: f, Groups: f, Control: f,
 	}
 	c, err := New([]Source{s}, Options{Write: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Authorize: func(*http.Request) (User, error) { return User{id + "x", RoleAll}, nil }})
 	if err != nil {

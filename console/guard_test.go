@@ -21,7 +21,7 @@ var pages = []string{
 // changes are the requests that change something, or prepare it.
 var changes = []string{
 	"/s/orders/parked/look", "/s/orders/parked/preview", "/s/orders/parked/confirm", "/s/orders/parked/c1/edit/preview", "/s/orders/parked/c1/edit/confirm",
-	"/s/orders/scheduled/preview", "/s/orders/scheduled/confirm",
+	"/s/orders/scheduled/preview", "/s/orders/scheduled/confirm", "/s/orders/control/preview", "/s/orders/control/confirm",
 }
 
 func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {

@@ -53,7 +53,9 @@ func attr(n *html.Node, name string) (string, bool) {
 
 func (in *inspector) collect(n *html.Node) {
 	if n.Type == html.ElementNode {
-		in.count[n.Data]++
+		if n.Namespace == "" {
+			in.count[n.Data]++
+		}
 		if id, ok := attr(n, "id"); ok {
 			in.ids[id]++
 		}
@@ -77,7 +79,7 @@ func (in *inspector) walk(n *html.Node, parents []string) {
 }
 
 var allowedTags = strings.Fields(`html head body meta title link script header footer nav main section h1 h2 p a form input select option textarea button label fieldset legend datalist
- ul li dl div dt dd table caption thead tbody tr th td pre code span strong small br time figure figcaption svg g line text polyline path rect`)
+ ul li dl div dt dd table caption thead tbody tr th td pre code span strong small br time figure figcaption details summary desc defs marker svg g line text polyline path rect`)
 
 func (in *inspector) element(n *html.Node, parents []string) {
 	ok := false
@@ -111,7 +113,7 @@ func (in *inspector) element(n *html.Node, parents []string) {
 	case "input", "select", "textarea":
 		in.labelled(n, parents)
 	case "svg":
-		if label, _ := attr(n, "aria-label"); label == "" {
+		if label, _ := attr(n, "aria-label"); label == "" && !hasChild(n, "title") {
 			in.bad("<svg> has no aria-label")
 		}
 	case "th":

@@ -63,6 +63,7 @@ func (c *Console) loadPages() {
 		// Both parts are escaped already: url.PathEscape and url.Values.Encode leave nothing that could end the attribute.
 		"query":   func(path, query string) template.URL { return template.URL(path + "?" + query) },
 		"screens": func() []screen { return screens },
+		"short":   func(s string) string { return cutText(s, 12) },
 		"lines":   func(s string) []string { return strings.Split(s, "\n") },
 		// The parked queue of a consumer is named after its queue.
 		"unparked": func(name string) string { return strings.TrimSuffix(name, parley.ParkedQueue("")) },

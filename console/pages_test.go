@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -81,77 +82,75 @@ func TestSettingsAreShownAsTheSourceGivesThem(t *testing.T) {
 	w.get("/s/orders/settings").must(t, http.StatusOK).has(t, "broker.url", "amqp://guest:xxxxx@127.0.0.1")
 }
 
-// lasting is a log of actions.
-type lasting struct {
-	list []Action
-	err  error
-}
-
-func (l *lasting) Record(_ context.Context, a Action) error {
-	l.list = append(l.list, a)
-	return l.err
-}
-
-func (l *lasting) Actions(context.Context, int) ([]Action, error) { return l.list, l.err }
-
 func TestChangesAreInTheLastingLogWithBeforeAndAfter(t *testing.T) {
-	log := &lasting{}
-	w := newWorld(t, func(s *Source, _ *Options) { s.Actions = log })
+	w := newWorld(t, nil)
+	w.console.sources[0].Actions = w.store
 	id := w.parked(`{"name":"Ada"}`)
 	form := w.post("/s/orders/parked/"+id+"/edit/preview", map[string][]string{"body": {`{"name":"Eve"}`}}).form()
 	form.Set("body", `{"name":"Eve"}`)
 	w.post("/s/orders/parked/"+id+"/edit/confirm", form).must(t, http.StatusOK)
-	if len(log.list) != 1 {
-		t.Fatalf("%d actions, want 1", len(log.list))
+	list, err := w.store.Actions(t.Context(), parley.ActionQuery{})
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d actions, %v, want 1", len(list), err)
 	}
-	if a := log.list[0]; a.Before != `{"name":"Ada"}` || a.After != `{"name":"Eve"}` || a.User != "ada" || a.What != "edit" || a.Target != id || time.Since(a.At) > time.Minute {
+	if a := list[0]; string(a.Before) != `{"name":"Ada"}` || string(a.After) != `{"name":"Eve"}` || a.By != "ada" || a.Name != parley.ActionEdit {
 		t.Errorf("the action is %+v", a)
 	}
-	w.get("/actions").must(t, http.StatusOK).has(t, "edit", id)
-	log.err = errors.New("log unreachable")
-	w.get("/actions").must(t, http.StatusOK).has(t, "log unreachable", "edit")
+	w.get("/actions").must(t, http.StatusOK).has(t, "edit", "ada")
+	w.schedule("7")
+	p := w.post("/s/orders/scheduled/preview", with(selected, "action", "cancel")).must(t, http.StatusOK)
+	w.post("/s/orders/scheduled/confirm", p.confirmation()).must(t, http.StatusOK)
+	w.get("/actions").must(t, http.StatusOK).has(t, "cancel-scheduled", "user/remind user=7")
+}
+
+// unreachable is a log of actions that cannot be read.
+type unreachable struct{ parley.ActionLog }
+
+func (unreachable) Actions(context.Context, parley.ActionQuery) ([]parley.Action, error) {
+	return nil, errors.New("log unreachable")
+}
+
+func TestALogThatCannotBeReadIsANoteOnThePage(t *testing.T) {
+	w := newWorld(t, func(s *Source, _ *Options) { s.Actions = unreachable{} })
+	w.get("/actions").must(t, http.StatusOK).has(t, "log unreachable")
 }
 
 func TestTheMemoryKeepsTheLastActions(t *testing.T) {
 	var r actionRing
 	for i := range actionsKept + 5 {
-		r.add(Action{Count: i, Before: "body"})
+		r.add(action{Count: int64(i)})
 	}
-	if got := r.newest(); len(got) != actionsKept || got[0].Count != actionsKept+4 || got[0].Before != "" {
+	if got := r.newest(); len(got) != actionsKept || got[0].Count != actionsKept+4 {
 		t.Errorf("%d actions are kept, the newest is %+v", len(got), got[0])
 	}
 }
 
 func TestTheGraphConnectsExchangesQueuesAndHandlers(t *testing.T) {
-	g := layout(&Topology{
+	svg, cut := graph(&Topology{
 		Bindings: []parley.Binding{{Exchange: "user", Queue: "b"}, {Exchange: "shop", Queue: "a", RoutingKey: "paid"}, {Exchange: "gone", Queue: "unknown"}},
 		Queues:   []QueueStatus{{Name: "a", Role: "queue", Messages: 3}, {Name: "b", Role: "queue", Consumers: 1}, {Name: "c", Role: "queue", Missing: true}, {Name: "a.parked", Role: "parked"}},
 		Routes:   []Route{{Queue: "a", Exchange: "shop", Pattern: "paid"}, {Queue: "b", Exchange: "user", Pattern: "#", Problem: "not bound"}},
 	})
-	if len(g.Boxes) != 3+3+2 || len(g.Curves) != 4 || g.Cut {
-		t.Errorf("%d boxes and %d curves, want 8 and 4", len(g.Boxes), len(g.Curves))
-	}
-	if g.Boxes[3].Label != "b" {
-		t.Errorf("the first queue is %s, want b, which the first exchange feeds", g.Boxes[3].Label)
-	}
-	var bad int
-	for _, b := range g.Boxes {
-		if strings.HasSuffix(b.Class, " bad") {
-			bad++
-		}
-		if b.X+b.W > g.Width || b.Y+b.H > g.Height {
-			t.Errorf("box %s is outside", b.Label)
+	text := string(svg)
+	for what, want := range map[string]int{"<rect": 3 + 3 + 2, "marker-end": 4, "stroke-dasharray": 1} {
+		if got := strings.Count(text, what); got != want {
+			t.Errorf("%d times %s, want %d", got, what, want)
 		}
 	}
-	if bad != 3 { // a queue without a consumer, a missing queue, a handler without a binding
-		t.Errorf("%d boxes are marked, want 3", bad)
+	for _, want := range []string{"missing on the broker", "3 messages, 0 consumers", "0 messages, 1 consumer<", "not bound"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the graph has no %q", want)
+		}
+	}
+	if cut || strings.Contains(text, "style=") || strings.Contains(text, "<style") {
+		t.Error("the graph has a style, which the policy of the page forbids")
 	}
 	large := &Topology{Queues: make([]QueueStatus, 1000)}
 	for i := range large.Queues {
-		large.Queues[i].Role = "queue"
+		large.Queues[i] = QueueStatus{Name: fmt.Sprint(i), Role: "queue"}
 	}
-	if g := layout(large); len(g.Boxes) != graphLimit || !g.Cut {
-		t.Errorf("a large graph has %d boxes", len(g.Boxes))
+	if svg, cut := graph(large); strings.Count(string(svg), "<rect") != graphLimit || !cut {
+		t.Errorf("a large graph has %d boxes", strings.Count(string(svg), "<rect"))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/parley-go/parley"
@@ -102,6 +103,7 @@ type parkedView struct {
 	Filter    filter
 	Places    []tab
 	Consumers []string
+	Groups    []parley.FailureGroup
 	Items     []*item
 	Next      string
 	Queue     bool // a parked queue, which is read only when the user asks
@@ -177,8 +179,19 @@ func (c *Console) parkedList(q *request) error {
 			return err
 		}
 	}
+	if v.Filter.Place == "c" && q.src.Groups != nil && v.Filter.State == "parked" {
+		groups, err := q.src.Groups.FailureGroups(q.r.Context(), v.Filter.Consumer, groupLimit)
+		if err != nil {
+			return err
+		}
+		slices.SortStableFunc(groups, func(a, b parley.FailureGroup) int { return cmp.Compare(b.Count, a.Count) })
+		v.Groups = groups
+	}
 	return q.showParked(v)
 }
+
+// groupLimit is the most groups that the page lists.
+const groupLimit = 100
 
 // lookQueue shows the messages of a parked queue.
 func (c *Console) lookQueue(q *request) error {

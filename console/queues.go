@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"context"
+	"html/template"
 	"net/http"
 
 	"github.com/parley-go/parley"
@@ -12,7 +13,10 @@ import (
 type queuesView struct {
 	Missing  bool
 	Topology *Topology
-	Graph    *graph
+	Graph    template.HTML
+	Cut      bool
+	Control  bool
+	Pauses   []parley.Pause
 	Bindings []parley.Binding
 }
 
@@ -25,10 +29,17 @@ func (c *Console) queues(q *request) error {
 		if err != nil {
 			return err
 		}
-		v.Topology, v.Graph = t, layout(t)
+		v.Topology = t
+		v.Graph, v.Cut = graph(t)
 		for _, b := range t.Bindings {
 			b.RoutingKey = cmp.Or(b.RoutingKey, "#")
 			v.Bindings = append(v.Bindings, b)
+		}
+	}
+	if v.Control = q.src.Control != nil; v.Control {
+		var err error
+		if v.Pauses, err = q.src.Control.Pauses(q.r.Context()); err != nil {
+			return err
 		}
 	}
 	return q.show(http.StatusOK, "queues.html", view{Title: "Queues and routes", Tab: "queues", Refresh: refreshSeconds, Data: v})

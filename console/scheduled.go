@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ const scheduledLimit = 500
 // scheduledView is the data of the list, and of the preview of a change.
 type scheduledView struct {
 	Missing              bool
+	ID                   int64 // one record; 0 means those of exchange, routing key and tags
 	Exchange, RoutingKey string
 	Tags                 string // name=value, one per line
 	List                 []scheduledItem
@@ -54,7 +56,14 @@ func (q *request) selection() (*scheduledView, parley.Selection, error) {
 	if (v.Exchange == "") != (v.RoutingKey == "") {
 		return nil, sel, &problem{http.StatusBadRequest, "Exchange and routing key are given together or not at all.", ""}
 	}
-	v.Changeable = v.Exchange != "" && len(sel.Tags) > 0
+	if text := q.get("record"); text != "" {
+		id, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || id < 1 {
+			return nil, sel, &problem{http.StatusBadRequest, fmt.Sprintf("%q is not the number of a record.", printable(parley.CleanText(text, 40))), ""}
+		}
+		v.ID, sel.ID = id, id
+	}
+	v.Changeable = v.ID > 0 || v.Exchange != "" && len(sel.Tags) > 0
 	return v, sel, nil
 }
 
@@ -97,7 +106,7 @@ func (q *request) readScheduled() (*scheduledView, parley.Selection, error) {
 		return nil, sel, err
 	}
 	if q.src.Schedule == nil || !v.Changeable {
-		return nil, sel, &problem{http.StatusBadRequest, "A change needs an exchange, a routing key and at least one tag.", "select the messages first"}
+		return nil, sel, &problem{http.StatusBadRequest, "A change needs a record, or an exchange, a routing key and at least one tag.", "select the messages first"}
 	}
 	switch v.Action, v.To = q.get("action"), q.get("to"); v.Action {
 	case "cancel":
@@ -109,7 +118,12 @@ func (q *request) readScheduled() (*scheduledView, parley.Selection, error) {
 	default:
 		return nil, sel, &problem{http.StatusBadRequest, "The form names no action.", ""}
 	}
-	args := []string{q.src.Command, "scheduled", map[string]string{"cancel": "cancel", "move": "reschedule"}[v.Action], "--exchange", v.Exchange, "--routing-key", v.RoutingKey}
+	args := []string{q.src.Command, "scheduled", map[string]string{"cancel": "cancel", "move": "reschedule"}[v.Action]}
+	if v.ID > 0 {
+		args = append(args, fmt.Sprint(v.ID))
+	} else {
+		args = append(args, "--exchange", v.Exchange, "--routing-key", v.RoutingKey)
+	}
 	for _, name := range slices.Sorted(maps.Keys(sel.Tags)) {
 		args = append(args, "--tag", name+"="+sel.Tags[name])
 	}
@@ -134,7 +148,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 
 func (v *scheduledView) hash(list []parley.Record) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q %q\n", v.Action, v.To, v.Exchange, v.RoutingKey, v.Tags)
+	fmt.Fprintf(h, "%q %q %q %q %q %d\n", v.Action, v.To, v.Exchange, v.RoutingKey, v.Tags, v.ID)
 	slices.SortFunc(list, func(a, b parley.Record) int { return int(min(1, max(-1, a.ID-b.ID))) })
 	for i := range list {
 		fmt.Fprintln(h, list[i].ID, list[i].DueAt.UnixMicro())
@@ -176,7 +190,13 @@ func (c *Console) confirmScheduled(q *request) error {
 		return err // nothing was done
 	}
 	target := fmt.Sprintf("%s/%s %s", v.Exchange, v.RoutingKey, strings.ReplaceAll(tagLines(sel.Tags), "\n", " "))
-	c.log(q, Action{What: v.Action, Count: n, Target: target, Command: v.Command}, err)
+	if sel.ID > 0 {
+		target = fmt.Sprint("record ", sel.ID)
+	}
+	if err == nil {
+		err = q.logged(v.Action+"-scheduled", target, n)
+	}
+	c.log(q, action{What: v.Action, Count: int64(n), Target: target, Command: v.Command}, err)
 	if err != nil {
 		return err
 	}

@@ -38,8 +38,13 @@ type Source struct {
 	Doctor func(ctx context.Context) []parley.Finding
 	// Sample reads the numbers of the graphs; [Console.Run] calls it every 10 s.
 	Sample func(ctx context.Context) (Sample, error)
-	// Actions is a lasting log of changes. Default: the console keeps the last 200 in memory.
-	Actions ActionLog
+	// Groups groups the parked rows of Failures by their cause.
+	Groups parley.FailureGrouper
+	// Control pauses and resumes relays and consumers.
+	Control parley.ControlStore
+	// Actions is the lasting log of changes; Failures, ParkedRecords and Control write to it. Default: the console keeps its own last
+	// 200 changes in memory.
+	Actions parley.ActionLog
 	// Redact returns an error without secrets. Default: unchanged.
 	Redact func(error) error
 }
