@@ -25,6 +25,6 @@ func main() {
 
 func newCommand() *cobra.Command {
 	root := command.NewOperator("parley", long)
-	root.AddCommand(demoCommand(), initCommand(), command.NewDev(), versionCommand())
+	root.AddCommand(demoCommand(), initCommand(), command.NewDev())
 	return root
 }

@@ -29,7 +29,7 @@ const (
 )
 
 const exitHelp = `
-Exit codes: 0 success; 1 failure; 2 the command line or the settings are wrong.
+Exit codes: 0 success; 1 failure; 2 the command line or the settings are wrong ("help exit-codes" has the details).
 SIGINT or SIGTERM shuts down gracefully; a second signal exits immediately.`
 
 // exitError is an error with an exit code. Without a cause, Execute prints no error.
@@ -65,15 +65,25 @@ func New(name string, register func(s *service.Service) error) *cobra.Command {
 	root := a.root(name, name+" is a service built with parley.\n"+exitHelp)
 	root.AddCommand(a.runCommand(), a.consumerCommand(), a.routesCommand(), a.devCommand())
 	root.AddCommand(a.operator()...)
+	a.complete(root)
+	root.AddCommand(exitCodesTopic())
 	return root
 }
 
+// complete adds the completion of the values of flags.
+func (a *app) complete(root *cobra.Command) {
+	a.completeSettings(root)
+	a.completeFlags(root)
+}
+
 // NewOperator returns a command tree called name with the commands that need no handlers: relay, migrate, check, scheduled, parked,
-// topology, settings, publish, send, tail and doctor.
+// topology, settings, publish, send, tail, status, doctor and version.
 func NewOperator(name, long string) *cobra.Command {
 	a := &app{}
 	root := a.root(name, long+"\n"+exitHelp)
 	root.AddCommand(a.operator()...)
+	a.complete(root)
+	root.AddCommand(exitCodesTopic())
 	return root
 }
 
@@ -114,7 +124,6 @@ func (a *app) root(name, long string) *cobra.Command {
 		Use: name, Long: long, SilenceErrors: true, SilenceUsage: true, Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	settings.AddFlags(root.PersistentFlags())
 	return root
@@ -123,7 +132,7 @@ func (a *app) root(name, long string) *cobra.Command {
 func (a *app) operator() []*cobra.Command {
 	return []*cobra.Command{
 		a.relayCommand(), a.migrateCommand(), a.statusCommand(), a.checkCommand(), a.scheduledCommand(), a.parkedCommand(),
-		a.topologyCommand(), a.settingsCommand(), a.publishCommand(), a.sendCommand(), a.tailCommand(), a.doctorCommand(),
+		a.topologyCommand(), a.settingsCommand(), a.publishCommand(), a.sendCommand(), a.tailCommand(), a.doctorCommand(), a.versionCommand(),
 	}
 }
 

@@ -84,6 +84,17 @@ func TestScheduledMessagesAreListedCancelledAndMovedByTags(t *testing.T) {
 	wantText(t, mustCall(t, ExitOK, append(at, "scheduled", "cancel", flag, "--tag=user_id=1")...), "cancelled 0")
 	wantText(t, mustCall(t, ExitOK, append(at, "scheduled", "reschedule", flag, "--tag=user_id=2", "--to=2090-01-01T00:00:00Z")...), "moved 1")
 	wantText(t, mustCall(t, ExitOK, "scheduled", "ls", flag, "--limit=1"), "2090-01-01T00:00:00Z")
+	id := strings.Fields(strings.Split(mustCall(t, ExitOK, "scheduled", "ls", flag), "\n")[1])[0]
+	wantText(t, mustCall(t, ExitOK, "scheduled", "show", flag, id), "due at", "2090-01-01T00:00:00Z", "user_id=2", `"payload": {`)
+	wantText(t, mustCall(t, ExitOK, "scheduled", "show", flag, id, "-o", "yaml"), "due_at: \"2090-01-01T00:00:00Z\"", "user_id: \"2\"")
+	wantText(t, mustCall(t, ExitOK, "scheduled", "reschedule", flag, id, "--to=2091-01-01T00:00:00Z"), "moved 1")
+	wantText(t, mustCall(t, ExitFailed, "scheduled", "cancel", flag, id, "999"), "no scheduled message has the id 999", "nothing was cancelled")
+	wantText(t, mustCall(t, ExitOK, "scheduled", "cancel", flag, id, "--dry-run"), "would have cancelled 1")
+	wantText(t, mustCall(t, ExitOK, "scheduled", "show", flag, id), "2091-01-01T00:00:00Z")
+	wantText(t, mustCall(t, ExitOK, "scheduled", "cancel", flag, id), "cancelled 1")
+	wantText(t, mustCall(t, ExitFailed, "scheduled", "show", flag, id), "it was sent or cancelled")
+	wantText(t, mustCall(t, ExitUsage, "scheduled", "cancel", flag, "o12"), "is not the number of a scheduled message")
+	wantText(t, mustCall(t, ExitUsage, append(at, "scheduled", "cancel", flag, "7", "--tag=a=b")...), "not both")
 	mustCall(t, ExitUsage, append(at, "scheduled", "cancel", flag)...)
 	mustCall(t, ExitUsage, append(at, "scheduled", "reschedule", flag, "--tag=a=b", "--to=tomorrow")...)
 }
@@ -120,9 +131,10 @@ func TestParkedRecordsAreListedShownEditedReplayedAndDropped(t *testing.T) {
 		t.Errorf("after o2 the list does not contain o3 only:\n%s", rest)
 	}
 	wantText(t, mustCall(t, ExitOK, "parked", "show", "o2", flag), "reason", `"eventId": 2`, `"payload": {`)
-	body := servicetest.WriteFile(t, "body.json", `{"eventId": 2, "fixed": true}`)
-	mustCall(t, ExitOK, "parked", "edit", "o2", "--file", body, flag)
-	wantText(t, mustCall(t, ExitOK, "parked", "export", "o2", flag), `"fixed":true`)
+	body := servicetest.WriteFile(t, "body.json", `{"fixed": true}`)
+	wantText(t, mustCall(t, ExitUsage, "parked", "edit", "o2", "--file", body, flag), "-   \"id\": 2", "+   \"fixed\": true", "--yes is required without a terminal")
+	mustCall(t, ExitOK, "parked", "edit", "o2", "--file", body, "--yes", flag)
+	wantText(t, mustCall(t, ExitOK, "parked", "export", "o2", flag), `"payload":{"fixed":true}`, `"eventId":2`, `"eventType":"renamed"`)
 	wantText(t, mustCall(t, ExitOK, "parked", "replay", "o2", "--dry-run", flag), "would have replayed 1")
 	wantText(t, mustCall(t, ExitOK, "parked", "replay", "o2", flag), "replayed 1")
 	wantText(t, mustCall(t, ExitFailed, "parked", "replay", "o2", flag), "replayed 0", "not found: 1 of 1 ids")
@@ -184,7 +196,7 @@ func TestTopologyPlanListsWhatApplyWouldDeclare(t *testing.T) {
 	name := testenv.Unique(t, "parley_topology")
 	servicetest.CleanUp(t, name)
 	flags := []string{"--broker-url=" + testenv.RabbitMQ(t), "--queue=" + name, "--exchanges=" + name + ":fanout", "--binds=" + name}
-	wantText(t, mustCall(t, ExitFailed, append(flags, "topology", "plan")...), "missing   exchange "+name+" (fanout)", "missing   queue", "wanted    binding")
+	wantText(t, mustCall(t, ExitFailed, append(flags, "topology", "plan")...), "missing  exchange  "+name+"  type fanout", "missing  queue", "wanted   binding")
 	wantText(t, mustCall(t, ExitOK, append(flags, "topology", "apply")...), "declared 1 exchange, 1 queue, 1 binding")
-	wantText(t, mustCall(t, ExitOK, append(flags, "topology", "plan")...), "exists    exchange", "exists    queue")
+	wantText(t, mustCall(t, ExitOK, append(flags, "topology", "plan")...), "exists  exchange", "exists  queue")
 }

@@ -41,7 +41,7 @@ func TestDoctorNamesEachProblemAndItsHint(t *testing.T) {
 	wantText(t, out, "problem  database", "is the server running", "exists with other arguments", "x-message-ttl", "does not exist yet", "no binding for queue")
 	wantText(t, mustCall(t, ExitFailed, "doctor", "--database-url="+testenv.Postgres(t), "--broker-url="+withPassword(t, url, "wrong")),
 		"migrations are not applied", "migrate up", "problem  broker", "user, password")
-	wantText(t, mustCall(t, ExitOK, "doctor", "--json", "--broker-url=memory:"), `"verdict": "warning"`, "is in-process only")
+	wantText(t, mustCall(t, ExitOK, "doctor", "--json", "--broker-url=memory:"), `"verdict":"warning"`, "is in-process only")
 }
 
 func TestDoctorSeesTheRelayOfAPythonService(t *testing.T) {

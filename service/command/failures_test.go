@@ -13,6 +13,7 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/internal/servicetest"
+	"github.com/parley-go/parley/service/internal/terminal"
 	"github.com/parley-go/parley/service/settings"
 )
 
@@ -105,14 +106,14 @@ func TestEveryCommandForFailedDeliveriesWorksOnEveryDatabase(t *testing.T) {
 			wantText(t, run(ExitOK, "parked", "ls", "--consumer=others", "--json"), `"consumer":"others"`, `"attempts":3`)
 			wantText(t, run(ExitOK, "parked", "ls", "--limit=2"), "continue with --after "+ids[0])
 			wantText(t, run(ExitOK, "parked", "show", ids[0]), "failed attempts", "3", `last\x1b[2J`, `"eventId": 1`)
-			run(ExitOK, "parked", "edit", ids[0], "--file", servicetest.WriteFile(t, "body", `{"fixed": true}`))
+			run(ExitOK, "parked", "edit", ids[0], "--yes", "--file", servicetest.WriteFile(t, "body", `{"fixed": true}`))
 			wantText(t, run(ExitOK, "parked", "export", ids[0], ids[1]), `"fixed":true`, `"eventId":2`)
 			wantText(t, run(ExitOK, "check", "--max-delay=1h", "--max-parked=5"), "parked 5", "consumer orders: waiting 1, behind others 0, running 0, parked 3", "consumer others (not the consumer of these settings)")
 			wantText(t, run(ExitFailed, "check", "--max-delay=1h", "--max-parked=4"), "UNHEALTHY: 5 messages are parked")
 			wantText(t, run(ExitOK, "parked", "replay", ids[0], "--dry-run"), "would have replayed 1")
 			wantText(t, run(ExitOK, "parked", "replay", ids[0], ids[2]), "replayed 2")
 			wantText(t, run(ExitFailed, "parked", "replay", "c987654"), "not found: 1 of 1 ids")
-			wantText(t, run(ExitOK, "parked", "drop", ids[1]), "dropped 1")
+			wantText(t, run(ExitOK, "parked", "drop", ids[1], "--yes"), "dropped 1")
 			wantText(t, run(ExitOK, "parked", "move", "--consumer=others", "orders"), "moved 1")
 			wantText(t, run(ExitOK, "parked", "drop", "--consumer=orders", "--all", "--yes"), "dropped 2")
 			wantText(t, run(ExitOK, "parked", "drop", "--waiting", "--all", "--yes"), "dropped 2")
@@ -184,19 +185,19 @@ func TestAnExpiredCommandIsReplayedOnlyWithForce(t *testing.T) {
 	wantText(t, mustCall(t, ExitOK, "parked", "replay", ids[0], ids[1], "--force", flag), "replayed 2")
 }
 
-func TestDroppingMoreThanOneNeedsYesWithoutATerminal(t *testing.T) {
+func TestDroppingNeedsYesWithoutATerminal(t *testing.T) {
 	flag := sqliteURL(t)
 	s := openFlag(t, flag)
 	ids := keep(t, s, "orders", parkedRow, parkedRow, parkedRow)
-	for _, args := range [][]string{{"--all"}, {ids[0], ids[1]}, {"--reason=gave"}} {
+	for _, args := range [][]string{{"--all"}, {ids[0], ids[1]}, {ids[0]}, {"--reason=gave"}} {
 		args = append([]string{"parked", "drop", flag, "--queue=orders"}, args...)
-		wantText(t, mustCall(t, ExitUsage, args...), "messages: --yes is required")
+		wantText(t, mustCall(t, ExitUsage, args...), ": --yes is required")
 		mustCall(t, ExitOK, append(args, "--dry-run")...)
 	}
 	if rows, err := s.Database().Failures().List(t.Context(), parley.FailureQuery{}, 0, 10); err != nil || len(rows) != 3 {
 		t.Errorf("%d rows are left (%v), want all three", len(rows), err)
 	}
-	wantText(t, mustCall(t, ExitOK, "parked", "drop", ids[0], flag), "dropped 1")
+	wantText(t, mustCall(t, ExitOK, "parked", "drop", ids[0], "--yes", flag), "dropped 1")
 	wantText(t, mustCall(t, ExitOK, "parked", "drop", ids[1], ids[2], "--yes", flag), "dropped 2")
 }
 
@@ -273,7 +274,7 @@ func TestOnlyATerminalIsAskedForAnAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if isTerminal(f) {
+		if terminal.Is(f) {
 			t.Errorf("%s is taken for a terminal", name)
 		}
 		if err := f.Close(); err != nil {

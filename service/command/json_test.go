@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service/internal/terminal"
 )
@@ -22,7 +24,12 @@ func TestEveryMessageCanBePrintedAsJSON(t *testing.T) {
 		},
 	}
 	var out bytes.Buffer
-	tail := &tail{out: &out, asJSON: true}
+	tail := &tail{out: &out}
+	c := &cobra.Command{}
+	tail.o.Add(c)
+	if err := c.ParseFlags([]string{"--json"}); err != nil {
+		t.Fatal(err)
+	}
 	if err := tail.print(parley.NewDelivery(m, "q", false, nil)); err != nil {
 		t.Errorf("tail --json: %v", err)
 	}

@@ -168,3 +168,16 @@ q…   such a delivery in <queue>.parked on the broker, of a consumer without a 
 A replayed message keeps its identity and its history.`
 	return c
 }
+
+// placeOf returns the place of the message with an id.
+func (set parkedSet) placeOf(id string) (parkedPlace, error) {
+	for _, place := range set.places {
+		if place.letter() == id[0] {
+			return place, nil
+		}
+	}
+	if id[0] == queueLetter {
+		return nil, errors.Join(fmt.Errorf("%s is in a parked queue", id), set.s.Settings.Need("broker.url", "queue"))
+	}
+	return nil, errors.Join(fmt.Errorf("%s is in the database", id), set.s.Settings.Need("database.url"))
+}

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service/internal/output"
-	"github.com/parley-go/parley/service/internal/terminal"
 )
 
 // A parkedChange is a replay or drop of parked messages.
@@ -51,15 +49,15 @@ them, or the secret has changed. After a change, add the old secret to consumer.
 func (a *app) parkedDrop() *cobra.Command {
 	ch := &parkedChange{action: parley.ParkedDrop, done: "dropped"}
 	c := a.changeParked("drop", "delete parked messages", ch)
-	c.Long = `Deletes parked messages, or with --waiting pending retries. Before it deletes more than one, it asks on a terminal; without a
-terminal it requires --yes. To keep a copy, run parked export first.`
-	c.Flags().BoolVar(&ch.yes, "yes", false, "delete more than one message without asking")
+	c.Long = `Deletes parked messages, or with --waiting pending retries. It asks before on a terminal; without a terminal it requires --yes.
+To keep a copy, run parked export first.`
+	c.Flags().BoolVar(&ch.yes, "yes", false, "delete without asking")
 	return c
 }
 
 func (a *app) changeParked(use, short string, ch *parkedChange) *cobra.Command {
 	c := &cobra.Command{
-		Use: use + " [id...]", Short: short,
+		Use: use + " [id...]", Short: short, ValidArgsFunction: a.completeParked(-1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := errors.Join(ch.parse(cmd, args), ch.chosen(cmd))
 			if err == nil {
@@ -88,7 +86,10 @@ func (a *app) changeParked(use, short string, ch *parkedChange) *cobra.Command {
 func (ch *parkedChange) run(ctx context.Context, cmd *cobra.Command, set parkedSet) error {
 	out := cmd.OutOrStdout()
 	list := newParkedList(out, &output.Options{})
+	seen := newProgress(cmd, "messages visited")
+	defer seen.end()
 	count, err := set.visit(ctx, &ch.parkedFilter, func(p *parkedItem) (parley.ParkedAction, error) {
+		seen.add(1)
 		if keep, err := ch.keeps(ctx, p); keep || err != nil {
 			return parley.ParkedKeep, err
 		}
@@ -101,6 +102,7 @@ func (ch *parkedChange) run(ctx context.Context, cmd *cobra.Command, set parkedS
 	if flushErr := list.Close(); err == nil {
 		err = flushErr
 	}
+	seen.end()
 	if ch.dryRun {
 		report(out, "would have %s %d", ch.done, ch.would)
 	} else {
@@ -158,7 +160,7 @@ func (ch *parkedChange) left(asked int) error {
 	return errors.Join(errs...)
 }
 
-// confirm asks before it lets the command drop more than one message.
+// confirm asks before it lets the command drop messages.
 func (ch *parkedChange) confirm(ctx context.Context, cmd *cobra.Command, set parkedSet) error {
 	if ch.action != parley.ParkedDrop || ch.dryRun || ch.yes {
 		return nil
@@ -170,23 +172,14 @@ func (ch *parkedChange) confirm(ctx context.Context, cmd *cobra.Command, set par
 		}
 		return parley.ParkedKeep, nil
 	})
-	if err != nil || n <= 1 && !ch.all {
+	if err != nil || n == 0 {
 		return err
 	}
-	in := cmd.InOrStdin()
-	if !terminal.Is(in) {
-		return usage(cmd, fmt.Errorf("drop %s: --yes is required without a terminal (--dry-run lists them)", plural(n, "message")))
+	err = confirm(cmd, "drop "+plural(n, "message"), "--dry-run lists them")
+	if errors.Is(err, errDeclined) {
+		err = errors.New("nothing dropped")
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "drop %s? [y/N] ", plural(n, "message"))
-	answer, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("read the answer: %w", err)
-	}
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return nil
-	}
-	return errors.New("nothing dropped")
+	return err
 }
 
 // plural returns texts such as "1 message" and "2 messages".

@@ -141,16 +141,19 @@ func timeText(t time.Time, layout string) string {
 func (a *app) parkedExport() *cobra.Command {
 	var f parkedFlags
 	c := &cobra.Command{
-		Use: "export [id...]", Short: "print parked messages with their bodies as JSON, one per line",
+		Use: "export [id...]", Short: "print parked messages with their bodies as JSON, one per line", ValidArgsFunction: a.completeParked(-1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.parse(cmd, args); err != nil {
 				return err
 			}
 			return a.parked(cmd, &f, func(ctx context.Context, set parkedSet) error {
+				seen := newProgress(cmd, "messages exported")
+				defer seen.end()
 				_, err := set.visit(ctx, &f.parkedFilter, func(p *parkedItem) (parley.ParkedAction, error) {
 					if err := p.full(ctx); err != nil {
 						return parley.ParkedKeep, err
 					}
+					seen.add(1)
 					return parley.ParkedKeep, terminal.WriteJSON(cmd.OutOrStdout(), exported(p))
 				})
 				return err

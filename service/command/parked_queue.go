@@ -101,7 +101,7 @@ func (q parkedQueue) awaitReturned(ctx context.Context, kept int) {
 func (q parkedQueue) edit(ctx context.Context, f *parkedFilter, id string, body []byte) error {
 	count, err := q.visit(ctx, &parkedFilter{ids: []string{id}}, func(p *parkedItem) (parley.ParkedAction, error) {
 		if !p.verified && !f.unverified {
-			return parley.ParkedKeep, fmt.Errorf("retry history of %s not verified: another program wrote it, or the secret has changed (add the old secret to consumer.secrets, or use --unverified)", id)
+			return parley.ParkedKeep, errNotVerified(id)
 		}
 		p.Body = body
 		return parley.ParkedReplay, nil
@@ -110,6 +110,10 @@ func (q parkedQueue) edit(ctx context.Context, f *parkedFilter, id string, body 
 		err = fmt.Errorf("no parked message has the id %s", id)
 	}
 	return err
+}
+
+func errNotVerified(id string) error {
+	return fmt.Errorf("retry history of %s not verified: another program wrote it, or the secret has changed (add the old secret to consumer.secrets, or use --unverified)", id)
 }
 
 // queueID returns the id of the message. For messages without one, such as those of the Python library, it derives one from their

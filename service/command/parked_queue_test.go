@@ -38,8 +38,8 @@ func TestMessagesInAParkedQueueAreListedEditedReplayedAndDropped(t *testing.T) {
 		t.Errorf("after the first, the list has %q, want the two others", rest)
 	}
 	wantText(t, parked("show", ids[0]), "failed attempts", "history verified", "true", `"payload": {`)
-	wantText(t, parked("drop", ids[0]), "dropped 1")
-	parked("edit", ids[1], "--file", servicetest.WriteFile(t, "body", `{"eventId": 9, "payload": {"id": 99}}`))
+	wantText(t, parked("drop", ids[0], "--yes"), "dropped 1")
+	parked("edit", ids[1], "--yes", "--file", servicetest.WriteFile(t, "body", `{"id": 99}`))
 	wantText(t, parked("replay", "--all", "--rate=100/s"), "replayed 1")
 	got := handled()
 	if got[99] != 1 || len(got) != 2 {

@@ -1,14 +1,11 @@
 package command
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -16,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/service/internal/output"
 	"github.com/parley-go/parley/service/internal/terminal"
 )
 
@@ -29,10 +27,11 @@ func oneID(cmd *cobra.Command, args []string) error {
 
 func (a *app) parkedShow() *cobra.Command {
 	var f parkedFlags
-	return &cobra.Command{
-		Use: "show id", Short: "show one parked or waiting message with its history and body", Args: oneID,
+	var o output.Options
+	c := &cobra.Command{
+		Use: "show id", Short: "show one parked or waiting message with its history and body", Args: oneID, ValidArgsFunction: a.completeParked(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.parse(cmd, args); err != nil {
+			if err := errors.Join(f.parse(cmd, args), checkFormat(cmd, &o)); err != nil {
 				return err
 			}
 			return a.parked(cmd, &f, func(ctx context.Context, set parkedSet) error {
@@ -42,7 +41,7 @@ func (a *app) parkedShow() *cobra.Command {
 					if err := p.full(ctx); err != nil {
 						return parley.ParkedKeep, err
 					}
-					return parley.ParkedKeep, showParked(cmd.OutOrStdout(), p)
+					return parley.ParkedKeep, o.Document(cmd.OutOrStdout(), exported(p), func(w io.Writer) error { return showParked(w, p) })
 				})
 				if err == nil && !found {
 					err = fmt.Errorf("no parked message has the id %s", args[0])
@@ -51,6 +50,8 @@ func (a *app) parkedShow() *cobra.Command {
 			})
 		},
 	}
+	o.Add(c)
+	return c
 }
 
 func showParked(w io.Writer, p *parkedItem) error {
@@ -114,79 +115,4 @@ func rowLines(r *parley.FailureRow) [][2]string {
 		lines = append(lines, [2]string{"handled by", r.ClaimedBy})
 	}
 	return lines
-}
-
-func (a *app) parkedEdit() *cobra.Command {
-	var f parkedFlags
-	var file string
-	c := &cobra.Command{
-		Use: "edit id", Short: "replace the body of one parked or waiting message, before a replay", Args: oneID,
-		Long: `Replaces the body of one message with the content of a JSON file. Everything else, including the message's identity, stays
-unchanged. A message of a parked queue (q…) is replayed immediately with its new body, because a message in a queue cannot be
-changed.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.parse(cmd, args); err != nil {
-				return err
-			}
-			if file == "" {
-				return usage(cmd, errors.New("--file is required (- reads standard input)"))
-			}
-			body, err := readInput(cmd, file)
-			if err != nil {
-				return err
-			}
-			return a.parked(cmd, &f, func(ctx context.Context, set parkedSet) error {
-				place, err := set.placeOf(args[0])
-				if err == nil {
-					err = place.edit(ctx, &f.parkedFilter, args[0], body)
-				}
-				if err != nil {
-					return err
-				}
-				report(cmd.OutOrStdout(), "replaced the body: %d bytes", len(body))
-				return nil
-			})
-		},
-	}
-	c.Flags().StringVar(&file, "file", "", "file with the new body (-: standard input)")
-	c.Flags().BoolVar(&f.unverified, "unverified", false, "also if the message's retry history is not verified")
-	return c
-}
-
-// placeOf returns the place of the message with an id.
-func (set parkedSet) placeOf(id string) (parkedPlace, error) {
-	for _, place := range set.places {
-		if place.letter() == id[0] {
-			return place, nil
-		}
-	}
-	if id[0] == queueLetter {
-		return nil, errors.Join(fmt.Errorf("%s is in a parked queue", id), set.s.Settings.Need("broker.url", "queue"))
-	}
-	return nil, errors.Join(fmt.Errorf("%s is in the database", id), set.s.Settings.Need("database.url"))
-}
-
-// readInput reads a JSON body from a file or standard input.
-func readInput(cmd *cobra.Command, file string) ([]byte, error) {
-	in := cmd.InOrStdin()
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
-	}
-	body, err := io.ReadAll(io.LimitReader(in, parley.MaxBody+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the body: %w", err)
-	}
-	body = bytes.TrimSpace(body)
-	if len(body) > parley.MaxBody {
-		return nil, fmt.Errorf("the body is larger than %d bytes", parley.MaxBody)
-	}
-	if !json.Valid(body) {
-		return nil, errors.New("the body is not JSON")
-	}
-	return body, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/settings"
 )
@@ -33,7 +34,7 @@ is not of the type topic with --exchange, so that the relay does not declare it 
 				if !once {
 					return s.Run(ctx, service.PartRelay)
 				}
-				n, err := drain(ctx, s, timeout)
+				n, err := drain(ctx, s, cmd, timeout)
 				report(cmd.OutOrStdout(), "moved %s", plural(n, "record"))
 				return err
 			})
@@ -57,12 +58,15 @@ func warnWithoutAppID(s *service.Service) {
 }
 
 // drain publishes the due records.
-func drain(ctx context.Context, s *service.Service, timeout time.Duration) (int, error) {
+func drain(ctx context.Context, s *service.Service, cmd *cobra.Command, timeout time.Duration) (int, error) {
 	if s.Settings.Database.Migrate {
 		if err := s.Migrate(ctx); err != nil {
 			return 0, err
 		}
 	}
+	moved := newProgress(cmd, "records moved")
+	defer moved.end()
+	s.RelayHooks = parley.RelayHooks{Batch: func(b parley.BatchReport) { moved.add(b.Accepted) }}.Then(s.RelayHooks)
 	relay, err := s.Relay()
 	if err != nil {
 		return 0, err

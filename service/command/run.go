@@ -1,17 +1,12 @@
 package command
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
-	"github.com/parley-go/parley/service/internal/terminal"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -61,49 +56,4 @@ func (a *app) withHandlers(cmd *cobra.Command, keys []string, do func(ctx contex
 		}
 		return do(ctx, s)
 	})
-}
-
-func (a *app) routesCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "routes", Short: "list the handlers with their routes and bindings", Args: NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withHandlers(cmd, nil, func(_ context.Context, s *service.Service) error {
-				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				queues := s.Queues()
-				if len(queues) > 1 {
-					fmt.Fprint(tw, "QUEUE\t")
-				}
-				fmt.Fprintln(tw, "EXCHANGE\tROUTING KEY\tHANDLER\tBOUND BY")
-				unbound := s.Unbound()
-				for _, q := range queues {
-					for _, r := range q.Router.Routes() {
-						if len(queues) > 1 {
-							fmt.Fprintf(tw, "%s\t", terminal.Printable(q.Name))
-						}
-						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", terminal.Printable(r.Exchange), terminal.Printable(r.Pattern), r.Place, fedBy(q, &r, unbound))
-					}
-				}
-				if len(queues) == 0 {
-					for _, r := range s.Router.Routes() {
-						fmt.Fprintf(tw, "%s\t%s\t%s\tno queue: set queue\n", terminal.Printable(r.Exchange), terminal.Printable(r.Pattern), r.Place)
-					}
-				}
-				return tw.Flush()
-			})
-		},
-	}
-}
-
-// fedBy returns the bindings that can route messages to a route, or what to add to the settings.
-func fedBy(q *service.Queue, r *parley.Route, unbound []service.Unbound) string {
-	for i := range unbound {
-		if u := &unbound[i]; u.Queue == q.Name && u.Exchange == r.Exchange && u.Pattern == r.Pattern && u.Place == r.Place {
-			return terminal.Printable("not bound: " + u.Hint())
-		}
-	}
-	var fed []string
-	for _, b := range q.FedBy(r) {
-		fed = append(fed, b.Exchange+":"+cmp.Or(b.RoutingKey, "#"))
-	}
-	return terminal.Printable(strings.Join(fed, ", "))
 }

@@ -37,7 +37,9 @@ func (a *app) scheduledReschedule() *cobra.Command {
 		byTags: func(ctx context.Context, in *parley.TxOutbox, sel *selector, tags parley.Tags) (int, error) {
 			return parley.Reschedule(ctx, in, sel, tags, at)
 		},
-		byID: func(ctx context.Context, in *parley.TxOutbox, id int64) (bool, error) { return parley.RescheduleID(ctx, in, id, at) },
+		byID: func(ctx context.Context, in *parley.TxOutbox, id int64) (bool, error) {
+			return parley.RescheduleID(ctx, in, id, at)
+		},
 	})
 	c.Flags().StringVar(&to, "to", "", "the new time, such as 2026-01-31T08:00:00Z, or +1h30m from now")
 	return c

@@ -116,7 +116,7 @@ func table[T any](s *statusScreen, title string, items []T, columns []string, ce
 		return nil
 	}
 	report(s.w, "\n%s", title)
-	l := s.o.List(indented{s.w}, output.Columns(columns...)...)
+	l := s.o.List(indent{s.w}, output.Columns(columns...)...)
 	for i := range items {
 		if err := l.Add(nil, cells(&items[i])...); err != nil {
 			return err
@@ -187,10 +187,10 @@ func (s *statusScreen) remarks(st *status.Status) error {
 	return nil
 }
 
-// indented writes whole lines with two spaces before each.
-type indented struct{ w io.Writer }
+// An indent writes whole lines with two spaces before each.
+type indent struct{ w io.Writer }
 
-func (i indented) Write(lines []byte) (int, error) {
+func (i indent) Write(lines []byte) (int, error) {
 	start := true
 	var out []byte
 	for _, b := range lines {
@@ -207,4 +207,4 @@ func (i indented) Write(lines []byte) (int, error) {
 }
 
 // Terminal returns the output itself, for the choice of colours.
-func (i indented) Terminal() any { return i.w }
+func (i indent) Terminal() any { return i.w }

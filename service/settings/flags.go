@@ -48,3 +48,19 @@ type settingFlag struct{ text string }
 func (f *settingFlag) String() string     { return f.text }
 func (f *settingFlag) Set(s string) error { f.text = s; return nil }
 func (f *settingFlag) Type() string       { return "value" }
+
+// FlagValues returns the values that the flags of settings with a fixed list of values allow, by flag, for completion in a shell.
+func FlagValues() map[string][]string {
+	out := map[string][]string{}
+	for i := range fields() {
+		f := &fields()[i]
+		switch name := f.flag(); {
+		case name == "":
+		case len(f.enum) > 0:
+			out[name] = f.enum
+		case f.kind == kindBool:
+			out[name] = []string{"true", "false"}
+		}
+	}
+	return out
+}

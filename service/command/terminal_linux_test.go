@@ -1,0 +1,136 @@
+package command
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"github.com/parley-go/parley"
+)
+
+// A screen is a terminal, and everything that was written to it.
+type screen struct {
+	terminal, keyboard *os.File
+	mu                 sync.Mutex // guards the field below
+	text               bytes.Buffer
+	done               chan struct{}
+}
+
+// openScreen opens a pseudo terminal.
+func openScreen(t *testing.T) *screen {
+	t.Helper()
+	control, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var number, lock uint32
+	for request, value := range map[uintptr]*uint32{syscall.TIOCGPTN: &number, syscall.TIOCSPTLCK: &lock} {
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, control.Fd(), request, uintptr(unsafe.Pointer(value))); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &screen{terminal: terminal, keyboard: control, done: make(chan struct{})}
+	go func() { // joined by close
+		defer close(s.done)
+		buffer := make([]byte, 4096)
+		for {
+			n, err := control.Read(buffer)
+			s.mu.Lock()
+			s.text.Write(buffer[:n])
+			s.mu.Unlock()
+			if err != nil {
+				return // the terminal is closed
+			}
+		}
+	}()
+	return s
+}
+
+// call runs a command at the terminal, with the keys that the operator presses, and returns what the screen shows.
+func (s *screen) call(t *testing.T, keys string, args ...string) (code int, shown string) {
+	t.Helper()
+	if _, err := s.keyboard.WriteString(keys); err != nil {
+		t.Fatal(err)
+	}
+	root := NewOperator("parley", "for a test")
+	root.SetIn(s.terminal)
+	root.SetOut(s.terminal)
+	root.SetErr(s.terminal)
+	code = Execute(t.Context(), root, args)
+	if err := s.terminal.Close(); err != nil {
+		t.Error(err)
+	}
+	<-s.done
+	if err := s.keyboard.Close(); err != nil {
+		t.Error(err)
+	}
+	return code, s.text.String()
+}
+
+func TestOnATerminalDropAsksFirst(t *testing.T) {
+	flag := sqliteURL(t)
+	ids := keep(t, openFlag(t, flag), "orders", parkedRow, parkedRow)
+	for keys, want := range map[string]string{"n\n": "nothing dropped", "\n": "nothing dropped", "what\n": "nothing dropped"} {
+		code, shown := openScreen(t).call(t, keys, "parked", "drop", "--all", flag)
+		if code != ExitFailed {
+			t.Errorf("exit code %d after %q", code, keys)
+		}
+		wantText(t, shown, "drop 2 messages? [y/N]", want)
+	}
+	code, shown := openScreen(t).call(t, "y\n", "parked", "drop", ids[0], flag)
+	if code != ExitOK {
+		t.Errorf("exit code %d after yes", code)
+	}
+	wantText(t, shown, "drop 1 message? [y/N]", "dropped 1")
+}
+
+func TestOnATerminalEditShowsTheChangeInColourAndAsks(t *testing.T) {
+	flag := sqliteURL(t)
+	t.Setenv("TERM", "xterm")
+	t.Setenv("NO_COLOR", "")
+	t.Setenv("EDITOR", `sed -i 's/"id": 1/"id": 2/'`)
+	id := keep(t, openFlag(t, flag), "orders", kept{state: parley.FailureParked, kind: parley.KindEvent})[0]
+	code, shown := openScreen(t).call(t, "n\n", "parked", "edit", id, flag)
+	if code != ExitFailed {
+		t.Errorf("exit code %d after no", code)
+	}
+	wantText(t, shown, "\x1b[31m-   \"id\": 1", "\x1b[32m+   \"id\": 2", "store this change of "+id+"? [y/N]", "nothing changed")
+	t.Setenv("NO_COLOR", "1")
+	code, shown = openScreen(t).call(t, "y\n", "parked", "edit", id, flag)
+	if code != ExitOK || strings.Contains(shown, "\x1b[3") {
+		t.Errorf("exit code %d after yes; with NO_COLOR the screen shows\n%q", code, shown)
+	}
+	wantText(t, mustCall(t, ExitOK, "parked", "export", id, flag), `"payload":{"id":2}`)
+}
+
+func TestLongWorkShowsItsProgressOnATerminalOnly(t *testing.T) {
+	flag := sqliteURL(t)
+	keep(t, openFlag(t, flag), "orders", parkedRow)
+	s := openScreen(t)
+	root := NewOperator("parley", "for a test")
+	root.SetErr(s.terminal)
+	p := newProgress(root, "messages visited")
+	p.next = p.next.Add(-progressInterval)
+	p.add(7)
+	p.end()
+	_, shown := s.call(t, "", "parked", "ls", "--all-consumers", flag)
+	wantText(t, shown, "\r\x1b[Kmessages visited: 7\r\x1b[K", "\x1b[1mID")
+	var out bytes.Buffer
+	root.SetErr(&out)
+	p = newProgress(root, "messages visited")
+	p.next = p.next.Add(-progressInterval)
+	p.add(7)
+	p.end()
+	if out.Len() != 0 {
+		t.Errorf("without a terminal the progress is %q", &out)
+	}
+}
