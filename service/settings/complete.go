@@ -42,6 +42,7 @@ func (s *Settings) complete(failed map[string]bool) []Mistake {
 	c.queues()
 	c.connections()
 	c.telemetry()
+	c.console()
 	if s.HTTP.Metrics && s.HTTP.Address == "" {
 		c.mistake("http.metrics", "there is no address to serve metrics on", "set http.address")
 	}
