@@ -46,6 +46,7 @@ require (
 	github.com/mitchellh/reflectwalk v1.0.2 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
+	github.com/parley-go/parley/console v0.0.0 // indirect
 	github.com/parley-go/parley/internal/sqlstore v0.0.0 // indirect
 	github.com/parley-go/parley/otelparley v0.0.0 // indirect
 	github.com/parley-go/parley/rest v0.0.0 // indirect
@@ -90,6 +91,7 @@ require (
 
 replace (
 	github.com/parley-go/parley => ..
+	github.com/parley-go/parley/console => ../console
 	github.com/parley-go/parley/internal/sqlstore => ../internal/sqlstore
 	github.com/parley-go/parley/internal/testenv => ../internal/testenv
 	github.com/parley-go/parley/mysql => ../mysql

@@ -13,6 +13,7 @@ require (
 	github.com/knadh/koanf/providers/posflag v1.0.2
 	github.com/knadh/koanf/v2 v2.4.1
 	github.com/parley-go/parley v0.0.0
+	github.com/parley-go/parley/console v0.0.0
 	github.com/parley-go/parley/internal/testenv v0.0.0
 	github.com/parley-go/parley/mysql v0.0.0
 	github.com/parley-go/parley/otelparley v0.0.0
@@ -89,6 +90,7 @@ require (
 
 replace (
 	github.com/parley-go/parley => ..
+	github.com/parley-go/parley/console => ../console
 	github.com/parley-go/parley/internal/sqlstore => ../internal/sqlstore
 	github.com/parley-go/parley/internal/testenv => ../internal/testenv
 	github.com/parley-go/parley/mysql => ../mysql

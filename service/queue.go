@@ -99,7 +99,7 @@ func (q *Queue) Consumer() (*parley.Consumer, error) {
 		if up {
 			s.Logger.Info("consumer: subscribed", "queue", q.Name)
 		}
-	}}.Then(s.ConsumerHooks)
+	}}.Then(s.traffic.consumerHooks()).Then(s.ConsumerHooks)
 	if own.Unhandled == "park" {
 		cfg.Unhandled = parley.UnhandledPark
 	}

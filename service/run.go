@@ -119,6 +119,11 @@ func (s *Service) runners(parts Part) ([]parley.Runner, error) {
 	} else if len(s.routes) > 0 {
 		s.Logger.Warn("service: HTTP handlers registered but not served (set http.address)", "handlers", len(s.routes))
 	}
+	if s.Settings.Console.Address != "" {
+		c, err := s.ConsoleServer()
+		errs = append(errs, err)
+		out = append(out, c)
+	}
 	return out, errors.Join(errs...)
 }
 

@@ -48,6 +48,8 @@ type Service struct {
 	ConsumerHooks parley.ConsumerHooks
 	// Propagate adds headers to published messages, beside the trace context; see parley.OutboxConfig.
 	Propagate func(ctx context.Context, set func(name, value string))
+	// Doctor examines the servers for the console. Package command sets it; nil hides the examination.
+	Doctor func(ctx context.Context) []parley.Finding
 
 	db      database
 	queues  []*Queue       // all of the settings
@@ -56,6 +58,7 @@ type Service struct {
 	routes  []route
 	meters  *sdk.MeterProvider             // of http.metrics and telemetry.otlp
 	process atomic.Pointer[status.Process] // set by Run
+	traffic traffic
 
 	shutTelemetry []func(ctx context.Context) error
 }
@@ -244,7 +247,7 @@ func (s *Service) relay(t parley.Topology) (*parley.Relay, error) {
 		HoldLimit: r.HoldLimit, ShutdownTimeout: r.ShutdownTimeout, Topology: t,
 		Logger: s.Logger,
 	}
-	cfg.Hooks = parley.RelayHooks{State: newStateLog(s.Logger.With("outbox", s.Settings.Database.URL)).changed}.Then(s.RelayHooks)
+	cfg.Hooks = parley.RelayHooks{State: newStateLog(s.Logger.With("outbox", s.Settings.Database.URL)).changed}.Then(s.traffic.relayHooks()).Then(s.RelayHooks)
 	if r.Mode == "parallel" {
 		cfg.Mode = parley.RelayModeParallel
 	}

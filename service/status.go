@@ -26,17 +26,25 @@ func (s *Service) Status(ctx context.Context) *status.Status {
 	}
 	for _, q := range s.Settings.RunQueues() {
 		src.Consumers = append(src.Consumers, q.ConsumerName)
-		src.Queues = append(src.Queues, status.QueueName{Name: q.Name, Role: "queue"})
+	}
+	src.Queues = s.statusQueues()
+	return status.Read(ctx, src)
+}
+
+// statusQueues returns the queues of the settings, and with retries in queues their retry queues.
+func (s *Service) statusQueues() (out []status.QueueName) {
+	for _, q := range s.Settings.RunQueues() {
+		out = append(out, status.QueueName{Name: q.Name, Role: "queue"})
 		if !s.Settings.FailuresInSQL() {
 			for _, own := range parley.RetryTopology(q.Name, q.RetryDelays, nil).Queues {
 				if own.Role == parley.QueueRetry {
-					src.Queues = append(src.Queues, status.QueueName{Name: own.Name, Role: "retry"})
+					out = append(out, status.QueueName{Name: own.Name, Role: "retry"})
 				}
 			}
 		}
-		src.Queues = append(src.Queues, status.QueueName{Name: parley.ParkedQueue(q.Name), Role: "parked"})
+		out = append(out, status.QueueName{Name: parley.ParkedQueue(q.Name), Role: "parked"})
 	}
-	return status.Read(ctx, src)
+	return out
 }
 
 // processOf returns the parts of this process, for readiness and status.

@@ -137,7 +137,7 @@ func (a *app) root(name, long string) *cobra.Command {
 func (a *app) operator() []*cobra.Command {
 	return []*cobra.Command{
 		a.relayCommand(), a.migrateCommand(), a.statusCommand(), a.checkCommand(), a.scheduledCommand(), a.parkedCommand(),
-		a.topologyCommand(), a.settingsCommand(), a.publishCommand(), a.sendCommand(), a.tailCommand(), a.doctorCommand(), a.versionCommand(),
+		a.consoleCommand(), a.topologyCommand(), a.settingsCommand(), a.publishCommand(), a.sendCommand(), a.tailCommand(), a.doctorCommand(), a.versionCommand(),
 	}
 }
 

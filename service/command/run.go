@@ -54,6 +54,7 @@ func (a *app) withHandlers(cmd *cobra.Command, keys []string, do func(ctx contex
 		if err := a.register(s); err != nil {
 			return fmt.Errorf("register handlers: %w", err)
 		}
+		s.Doctor = a.doctorOf(s)
 		return do(ctx, s)
 	})
 }

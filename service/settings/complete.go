@@ -46,6 +46,7 @@ func (s *Settings) complete(failed map[string]bool) []Mistake {
 	c.connections()
 	c.login()
 	c.telemetry()
+	c.console()
 	if s.HTTP.Metrics && s.HTTP.Address == "" {
 		c.mistake("http.metrics", "there is no address to serve metrics on", "set http.address")
 	}

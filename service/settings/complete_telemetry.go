@@ -9,7 +9,7 @@ import (
 )
 
 // components are the first words of parley's own log messages.
-var components = []string{"consumer", "inbox", "rabbitmq", "relay", "service", "settings"}
+var components = []string{"console", "consumer", "inbox", "rabbitmq", "relay", "service", "settings"}
 
 // telemetry checks telemetry and log.
 func (c *completion) telemetry() {

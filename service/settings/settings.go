@@ -34,6 +34,8 @@ type Settings struct {
 	Keys Keys `key:"keys"`
 	// HTTP is the endpoint of health checks and metrics.
 	HTTP HTTP `key:"http"`
+	// Console is the web console.
+	Console Console `key:"console"`
 	// Telemetry configures the export of traces and metrics.
 	Telemetry Telemetry `key:"telemetry"`
 	// Log configures the logger.
@@ -240,6 +242,17 @@ type HTTP struct {
 	ReadTimeout  time.Duration `key:"read_timeout" doc:"how long reading a request may take" default:"10s" min:"1ms"`
 	WriteTimeout time.Duration `key:"write_timeout" doc:"how long a request may take from its header to the end of the answer" default:"15s" min:"1ms"`
 	IdleTimeout  time.Duration `key:"idle_timeout" doc:"how long an unused connection stays open" default:"1m" min:"1ms"`
+}
+
+// Console is the web console, which a service serves at an address of its own.
+type Console struct {
+	Address string `key:"address" doc:"address that serves the console, such as 127.0.0.1:8081; other than loopback addresses need console.password_file; default: none"`
+	// Write allows replay, edit, drop, cancel, move, pause and resume.
+	Write bool `key:"write" doc:"let users of the console change messages and pause parts; default: read-only"`
+	// PasswordFile has the accounts; `parley console password` makes its lines.
+	PasswordFile string `key:"password_file" doc:"file with the accounts of the console, one name:roles:hash per line, as the command console password prints it"`
+	// Prefix is the path of the console behind a reverse proxy.
+	Prefix string `key:"prefix" doc:"path below which the console is served, such as /parley; default: the root"`
 }
 
 // Telemetry configures the export of traces and metrics by OTLP.

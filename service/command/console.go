@@ -1,0 +1,189 @@
+package command
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/console"
+	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/terminal"
+	"github.com/parley-go/parley/service/settings"
+)
+
+// defaultConsole is the address of the console without console.address.
+const defaultConsole = "127.0.0.1:8081"
+
+func (a *app) consoleCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "console [settings-file...]", Short: "show and repair services in a browser",
+		Long: `Serves a web page with the state of a service: outbox, parked and scheduled messages, queues, settings, doctor. With several settings
+files it shows several services on one page. Each file then holds the database and the broker of its service. The address, the
+accounts and the rights of the console come from flags, from the environment or from the first file.
+
+The console is read-only unless console.write is true. It listens at 127.0.0.1:8081 unless console.address is set. At any other than a
+loopback address it needs accounts: console.password_file, with lines of the command console password.`,
+		Example: "  parley console\n  parley console orders.yaml users.yaml --console-write",
+		RunE: func(cmd *cobra.Command, files []string) error {
+			if len(files) < 2 {
+				files = append(files, "")[:1]
+			}
+			return a.runConsole(cmd, files)
+		},
+	}
+	c.AddCommand(consolePassword())
+	return c
+}
+
+// runConsole opens a service for each file, and serves a console of all of them.
+func (a *app) runConsole(cmd *cobra.Command, files []string) (err error) {
+	var services []*service.Service
+	var sources []console.Source
+	defer func() {
+		for _, s := range services {
+			err = errors.Join(err, s.Close(cmd.Context()))
+		}
+	}()
+	names := map[string]bool{}
+	for i, file := range files {
+		s, err := a.openForConsole(cmd, file, i, len(files) > 1)
+		if err != nil {
+			return err
+		}
+		services = append(services, s)
+		source := s.ConsoleSource(uniqueName(names, s, file))
+		source.Command = cmd.Root().Name()
+		if len(files) > 1 {
+			source.Command += " --settings " + file
+		}
+		sources = append(sources, source)
+	}
+	server, err := services[0].ConsoleServer(sources...)
+	if err != nil {
+		return err
+	}
+	return parley.Run(cmd.Context(), server)
+}
+
+// openForConsole opens the service of a settings file. One of several files is read without the environment and flags, because they
+// would give all services the same database.
+func (a *app) openForConsole(cmd *cobra.Command, file string, place int, several bool) (*service.Service, error) {
+	o := &settings.LoadOptions{File: file, Flags: cmd.Flags()}
+	if several {
+		o.Flags, o.Environ = nil, []string{}
+	}
+	loaded, err := settings.Load(o)
+	if err != nil {
+		return nil, err
+	}
+	if place == 0 {
+		if several {
+			if err := consoleSettings(cmd, loaded); err != nil {
+				return nil, err
+			}
+		}
+		loaded.Console.Address = cmp.Or(loaded.Console.Address, defaultConsole)
+	}
+	if loaded.Database.URL.IsMemory() || loaded.Broker.URL.IsMemory() {
+		return nil, separate(loaded, cmd.CommandPath())
+	}
+	s, err := service.Open(loaded, &service.Config{LogOutput: cmd.ErrOrStderr()})
+	if err != nil {
+		return nil, err
+	}
+	s.Doctor = a.doctorOf(s)
+	if a.register != nil {
+		if err := a.register(s); err != nil {
+			return nil, errors.Join(fmt.Errorf("register handlers: %w", err), s.Close(cmd.Context()))
+		}
+	}
+	return s, nil
+}
+
+// consoleSettings takes the settings of the console from flags and environment.
+func consoleSettings(cmd *cobra.Command, to *settings.Settings) error {
+	environ := []string{}
+	for _, pair := range os.Environ() {
+		if strings.HasPrefix(pair, "PARLEY_CONSOLE_") {
+			environ = append(environ, pair)
+		}
+	}
+	own, err := settings.Load(&settings.LoadOptions{File: os.DevNull, Flags: cmd.Flags(), Environ: environ})
+	if err != nil {
+		return err
+	}
+	c := &to.Console
+	c.Address, c.PasswordFile, c.Prefix = cmp.Or(own.Console.Address, c.Address), cmp.Or(own.Console.PasswordFile, c.PasswordFile), cmp.Or(own.Console.Prefix, c.Prefix)
+	c.Write = c.Write || own.Console.Write
+	return nil
+}
+
+// uniqueName returns a name for a service: its app_id, or the name of its file.
+func uniqueName(taken map[string]bool, s *service.Service, file string) string {
+	name := service.ConsoleName(cmp.Or(s.Settings.AppID, strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))))
+	for n, try := 2, name; ; n++ {
+		if !taken[try] {
+			taken[try] = true
+			return try
+		}
+		try = fmt.Sprintf("%s-%d", name, n)
+	}
+}
+
+// doctorOf returns a function that examines the servers of s, for the console.
+func (a *app) doctorOf(s *service.Service) func(ctx context.Context) []parley.Finding {
+	return func(ctx context.Context) []parley.Finding {
+		d := &doctor{s: s, timeout: 10 * time.Second, hasHandlers: a.register != nil}
+		return d.examine(ctx)
+	}
+}
+
+func consolePassword() *cobra.Command {
+	var roles string
+	c := &cobra.Command{
+		Use: "password name", Short: "print a line for console.password_file",
+		Long: `Prints a line for the file of console.password_file: name:roles:hash. The password is the first line of standard input. On a terminal
+the command makes a password and prints it to standard error.
+
+Roles: reader (states, lists and error texts), payloads (bodies and headers), operator (replay, drop, cancel, move, pause), editor
+(change bodies), all. The role proxy is for an authenticating reverse proxy that names its user in the header Parley-User.`,
+		Example: "  parley console password ada --roles all >> console.passwords\n  pass show console | parley console password sso --roles proxy,reader",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage(cmd, errors.New("give the name of the account"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			password := ""
+			if terminal.Is(cmd.InOrStdin()) {
+				password = rand.Text()
+				report(cmd.ErrOrStderr(), "password of %s: %s", terminal.Printable(args[0]), password)
+			} else {
+				text, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+				if err != nil && text == "" {
+					return fmt.Errorf("read the password from standard input: %w", err)
+				}
+				password = strings.TrimRight(text, "\r\n")
+			}
+			line, err := console.PasswordLine(args[0], roles, password)
+			if err != nil {
+				return usage(cmd, err)
+			}
+			report(cmd.OutOrStdout(), "%s", line)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&roles, "roles", "reader", "roles of the account, separated by commas: reader, payloads, operator, editor, proxy or all")
+	return c
+}
