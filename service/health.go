@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/parley-go/parley"
@@ -73,7 +74,7 @@ func answer(w http.ResponseWriter, found states) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	for _, state := range found {
-		if state != ok && state != busy {
+		if state != ok && state != busy && !strings.HasPrefix(state, paused) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			break
 		}
@@ -85,6 +86,8 @@ const (
 	ok = "ok"
 	// A busy process stays ready: requests wait for a connection, and the relay has its own.
 	busy = "busy: all connections are in use"
+	// What an operator has paused is no reason to restart the process or to send its requests elsewhere.
+	paused = "paused by an operator"
 )
 
 // alive returns the liveness: the process answers. An unreachable broker or database is no reason to restart the process.
@@ -100,7 +103,10 @@ func (h *health) ready(ctx context.Context) states {
 			name = "consumer " + c.queue
 		}
 		found[name] = ok
+		pause, byOperator := c.Paused()
 		switch {
+		case byOperator:
+			found[name] = paused + ": " + pause.Text()
 		case !c.Subscribed():
 			found[name] = "not subscribed"
 		case c.Health() != nil:
@@ -109,9 +115,14 @@ func (h *health) ready(ctx context.Context) states {
 	}
 	if h.relay != nil {
 		found["relay"] = ok
-		if state := h.relay.State(); state != parley.RelayActive && state != parley.RelayStandby {
+		if state := h.relay.State(); state == parley.RelayPaused {
+			found["relay"] = paused
+		} else if state != parley.RelayActive && state != parley.RelayStandby {
 			found["relay"] = string(state)
 		}
+	}
+	if state := h.service.control.State(); state != "" {
+		found["control"] = state
 	}
 	if h.service.db != nil {
 		found["database"] = ok

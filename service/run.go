@@ -110,6 +110,9 @@ func (s *Service) runners(parts Part) ([]parley.Runner, error) {
 			out = append(out, s.Inbox)
 		}
 	}
+	if s.db != nil && parts != 0 {
+		out = append(out, &actionSweeper{log: s.db, retention: s.Settings.Database.ActionLogRetention, logger: s.Logger})
+	}
 	for _, n := range s.added {
 		out = append(out, s.run(n))
 	}

@@ -47,12 +47,13 @@ type Service struct {
 	// Propagate adds headers to published messages, beside the trace context; see parley.OutboxConfig.
 	Propagate func(ctx context.Context, set func(name, value string))
 
-	db     database
-	queues []*Queue       // all of the settings
-	broker closableBroker // opened from the settings; nil if the program handed in a broker
-	added  []named
-	routes []route
-	meters *sdk.MeterProvider // of http.metrics and telemetry.otlp
+	db      database
+	control *parley.Control // nil without a database
+	queues  []*Queue        // all of the settings
+	broker  closableBroker  // opened from the settings; nil if the program handed in a broker
+	added   []named
+	routes  []route
+	meters  *sdk.MeterProvider // of http.metrics and telemetry.otlp
 
 	shutTelemetry []func(ctx context.Context) error
 }
@@ -126,7 +127,7 @@ func (s *Service) observe() error {
 	if s.meters == nil {
 		return nil
 	}
-	err := s.Telemetry.Observe(cmp.Or(s.Settings.AppID, "outbox"), s.db)
+	err := errors.Join(s.Telemetry.Observe(cmp.Or(s.Settings.AppID, "outbox"), s.db), s.openControl())
 	for _, q := range s.Settings.RunQueues() {
 		if s.Settings.FailuresInSQL() {
 			err = errors.Join(err, s.Telemetry.ObserveFailures(q.ConsumerName, s.db.Failures()))
@@ -237,7 +238,7 @@ func (s *Service) relay(t parley.Topology) (*parley.Relay, error) {
 	cfg := &parley.RelayConfig{
 		BatchSize: r.BatchSize, MaxBytes: r.MaxBytes, PollInterval: r.PollInterval, StandbyInterval: r.StandbyInterval,
 		HoldLimit: r.HoldLimit, ShutdownTimeout: r.ShutdownTimeout, Topology: t,
-		Logger: s.Logger,
+		Logger: s.Logger, Control: s.control,
 	}
 	cfg.Hooks = parley.RelayHooks{State: newStateLog(s.Logger.With("outbox", s.Settings.Database.URL)).changed}.Then(s.RelayHooks)
 	if r.Mode == "parallel" {

@@ -69,7 +69,7 @@ func New(name string, register func(s *service.Service) error) *cobra.Command {
 }
 
 // NewOperator returns a command tree called name with the commands that need no handlers: relay, migrate, check, scheduled, parked,
-// topology, settings, publish, send, tail and doctor.
+// log, pause, resume, pauses, topology, settings, publish, send, tail and doctor.
 func NewOperator(name, long string) *cobra.Command {
 	a := &app{}
 	root := a.root(name, long+"\n"+exitHelp)
@@ -122,7 +122,7 @@ func (a *app) root(name, long string) *cobra.Command {
 
 func (a *app) operator() []*cobra.Command {
 	return []*cobra.Command{
-		a.relayCommand(), a.migrateCommand(), a.checkCommand(), a.scheduledCommand(), a.parkedCommand(),
+		a.relayCommand(), a.migrateCommand(), a.checkCommand(), a.scheduledCommand(), a.parkedCommand(), a.logCommand(), a.pauseCommand(), a.resumeCommand(), a.pausesCommand(),
 		a.topologyCommand(), a.settingsCommand(), a.publishCommand(), a.sendCommand(), a.tailCommand(), a.doctorCommand(),
 	}
 }

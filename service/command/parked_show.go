@@ -138,7 +138,7 @@ changed.`,
 			return a.parked(cmd, &f, func(ctx context.Context, set parkedSet) error {
 				place, err := set.placeOf(args[0])
 				if err == nil {
-					err = place.edit(ctx, &f.parkedFilter, args[0], body)
+					err = place.edit(asOperator(ctx, "", 0), &f.parkedFilter, args[0], body)
 				}
 				if err != nil {
 					return err
