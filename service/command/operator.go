@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"os"
-	"os/user"
+	osuser "os/user"
 
 	"github.com/parley-go/parley"
 )
@@ -18,7 +18,7 @@ func asOperator(ctx context.Context, note string, entry int64) context.Context {
 func operator(note string, entry int64) parley.Actor {
 	host, _ := os.Hostname()
 	name := os.Getenv("SUDO_USER")
-	if u, err := user.Current(); err == nil {
+	if u, err := osuser.Current(); err == nil {
 		name = cmp.Or(name, u.Username)
 	}
 	return parley.Actor{Name: cmp.Or(name, os.Getenv("USER")), Host: host, Reason: note, Entry: entry}
