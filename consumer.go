@@ -275,6 +275,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	members, leave := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { c.watchMembers(members) })
+	wg.Go(func() { _ = c.cfg.Control.Run(members) }) // it returns nil
 	wg.Go(func() { c.returnRows(members) })
 	c.cfg.Control.ready(ctx)
 	defer wg.Wait()

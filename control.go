@@ -19,12 +19,13 @@ type ControlConfig struct {
 	Logger *slog.Logger
 }
 
-// A Control tells the relay and the consumers of a process what operators have paused; see [Pause]. One Control reads the table for all of
+// A Control tells the relays and the consumers of a process what operators have paused; see [Pause]. It reads the table once for all of
 // them. While the table cannot be read, the last known pauses hold until their ends.
 type Control struct {
 	store ControlStore
 	cfg   ControlConfig
 	first chan struct{} // closed after the first read
+	turn  chan struct{} // has an item while a Run reads
 
 	mu      sync.Mutex // guards the fields below
 	pauses  []heldPause
@@ -39,9 +40,9 @@ type heldPause struct {
 	ends time.Time
 }
 
-// NewControl returns a control that reads the pauses of store. Run must run before, or beside, the relays and consumers that have it.
+// NewControl returns a control that reads the pauses of store. The relays and consumers that have it run it.
 func NewControl(store ControlStore, cfg *ControlConfig) (*Control, error) {
-	c := &Control{store: store, first: make(chan struct{}), change: make(chan struct{})}
+	c := &Control{store: store, first: make(chan struct{}), turn: make(chan struct{}, 1), change: make(chan struct{})}
 	if cfg != nil {
 		c.cfg = *cfg
 	}
@@ -56,11 +57,24 @@ func NewControl(store ControlStore, cfg *ControlConfig) (*Control, error) {
 	return c, errors.Join(errs...)
 }
 
-// Run reads the pauses until ctx ends, then returns nil.
+// Run reads the pauses until ctx ends, then returns nil. Of several calls at once, one reads, and the others wait for its end. Relays and
+// consumers call it; a program calls it to know the pauses without either.
 func (c *Control) Run(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return nil
+	}
 	for {
-		c.poll(ctx)
-		if !sleep(ctx, c.cfg.Interval) {
+		wait := c.cfg.Interval
+		if c.poll(ctx) {
+			wait = max(wait, unmigrated) // each read would be an error in the log of the server
+		}
+		if !sleep(ctx, wait) {
 			return nil
 		}
 	}
@@ -82,14 +96,17 @@ func (c *Control) Pauses() []Pause {
 	return out
 }
 
-// poll reads the pauses once.
-func (c *Control) poll(ctx context.Context) {
+// unmigrated is how often a missing table is looked for.
+const unmigrated = 30 * time.Second
+
+// poll reads the pauses once. It reports whether the table or a right is missing.
+func (c *Control) poll(ctx context.Context) (missing bool) {
 	timed, cancel := context.WithTimeout(ctx, databaseTimeout)
 	asked := time.Now() // the ends are at most a round trip too early
 	found, err := c.store.Pauses(timed)
 	cancel()
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,11 +123,14 @@ func (c *Control) poll(ctx context.Context) {
 		c.read = true
 		close(c.first)
 	}
+	return errors.Is(err, ErrControlNotReady)
 }
 
 // note logs the first of several failures, and the end of them; mu is held.
 func (c *Control) note(err error) {
 	switch {
+	case errors.Is(err, ErrControlNotReady) && !c.failing:
+		c.cfg.Logger.Info("control: pauses are not available", "err", err)
 	case err != nil && !c.failing:
 		c.cfg.Logger.Warn("control: reading pauses failed, the last known state holds", "err", err)
 	case err == nil && c.failing:
@@ -168,7 +188,7 @@ func (c *Control) ready(ctx context.Context) {
 	case <-c.first:
 	case <-ctx.Done():
 	case <-t.C:
-		c.cfg.Logger.Error("control: pauses unknown, starting as if nothing was paused (does Control.Run run?)")
+		c.cfg.Logger.Error("control: pauses unknown, starting as if nothing was paused")
 	}
 }
 

@@ -41,7 +41,6 @@ func onPausable(t *testing.T, before func(s *memory.Store), play func(p *pausabl
 	t.Helper()
 	cfg := &parley.ConsumerConfig{}
 	p := &pausable{}
-	var stop context.CancelFunc
 	onStage(t, cfg, func(s *stage) {
 		p.stage, p.store = s, memory.NewStore()
 		p.reads = &unreadableControl{ControlStore: p.store}
@@ -52,17 +51,11 @@ func onPausable(t *testing.T, before func(s *memory.Store), play func(p *pausabl
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		var ctx context.Context
-		ctx, stop = context.WithCancel(s.t.Context())
-		go func() { _ = control.Run(ctx) }()
 		cfg.Failures, cfg.Control = p.store.Failures(), control
 		for _, key := range []string{"k", "order.placed", "order.paid"} {
 			s.router.HandleFunc("user", key, func(_ context.Context, d *parley.Delivery) error { s.note(d); return nil }, parley.Ordered(nil))
 		}
-	}, func(*stage) {
-		play(p)
-		stop()
-	})
+	}, func(*stage) { play(p) })
 }
 
 func (p *pausable) pause(what parley.Pause, d time.Duration) {
@@ -223,7 +216,7 @@ func TestARelayLeavesThePausedExchangeInTheOutboxAndGoesOnWithOthers(t *testing.
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 2)
-		for _, r := range []parley.Runner{control, relay} {
+		for _, r := range []parley.Runner{control, relay} { // two Runs of the control: one reads
 			go func() { done <- r.Run(ctx) }()
 		}
 		insert := func(exchange string, n int) {

@@ -40,8 +40,8 @@ type Pause struct {
 var (
 	// ErrNoPause means that nothing was paused.
 	ErrNoPause = errors.New("not paused")
-	// ErrControlNotReady means that the table of pauses is missing or that a right on it is missing.
-	ErrControlNotReady = errors.New("the table of pauses is not ready")
+	// ErrControlNotReady means that the table of pauses or of the action log is missing, or a right on it.
+	ErrControlNotReady = errors.New("the tables for operators (parley_control, parley_log) are not ready")
 )
 
 // A ControlStore keeps pauses in a table, for all processes of a service. Stores of drivers implement it. All times are by

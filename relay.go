@@ -163,6 +163,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	if err := r.declare(ctx, &retry); err != nil {
 		return err
 	}
+	wg.Go(func() { _ = r.cfg.Control.Run(ctx) }) // it returns nil
 	r.cfg.Control.ready(ctx)
 	wg.Go(func() { r.wakeOnChange(ctx, wake) })
 	for ctx.Err() == nil {

@@ -127,6 +127,9 @@ func TestFailuresReadOnlyMatchingRows(t *testing.T) {
 	check("stats", 7*parley.FailureStatsCap, func() error { _, err := f.Stats(ctx, "billing"); return err })
 	check("stats of all consumers", 7*parley.FailureStatsCap, func() error { _, err := f.Stats(ctx, ""); return err })
 	check("deleting old rows", 100, func() error { _, err := f.Sweep(ctx, "absent", time.Hour, 10); return err })
+	for _, consumer := range []string{"", "billing"} {
+		check("groups", 2*parley.FailureStatsCap+1000, func() error { _, err := f.FailureGroups(ctx, consumer, 100); return err })
+	}
 	for what, q := range map[string]parley.FailureQuery{
 		"all rows": {}, "those of a consumer": {Consumer: "billing"}, "the parked ones": {States: []parley.FailureState{parley.FailureParked}},
 		"a fingerprint": {Fingerprint: due.Fingerprint, Consumer: "billing"}, "the running ones": {Consumer: "billing", States: []parley.FailureState{parley.FailureRunning}},

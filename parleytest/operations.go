@@ -141,7 +141,7 @@ func withoutAnActor(o *operationTest) {
 }
 
 func withoutEffect(o *operationTest) {
-	_, _, err := o.Failures.Drop(o.ctx, parley.FailureQuery{Consumer: "nobody"})
+	_, _, err := o.Failures.Drop(o.ctx, parley.FailureQuery{Consumer: "absent"})
 	o.must(err, "drop")
 	if err := o.Failures.Edit(o.ctx, 1<<40, []byte(`1`)); !errors.Is(err, parley.ErrNoFailure) {
 		o.Errorf("edit of a missing row: %v, want ErrNoFailure", err)

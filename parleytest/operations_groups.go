@@ -36,7 +36,7 @@ func groupsCountParkedRows(o *operationTest) {
 	o.wantGroups("", want)
 	o.wantGroups("mail", want[:3])
 	o.wantGroups("post", want[3:])
-	o.wantGroups("nobody", nil)
+	o.wantGroups("absent", nil)
 	_, _, err := o.Failures.Drop(o.plain, parley.FailureQuery{Consumer: "mail", Fingerprint: "bb", States: []parley.FailureState{parley.FailureParked}})
 	o.must(err, "drop a group")
 	o.wantGroups("", []parley.FailureGroup{want[0], want[1], want[3]})

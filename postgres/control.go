@@ -102,7 +102,7 @@ func notReady(err error) error {
 	case "42P01", "42703":
 		return fmt.Errorf(`%w (run "parley migrate up"): %w`, parley.ErrControlNotReady, err)
 	case "42501":
-		return fmt.Errorf("%w (grant SELECT on parley_control, and to operators INSERT, UPDATE and DELETE): %w", parley.ErrControlNotReady, err)
+		return fmt.Errorf("%w (grant SELECT on parley_control, and to operators SELECT, INSERT, UPDATE and DELETE on parley_control and parley_log): %w", parley.ErrControlNotReady, err)
 	}
 	return err
 }

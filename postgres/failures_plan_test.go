@@ -51,7 +51,7 @@ type planLog struct {
 var pageLimits = []struct {
 	part  string
 	pages int
-}{{"SELECT count(*)", 8 * parley.FailureStatsCap}, {"", 1000}}
+}{{"WITH RECURSIVE g", 100 * parley.FailureStatsCap}, {"SELECT count(*)", 8 * parley.FailureStatsCap}, {"", 1000}}
 
 // notice parses the notices of auto_explain.
 func (l *planLog) notice(_ *pgconn.PgConn, n *pgconn.Notice) {
@@ -192,6 +192,10 @@ func useFailures(t *testing.T, f *postgres.Failures) {
 	}
 	_, err = f.List(ctx, parley.FailureQuery{Consumer: "mail", States: []parley.FailureState{parley.FailureParked}, Fingerprint: strings.Repeat("0", 32)}, 0, 50)
 	must("list a fingerprint", err)
+	for _, consumer := range []string{"", "mail"} {
+		_, err = f.FailureGroups(ctx, consumer, 100)
+		must("groups", err)
+	}
 	_, err = f.Consumers(ctx)
 	must("consumers", err)
 	must("edit", f.Edit(ctx, kept[0].ID, []byte("z")))

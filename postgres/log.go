@@ -33,7 +33,7 @@ func (e *engine[Tx]) logged(a parley.Action, id *int64) statement {
 func (e *engine[Tx]) LogAction(ctx context.Context, a parley.Action) (id int64, err error) {
 	a.ID = 0
 	if err = e.run(ctx, e.logged(a, &id)); err != nil {
-		return 0, fmt.Errorf("postgres: log an action: %w", err)
+		return 0, fmt.Errorf("postgres: log an action: %w", notReady(err))
 	}
 	return id, nil
 }
@@ -71,7 +71,7 @@ func (e *engine[Tx]) Actions(ctx context.Context, q parley.ActionQuery) (out []p
 		return err
 	}})
 	if err != nil {
-		return nil, fmt.Errorf("postgres: read the action log: %w", err)
+		return nil, fmt.Errorf("postgres: read the action log: %w", notReady(err))
 	}
 	return out, nil
 }

@@ -22,6 +22,9 @@ type Database interface {
 	// Leader returns the relay that leads; see [parley.LeaderInspector]. It returns [errors.ErrUnsupported] if the database does not show it.
 	Leader(ctx context.Context) (*parley.RelayLeader, error)
 	parley.ParkedStore
+	// The log of what operators did, and what they have paused.
+	parley.ActionLog
+	parley.ControlStore
 	// Failures returns the table of failed deliveries.
 	Failures() FailureStore
 	// Migrations lists all migrations and whether they are applied.
@@ -64,6 +67,7 @@ type adapter[T any] struct {
 	parley.OutboxInspector
 	parley.OutboxSummarizer
 	parley.ParkedStore
+	operations
 	store  nativeStore[T]
 	wrap   func(T) *Tx
 	unwrap func(*Tx) T
@@ -72,19 +76,26 @@ type adapter[T any] struct {
 	failed *failureAdapter[T]
 }
 
+// operations are the tables that operators use.
+type operations interface {
+	parley.ActionLog
+	parley.ControlStore
+}
+
 // admin holds the functions that differ between the drivers.
 type admin struct {
 	migrate    func(ctx context.Context) error
 	migrations func(ctx context.Context) ([]Migration, error)
 	ping       func(ctx context.Context) error
 	close      func() error
+	operations operations
 	pool       *pgxpool.Pool
 	db         *sql.DB
 }
 
 func newAdapter[T any](store nativeStore[T], failures nativeFailures[T], wrap func(T) *Tx, unwrap func(*Tx) T, begin func(context.Context, func(T) error) error, a admin) *adapter[T] {
-	out := &adapter[T]{RelaySource: store, OutboxInspector: store, OutboxSummarizer: store, ParkedStore: store, store: store, wrap: wrap, unwrap: unwrap, begin: begin, admin: a}
-	out.failed = &failureAdapter[T]{FailureStore: failures, FailureOperator: failures, native: failures, owner: out}
+	out := &adapter[T]{RelaySource: store, OutboxInspector: store, OutboxSummarizer: store, ParkedStore: store, operations: a.operations, store: store, wrap: wrap, unwrap: unwrap, begin: begin, admin: a}
+	out.failed = &failureAdapter[T]{FailureStore: failures, FailureOperator: failures, FailureGrouper: failures, native: failures, owner: out}
 	return out
 }
 

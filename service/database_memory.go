@@ -14,6 +14,7 @@ func openMemory() database {
 		func(tx *Tx) *memory.Tx { return tx.Memory },
 		s.InTx,
 		admin{
+			operations: s,
 			migrate:    func(context.Context) error { return nil },
 			migrations: func(context.Context) ([]Migration, error) { return nil, nil },
 			ping:       func(context.Context) error { return nil },

@@ -37,6 +37,7 @@ func openMySQL(s *settings.Settings, db *sql.DB) (database, error) {
 			return store.InTx(ctx, func(tx *sql.Tx) error { return fn(tx) })
 		},
 		admin{
+			operations: store,
 			migrate:    store.Migrate,
 			migrations: func(ctx context.Context) ([]Migration, error) { return migrationsOf(store.MigrationStatus(ctx)) },
 			ping:       func(ctx context.Context) error { return pingDB(ctx, relay.DB(), store.DB()) },

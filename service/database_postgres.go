@@ -57,6 +57,7 @@ func openPostgres(s *settings.Settings, pool *pgxpool.Pool, log *slog.Logger) (d
 		func(tx *Tx) pgx.Tx { return tx.Pgx },
 		store.InTx,
 		admin{
+			operations: store,
 			migrate:    store.Migrate,
 			migrations: func(ctx context.Context) ([]Migration, error) { return migrationsOf(store.MigrationStatus(ctx)) },
 			ping:       func(ctx context.Context) error { return pingPool(ctx, relay, pool) },

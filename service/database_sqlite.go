@@ -43,6 +43,7 @@ func openSQLite(s *settings.Settings, db *sql.DB, readOnly bool) (database, erro
 			return store.InTx(ctx, func(tx *sql.Tx) error { return fn(tx) })
 		},
 		admin{
+			operations: store,
 			migrate:    store.Migrate,
 			migrations: func(ctx context.Context) ([]Migration, error) { return migrationsOf(store.MigrationStatus(ctx)) },
 			ping:       store.DB().PingContext,

@@ -10,6 +10,7 @@ import (
 type FailureStore interface {
 	parley.FailureStore
 	parley.FailureOperator
+	parley.FailureGrouper
 	parley.FailureTx[*Tx]
 	Warnings(ctx context.Context) ([]string, error)
 }
@@ -18,6 +19,7 @@ type FailureStore interface {
 type nativeFailures[T any] interface {
 	parley.FailureStore
 	parley.FailureOperator
+	parley.FailureGrouper
 	parley.FailureTx[T]
 }
 
@@ -25,6 +27,7 @@ type nativeFailures[T any] interface {
 type failureAdapter[T any] struct {
 	parley.FailureStore
 	parley.FailureOperator
+	parley.FailureGrouper
 	native nativeFailures[T]
 	owner  *adapter[T]
 }

@@ -125,5 +125,8 @@ func (h *health) ready(ctx context.Context) states {
 	if b, has := h.service.Broker.(interface{ State() rabbitmq.State }); has {
 		found[brokerKey] = brokerState(b.State())
 	}
+	if state := h.service.control.State(); state != "" {
+		found["control"] = state
+	}
 	return found
 }

@@ -93,7 +93,7 @@ func (q *Queue) Consumer() (*parley.Consumer, error) {
 		StuckAfter: c.StuckAfter, MaxStuck: c.MaxStuck,
 		KillSwitch: parley.KillSwitchConfig{Share: c.KillSwitch.Share, Minimum: c.KillSwitch.Minimum, Window: c.KillSwitch.Window},
 		Retry:      parley.RetryPolicy{Immediate: own.ImmediateRetries, Delays: own.RetryDelays},
-		Secrets:    s.Settings.ConsumerSecrets(), Logger: s.Logger,
+		Secrets:    s.Settings.ConsumerSecrets(), Logger: s.Logger, Control: s.control,
 	}
 	cfg.Hooks = parley.ConsumerHooks{Subscribed: func(up bool, _ error) {
 		if up {

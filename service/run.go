@@ -111,6 +111,9 @@ func (s *Service) runners(parts Part) ([]parley.Runner, error) {
 		}
 	}
 	s.process.Store(s.processOf(h.relay, h.consumers))
+	if s.db != nil && parts != 0 {
+		out = append(out, &actionSweeper{log: s.db, retention: s.Settings.Database.ActionLogRetention, logger: s.Logger})
+	}
 	for _, n := range s.added {
 		out = append(out, s.run(n))
 	}

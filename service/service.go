@@ -52,8 +52,9 @@ type Service struct {
 	Doctor func(ctx context.Context) []parley.Finding
 
 	db      database
-	queues  []*Queue       // all of the settings
-	broker  closableBroker // opened from the settings; nil if the program handed in a broker
+	control *parley.Control // nil without a database
+	queues  []*Queue        // all of the settings
+	broker  closableBroker  // opened from the settings; nil if the program handed in a broker
 	added   []named
 	routes  []route
 	meters  *sdk.MeterProvider             // of http.metrics and telemetry.otlp
@@ -134,7 +135,7 @@ func (s *Service) observe() error {
 	if s.meters == nil {
 		return nil
 	}
-	err := s.Telemetry.Observe(cmp.Or(s.Settings.AppID, "outbox"), s.db)
+	err := errors.Join(s.Telemetry.Observe(cmp.Or(s.Settings.AppID, "outbox"), s.db), s.openControl())
 	for _, q := range s.Settings.RunQueues() {
 		if s.Settings.FailuresInSQL() {
 			err = errors.Join(err, s.Telemetry.ObserveFailures(q.ConsumerName, s.db.Failures()))
@@ -245,7 +246,7 @@ func (s *Service) relay(t parley.Topology) (*parley.Relay, error) {
 	cfg := &parley.RelayConfig{
 		BatchSize: r.BatchSize, MaxBytes: r.MaxBytes, PollInterval: r.PollInterval, StandbyInterval: r.StandbyInterval,
 		HoldLimit: r.HoldLimit, ShutdownTimeout: r.ShutdownTimeout, Topology: t,
-		Logger: s.Logger,
+		Logger: s.Logger, Control: s.control,
 	}
 	cfg.Hooks = parley.RelayHooks{State: newStateLog(s.Logger.With("outbox", s.Settings.Database.URL)).changed}.Then(s.traffic.relayHooks()).Then(s.RelayHooks)
 	if r.Mode == "parallel" {

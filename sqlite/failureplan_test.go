@@ -98,6 +98,11 @@ func TestFailuresUseIndexes(t *testing.T) {
 func runFailures(t *testing.T, s *sqlite.Store) {
 	t.Helper()
 	f, ctx := s.Failures(), t.Context()
+	for _, consumer := range []string{"", "billing"} {
+		if groups, err := f.FailureGroups(ctx, consumer, 100); err != nil || len(groups) == 0 {
+			t.Fatalf("groups of %q: %+v, %v", consumer, groups, err)
+		}
+	}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

@@ -44,7 +44,7 @@ func (e *Engine[T]) LogAction(ctx context.Context, a parley.Action) (id int64, e
 		id, err = e.logged(ctx, tx, a)
 		return err
 	})
-	return id, e.fail("log an action", err)
+	return id, e.fail("log an action", e.notReady(err))
 }
 
 // UpdateAction sets the state of an entry; see [parley.ActionLog].
@@ -82,7 +82,7 @@ func (e *Engine[T]) Actions(ctx context.Context, q parley.ActionQuery) (out []pa
 			return err
 		})
 	})
-	return out, e.fail("read the action log", err)
+	return out, e.fail("read the action log", e.notReady(err))
 }
 
 // SweepActions deletes old entries; see [parley.ActionLog].

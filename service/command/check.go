@@ -71,7 +71,8 @@ type checkedState struct {
 	consumers []consumerState
 	queue     *int     // messages in the parked queue; nil if they were not counted
 	notes     []string // optional checks that failed
-	readOnly  string   // why the database accepts no writes, or ""
+	pauses    []parley.Pause
+	readOnly  string // why the database accepts no writes, or ""
 }
 
 // A consumerState is the state of one consumer's failed deliveries.
@@ -89,6 +90,9 @@ func checked(ctx context.Context, s *service.Service, l *checkLimits) (*checkedS
 		found.readOnly = err.Error()
 	}
 	if found.OutboxStats, err = s.Database().Stats(ctx); err != nil {
+		return nil, err
+	}
+	if found.pauses, err = s.Database().Pauses(ctx); err != nil && !errors.Is(err, parley.ErrControlNotReady) {
 		return nil, err
 	}
 	own := ownConsumers(s)

@@ -77,6 +77,9 @@ func (st *checkedState) write(out io.Writer, problems []string) {
 	if st.queue != nil && *st.queue > 0 {
 		report(out, "parked queue: %d", *st.queue)
 	}
+	for i := range st.pauses {
+		report(out, "paused: %s", terminal.Printable(pauseLine(&st.pauses[i])))
+	}
 	for _, n := range st.notes {
 		report(out, "note: %s", terminal.Printable(n))
 	}
@@ -104,7 +107,10 @@ func (c *consumerState) line() string {
 
 // object returns the state as a JSON object.
 func (st *checkedState) object(problems []string) object {
-	consumers := []any{}
+	consumers, pauses := []any{}, []any{}
+	for i := range st.pauses {
+		pauses = append(pauses, pauseObject(&st.pauses[i]))
+	}
 	for i := range st.consumers {
 		c := &st.consumers[i]
 		consumers = append(consumers, object{
@@ -116,6 +122,15 @@ func (st *checkedState) object(problems []string) object {
 		"healthy": len(problems) == 0, "problems": problems, "notes": append([]string{}, st.notes...),
 		"due": st.Due, "oldest_due_seconds": st.OldestDue.Seconds(), "scheduled": st.Scheduled, "never_due": st.NeverDue,
 		"parked": st.parkedInAll(), "parked_outbox": st.Parked, "parked_consumers": st.parkedRows(), "parked_queue": st.queue,
-		"consumers": consumers,
+		"consumers": consumers, "pauses": pauses,
 	}
+}
+
+// pauseLine returns a pause as a line of text.
+func pauseLine(p *parley.Pause) string {
+	text := fmt.Sprintf("%s, by %s since %s", p.Text(), p.By, p.CreatedAt.UTC().Format(time.RFC3339))
+	if p.Reason != "" {
+		text += ": " + p.Reason
+	}
+	return text
 }

@@ -82,7 +82,7 @@ func (a *app) complete(root *cobra.Command) {
 }
 
 // NewOperator returns a command tree called name with the commands that need no handlers: relay, migrate, check, scheduled, parked,
-// topology, settings, publish, send, tail, status, doctor and version.
+// log, pause, resume, pauses, topology, settings, publish, send, tail, console, status, doctor and version.
 func NewOperator(name, long string) *cobra.Command {
 	a := &app{}
 	root := a.root(name, long+"\n"+exitHelp)
@@ -136,7 +136,7 @@ func (a *app) root(name, long string) *cobra.Command {
 
 func (a *app) operator() []*cobra.Command {
 	return []*cobra.Command{
-		a.relayCommand(), a.migrateCommand(), a.statusCommand(), a.checkCommand(), a.scheduledCommand(), a.parkedCommand(),
+		a.relayCommand(), a.migrateCommand(), a.statusCommand(), a.checkCommand(), a.scheduledCommand(), a.parkedCommand(), a.logCommand(), a.pauseCommand(), a.resumeCommand(), a.pausesCommand(),
 		a.consoleCommand(), a.topologyCommand(), a.settingsCommand(), a.publishCommand(), a.sendCommand(), a.tailCommand(), a.doctorCommand(), a.versionCommand(),
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -68,6 +70,27 @@ func (f *parkedFlags) chosen(cmd *cobra.Command) error {
 		return usage(cmd, errors.New("give ids or a filter, or --all"))
 	}
 	return nil
+}
+
+// text returns the filter for the action log.
+func (f *parkedFlags) text() string {
+	var parts []string
+	for _, c := range []struct{ name, value string }{
+		{"ids", strings.Join(f.ids, ",")}, {"exchange", f.exchange}, {"routing_key", f.routingKey}, {"reason", f.reason}, {"consumer", f.consumer},
+	} {
+		if c.value != "" {
+			parts = append(parts, c.name+"="+strconv.Quote(c.value))
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		given bool
+	}{{"all-consumers", f.allConsumers}, {"outbox", f.outbox}, {"waiting", f.waiting}, {"all", f.all}} {
+		if c.given {
+			parts = append(parts, c.name)
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 // A parkedSet holds the places that a command visits.
@@ -160,7 +183,7 @@ func noPlace(s *service.Service, cmd *cobra.Command, f *parkedFlags) error {
 
 func (a *app) parkedCommand() *cobra.Command {
 	c := group("parked", "list, replay, edit and drop parked messages (dead letters)",
-		a.parkedList(), a.parkedShow(), a.parkedReplay(), a.parkedDrop(), a.parkedExport(), a.parkedEdit(), a.parkedMove(), a.parkedReturn())
+		a.parkedList(), a.parkedGroups(), a.parkedShow(), a.parkedReplay(), a.parkedDrop(), a.parkedExport(), a.parkedEdit(), a.parkedMove(), a.parkedReturn())
 	c.Long = `Lists, replays, edits and drops parked messages. They are in one list. The first letter of an id is the place of the message:
 o12  a record in the outbox's database that the broker can never accept
 c34  a delivery in the consumer's database whose handler kept failing

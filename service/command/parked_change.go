@@ -11,12 +11,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/internal/output"
 )
 
 // A parkedChange is a replay or drop of parked messages.
 type parkedChange struct {
 	parkedFlags
+	groupChange
+	note         string // for the action log
 	action       parley.ParkedAction
 	done         string // "replayed"
 	dryRun       bool
@@ -38,9 +41,13 @@ A failed delivery that waits for its next attempt becomes due now.
 With --rate the messages are spread over time, so that a handler does not get all of them at once. For failed deliveries in the
 database, the command sets staggered due times and ends. For records and parked queues, it waits between two messages.
 
+With --group it replays a whole group of parked deliveries (see parked groups) and shows its progress. With --canary 1 it first waits until one message
+is handled, and stops if that one fails again. The progress is in the database: after Ctrl-C or a crash the same command continues.
+
 Messages of a parked queue whose retry history is not verified stay there, unless --unverified is given. Another program wrote
 them, or the secret has changed. After a change, add the old secret to consumer.secrets.`
 	c.Flags().StringVar(&ch.rate, "rate", "", "most messages per second, minute or hour, such as 50/s, 100/m or 1000/h (default: all at once)")
+	c.Flags().IntVar(&ch.canary, "canary", 0, "with --group: replay this many first, and stop if one fails again")
 	c.Flags().BoolVar(&ch.force, "force", false, "also expired commands and calls, although no handler starts them")
 	c.Flags().BoolVar(&ch.unverified, "unverified", false, "also messages whose retry history is not verified")
 	return c
@@ -59,7 +66,13 @@ func (a *app) changeParked(use, short string, ch *parkedChange) *cobra.Command {
 	c := &cobra.Command{
 		Use: use + " [id...]", Short: short, ValidArgsFunction: a.completeParked(-1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := errors.Join(ch.parse(cmd, args), ch.chosen(cmd))
+			err := ch.parse(cmd, args)
+			if ch.group == "" {
+				err = errors.Join(err, ch.chosen(cmd))
+			}
+			if ch.canary != 0 && (ch.group == "" || ch.canary < 0) {
+				err = errors.Join(err, usage(cmd, errors.New("--canary is a number of messages, and requires --group")))
+			}
 			if err == nil {
 				if ch.every, err = parseRate(ch.rate); err != nil {
 					err = usage(cmd, err)
@@ -68,8 +81,15 @@ func (a *app) changeParked(use, short string, ch *parkedChange) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if ch.group != "" {
+				return a.changeGroup(cmd, ch)
+			}
 			return a.parked(cmd, &ch.parkedFlags, func(ctx context.Context, set parkedSet) error {
 				if err := ch.confirm(ctx, cmd, set); err != nil {
+					return err
+				}
+				ctx, err := ch.logged(ctx, set.s)
+				if err != nil {
 					return err
 				}
 				return ch.run(ctx, cmd, set)
@@ -78,8 +98,26 @@ func (a *app) changeParked(use, short string, ch *parkedChange) *cobra.Command {
 	}
 	ch.add(c)
 	c.Flags().BoolVar(&ch.all, "all", false, "all parked messages")
+	c.Flags().StringVar(&ch.group, "group", "", "the group of parked deliveries whose fingerprint begins with these digits; see parked groups")
+	c.Flags().StringVar(&ch.note, "note", "", "text for the action log, such as the number of a ticket")
 	c.Flags().BoolVar(&ch.dryRun, "dry-run", false, "only list what would be "+ch.done)
 	return c
+}
+
+// logged returns a context whose changes count in one entry of the action log. Without a database, or for a dry run, nothing is logged.
+func (ch *parkedChange) logged(ctx context.Context, s *service.Service) (context.Context, error) {
+	if ch.dryRun || s.Database() == nil {
+		return ctx, nil
+	}
+	actor := operator(ch.note, 0)
+	id, err := s.Database().LogAction(ctx, parley.Action{
+		Name: map[parley.ParkedAction]string{parley.ParkedReplay: parley.ActionReplay, parley.ParkedDrop: parley.ActionDrop}[ch.action],
+		By:   actor.Name, Host: actor.Host, Reason: actor.Reason, Filter: ch.text(),
+	})
+	if err != nil {
+		return ctx, err
+	}
+	return asOperator(ctx, ch.note, id), nil
 }
 
 // run replays or drops the selected messages. It reports how many it skipped, and why.
@@ -175,11 +213,7 @@ func (ch *parkedChange) confirm(ctx context.Context, cmd *cobra.Command, set par
 	if err != nil || n == 0 {
 		return err
 	}
-	err = confirm(cmd, "drop "+plural(n, "message"), "--dry-run lists them")
-	if errors.Is(err, errDeclined) {
-		err = errors.New("nothing dropped")
-	}
-	return err
+	return ch.ask(cmd, "drop "+plural(n, "message"))
 }
 
 // plural returns texts such as "1 message" and "2 messages".

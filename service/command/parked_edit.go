@@ -91,7 +91,7 @@ func (e *parkedEditing) run(ctx context.Context, cmd *cobra.Command, set parkedS
 	if now, err := e.load(ctx, set, id); err != nil || !bytes.Equal(now.Body, body) {
 		return keep(errors.Join(err, fmt.Errorf("edit %s: the message was changed meanwhile (repeat the command)", id)))
 	}
-	if err := place.edit(ctx, &e.parkedFilter, id, changed); err != nil {
+	if err := place.edit(asOperator(ctx, "", 0), &e.parkedFilter, id, changed); err != nil {
 		return keep(err)
 	}
 	report(out, "replaced the body: %d bytes", len(changed))

@@ -29,7 +29,7 @@ queue or consumer.name. Deliveries that are being handled are not moved: stop th
 			}
 			return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
 				store := s.Database().Failures()
-				n, err := store.Move(ctx, from, args[0])
+				n, err := store.Move(asOperator(ctx, "", 0), from, args[0])
 				if err != nil {
 					return err
 				}

@@ -133,6 +133,8 @@ type Database struct {
 	// MaxConnections is the most database connections of handlers and publishers. Relay and health checks use up to six more.
 	// Default: consumer.concurrency + 4.
 	MaxConnections int `key:"max_connections" doc:"most database connections of handlers and publishers; relay and health checks use up to 6 more; default: consumer.concurrency + 4" min:"2" max:"10000"`
+	// ActionLogRetention is how long the log of operators' actions is kept; see the command log.
+	ActionLogRetention time.Duration `key:"action_log_retention" doc:"how long the log of operators' actions is kept; see the command log" default:"8760h" min:"1m"`
 	// Migrate applies pending migrations before relay and consumer start.
 	Migrate bool `key:"migrate" doc:"apply pending migrations before relay and consumer start, instead of by the command migrate up"`
 }

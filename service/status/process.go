@@ -2,6 +2,7 @@ package status
 
 import (
 	"context"
+	"strings"
 
 	"github.com/parley-go/parley"
 )
@@ -13,6 +14,9 @@ const (
 	// Busy means that the database is reachable but all connections are in use. The process stays ready: requests wait for a
 	// connection, and the relay has its own.
 	Busy = "busy: all connections are in use"
+	// Paused begins the state of a part that an operator has paused. That is no reason to restart the process or to send its requests
+	// elsewhere.
+	Paused = "paused by an operator"
 )
 
 // A RunningRelay is a relay of this process: *parley.Relay.
@@ -22,6 +26,7 @@ type RunningRelay interface{ State() parley.RelayState }
 type RunningConsumer interface {
 	Subscribed() bool
 	Health() error
+	Paused() (parley.Pause, bool)
 }
 
 // A ConsumerOf is a running consumer with its queue.
@@ -48,7 +53,10 @@ func (p *Process) Ready(ctx context.Context) map[string]string {
 			name = "consumer " + c.Queue
 		}
 		found[name] = OK
+		pause, byOperator := c.Consumer.Paused()
 		switch {
+		case byOperator:
+			found[name] = Paused + ": " + pause.Text()
 		case !c.Consumer.Subscribed():
 			found[name] = "not subscribed"
 		case c.Consumer.Health() != nil:
@@ -57,7 +65,9 @@ func (p *Process) Ready(ctx context.Context) map[string]string {
 	}
 	if p.Relay != nil {
 		found["relay"] = OK
-		if state := p.Relay.State(); state != parley.RelayActive && state != parley.RelayStandby {
+		if state := p.Relay.State(); state == parley.RelayPaused {
+			found["relay"] = Paused
+		} else if state != parley.RelayActive && state != parley.RelayStandby {
 			found["relay"] = string(state)
 		}
 	}
@@ -68,4 +78,6 @@ func (p *Process) Ready(ctx context.Context) map[string]string {
 }
 
 // IsReady reports whether a state of [Process.Ready] lets the process receive work.
-func IsReady(state string) bool { return state == OK || state == Busy }
+func IsReady(state string) bool {
+	return state == OK || state == Busy || strings.HasPrefix(state, Paused)
+}

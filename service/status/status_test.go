@@ -137,9 +137,10 @@ type part struct {
 	health     error
 }
 
-func (p part) State() parley.RelayState { return p.relay }
-func (p part) Subscribed() bool         { return p.subscribed }
-func (p part) Health() error            { return p.health }
+func (p part) State() parley.RelayState     { return p.relay }
+func (p part) Paused() (parley.Pause, bool) { return parley.Pause{}, false }
+func (p part) Subscribed() bool             { return p.subscribed }
+func (p part) Health() error                { return p.health }
 
 func TestReadinessNamesThePartThatDoesNotWork(t *testing.T) {
 	state := status.OK
