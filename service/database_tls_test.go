@@ -16,23 +16,9 @@ import (
 
 	driver "github.com/go-sql-driver/mysql"
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/parley-go/parley/service/settings"
 )
-
-func TestDatabaseTLSOfMySQLNamesTheServer(t *testing.T) {
-	ca := authority(t)
-	dsn, err := mysqlTLS("u:p@tcp(db.example.com:3306)/orders?timeout=3s", &settings.DatabaseTLS{CAFile: ca})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := driver.ParseDSN(dsn)
-	if err != nil || c.TLS == nil || c.TLS.ServerName != "db.example.com" || c.TLS.RootCAs == nil || c.Timeout != 3*time.Second {
-		t.Errorf("%+v, %v: not verified", c, err)
-	}
-	if _, err := mysqlTLS("u:p@tcp(h:1)/x", &settings.DatabaseTLS{CAFile: ca + ".missing"}); err == nil || !strings.Contains(err.Error(), "database.tls.ca_file") {
-		t.Errorf("a missing file: %v", err)
-	}
-}
 
 // authority returns a PEM file with a certificate authority.
 func authority(t *testing.T) string {
@@ -75,5 +61,20 @@ func TestDatabaseTLSVerifiesEachHostUnderItsName(t *testing.T) {
 	}
 	if c.ValidateConnect == nil {
 		t.Error("without target_session_attrs a standby would be used")
+	}
+}
+
+func TestDatabaseTLSOfMySQLNamesTheServer(t *testing.T) {
+	ca := authority(t)
+	dsn, err := mysqlTLS("u:p@tcp(db.example.com:3306)/orders?timeout=3s", &settings.DatabaseTLS{CAFile: ca})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := driver.ParseDSN(dsn)
+	if err != nil || c.TLS == nil || c.TLS.ServerName != "db.example.com" || c.TLS.RootCAs == nil || c.Timeout != 3*time.Second {
+		t.Errorf("%+v, %v: not verified", c, err)
+	}
+	if _, err := mysqlTLS("u:p@tcp(h:1)/x", &settings.DatabaseTLS{CAFile: ca + ".missing"}); err == nil || !strings.Contains(err.Error(), "database.tls.ca_file") {
+		t.Errorf("a missing file: %v", err)
 	}
 }
