@@ -60,14 +60,7 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 	sent, parked := r.sort(records, outcomes, &report)
 	r.adapt(inTime, large, report)
 	start = time.Now()
-	if !inTime {
-		r.remember(records, sent) // refused records are published, and refused, once more
-		err = r.deleteReleased(hard)
-	} else if err = r.settle(hard, claimed, append(sent, held.again...), parked); err != nil {
-		r.remember(records, sent)
-	} else {
-		r.forget(held.again)
-	}
+	err = r.settleOutcomes(hard, held, sent, parked, inTime)
 	report.Settle = time.Since(start)
 	if due, ok := claimed.(DueBatch); ok && err == nil {
 		r.next.wait, r.next.ok, r.next.known = due.NextDue()
@@ -80,6 +73,20 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 		r.cfg.Hooks.Batch(report)
 	}
 	return report, err
+}
+
+// settleOutcomes deletes what was sent and parks what was refused. What it cannot delete it remembers, so that it is not sent again.
+func (r *Relay) settleOutcomes(hard context.Context, held claimedBatch, sent []int64, parked []Parked, inTime bool) error {
+	if !inTime {
+		r.remember(held.unsent, sent) // refused records are published, and refused, once more
+		return r.deleteReleased(hard)
+	}
+	if err := r.settle(hard, held.Batch, append(sent, held.again...), parked); err != nil {
+		r.remember(held.unsent, sent)
+		return err
+	}
+	r.forget(held.again)
+	return nil
 }
 
 func (r *Relay) waitReady(ctx context.Context) {

@@ -9,15 +9,6 @@ import (
 	"github.com/parley-go/parley/service/settings"
 )
 
-func TestTheInboxBesideTheOutboxOfADjangoServiceSharesTransactionsWithFailedDeliveries(t *testing.T) {
-	for kind, url := range databases(t) {
-		s := open(t, &settings.Settings{Database: settings.Database{URL: url, Table: DjangoTable}}, nil)
-		if !s.db.Failures().SharesTx(s.db) {
-			t.Errorf("%s: inbox and failed deliveries do not share transactions", kind)
-		}
-	}
-}
-
 func TestTheHandlersTransactionDeletesItsFailedDelivery(t *testing.T) {
 	for kind, url := range databases(t) {
 		t.Run(kind, func(t *testing.T) {
@@ -59,5 +50,14 @@ func TestTheHandlersTransactionDeletesItsFailedDelivery(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheInboxBesideTheOutboxOfADjangoServiceSharesTransactionsWithFailedDeliveries(t *testing.T) {
+	for kind, url := range databases(t) {
+		s := open(t, &settings.Settings{Database: settings.Database{URL: url, Table: DjangoTable}}, nil)
+		if !s.db.Failures().SharesTx(s.db) {
+			t.Errorf("%s: inbox and failed deliveries do not share transactions", kind)
+		}
 	}
 }

@@ -145,3 +145,26 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+func TestEverySettingButPasswordsCanBeGivenAsAFlag(t *testing.T) {
+	for _, f := range fields() {
+		t.Run(f.key, func(t *testing.T) {
+			fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+			AddFlags(fs)
+			if f.flag() == "" {
+				if name := strings.NewReplacer(".", "-", "_", "-").Replace(f.key); fs.Lookup(name) != nil {
+					t.Errorf("--%s would show a password to every user of the machine", name)
+				}
+				return
+			}
+			if err := fs.Parse([]string{"--" + f.flag() + "=" + withSecretFile(t, samples[f.key].text)}); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Load(&LoadOptions{Environ: environ(needed[f.key]), Flags: fs})
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkSample(t, s, &f, samples[f.key].text, "flag --"+f.flag())
+		})
+	}
+}
