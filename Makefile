@@ -65,4 +65,8 @@ image-check: ## as root on Linux, assemble the root file system of the image and
 release-dry: ## make a whole release of VERSION (v0.1.0) in dist, check it, publish nothing (builds tools once: minutes)
 	@bash .ci/release-dry
 
-.PHONY: help test servers-stop faults-quick faults faults-cluster matrix soak check api fmt lint fuzz bench deploy-check image-check release-dry
+SITE ?= dev
+site: ## make the site of the documents of version SITE (dev) in site/public, and check its links (needs mkdocs-material)
+	@$(GO) run ./internal/tools/site -version $(SITE)
+
+.PHONY: help test servers-stop faults-quick faults faults-cluster matrix soak check api fmt lint fuzz bench deploy-check image-check release-dry site
