@@ -12,6 +12,7 @@ import (
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/internal/terminal"
+	"github.com/parley-go/parley/service/settings"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -55,12 +56,31 @@ deliveries that wait in the database, each when it is due, and ends when none is
 
 // withHandlers is with, and registers the handlers before it calls do.
 func (a *app) withHandlers(cmd *cobra.Command, keys []string, do func(ctx context.Context, s *service.Service) error) error {
-	return a.withAccess(cmd, readWrite, keys, func(ctx context.Context, s *service.Service) error {
-		if err := a.register(s); err != nil {
-			return fmt.Errorf("register handlers: %w", err)
+	standIn := func(s *settings.Settings) {
+		if len(keys) == 0 && s.Database.URL == "" {
+			s.Database.URL = "memory:" // the command only lists: handlers for transactions need an inbox to be registered
+		}
+	}
+	return a.withSettings(cmd, readWrite, keys, standIn, func(ctx context.Context, s *service.Service) error {
+		if err := a.handlers(s); err != nil {
+			return err
 		}
 		return do(ctx, s)
 	})
+}
+
+// handlers registers the handlers. A panic of a registration, such as of a handler for a transaction without a database, is an error
+// with the text of the panic.
+func (a *app) handlers(s *service.Service) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("register handlers: %v", v)
+		}
+	}()
+	if err := a.register(s); err != nil {
+		return fmt.Errorf("register handlers: %w", err)
+	}
+	return nil
 }
 
 func (a *app) routesCommand() *cobra.Command {

@@ -61,10 +61,7 @@ func (a *app) bound(s *service.Service) error {
 		case a.register == nil:
 			return fmt.Errorf("queue %q has binds: auto, which depends on the handlers (use the binary of the service, or list the bindings)", q.Name)
 		default:
-			if err := a.register(s); err != nil {
-				return fmt.Errorf("register handlers: %w", err)
-			}
-			return nil
+			return a.handlers(s)
 		}
 	}
 	return nil
