@@ -28,6 +28,8 @@ func ReplyExchanges(names ...string) RouteOption {
 func OnCall[Tx, Req, Resp any](r *Router, in *Inbox[Tx], out *Outbox[Tx], c *CallType[Req, Resp],
 	handle func(ctx context.Context, tx Tx, call Call[Req]) (Resp, error), options ...RouteOption,
 ) {
+	needInbox("OnCall", in)
+	needOutbox("OnCall", out)
 	o := optionsOf(options)
 	h := HandlerFunc(func(ctx context.Context, d *Delivery) error {
 		call, err := decodeCall[Req](c.req, d)
@@ -58,6 +60,8 @@ func OnCall[Tx, Req, Resp any](r *Router, in *Inbox[Tx], out *Outbox[Tx], c *Cal
 func OnCallOutsideTx[Tx, Req, Resp any](r *Router, in *Inbox[Tx], out *Outbox[Tx], c *CallType[Req, Resp],
 	handle func(ctx context.Context, call Call[Req]) (Resp, error), options ...RouteOption,
 ) {
+	needInbox("OnCallOutsideTx", in)
+	needOutbox("OnCallOutsideTx", out)
 	o := optionsOf(options)
 	h := HandlerFunc(func(ctx context.Context, d *Delivery) error {
 		call, err := decodeCall[Req](c.req, d)

@@ -187,6 +187,7 @@ func OnCommand[T any](r *Router, c *CommandType[T], handle func(ctx context.Cont
 // Commands of the Python library have no identity, so the inbox cannot distinguish a
 // duplicate from an equal command. They get a transaction only.
 func OnCommandTx[Tx, T any](r *Router, in *Inbox[Tx], c *CommandType[T], handle func(ctx context.Context, tx Tx, c Command[T]) error, options ...RouteOption) {
+	needInbox("OnCommandTx", in)
 	h := in.Handler(func(ctx context.Context, tx Tx, d *Delivery) error {
 		command, err := decodeCommand[T](c.codec, d)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,9 @@ func NewInbox[Tx any](store InboxStore[Tx], cfg *InboxConfig) (*Inbox[Tx], error
 		in.cfg = *cfg
 	}
 	var errs []error
+	if isNil(store) {
+		errs = append(errs, errors.New("parley: NewInbox: the store must not be nil"))
+	}
 	if in.cfg.Consumer == "" {
 		errs = append(errs, errors.New("parley: InboxConfig.Consumer must be set: the name of the consumer, such as its queue"))
 	}
@@ -62,6 +66,7 @@ func NewInbox[Tx any](store InboxStore[Tx], cfg *InboxConfig) (*Inbox[Tx], error
 // Handler returns a handler that runs h in a transaction, once for each message: begin, record
 // the identity, call h, commit. A message whose identity is known is settled without calling h.
 func (in *Inbox[Tx]) Handler(h func(ctx context.Context, tx Tx, d *Delivery) error) Handler {
+	needInbox("Inbox.Handler", in)
 	return HandlerFunc(func(ctx context.Context, d *Delivery) error {
 		err := in.once(ctx, d, Identity(&d.Message), func(ctx context.Context, tx Tx) error { return h(ctx, tx, d) })
 		if errors.Is(err, ErrDuplicate) {
@@ -128,6 +133,7 @@ func (in *Inbox[Tx]) Run(ctx context.Context) error {
 // that also records the message in the inbox. If it publishes through outbox.In(tx), the
 // whole step is atomic.
 func OnTx[Tx, T any](r *Router, in *Inbox[Tx], e *EventType[T], handle func(ctx context.Context, tx Tx, e Event[T]) error, options ...RouteOption) {
+	needInbox("OnTx", in)
 	h := in.Handler(func(ctx context.Context, tx Tx, d *Delivery) error {
 		event, err := decodeEvent[T](e.codec, d)
 		if err != nil {
@@ -136,6 +142,19 @@ func OnTx[Tx, T any](r *Router, in *Inbox[Tx], e *EventType[T], handle func(ctx 
 		return handle(ctx, tx, event)
 	})
 	r.route(routeSpec{exchange: e.aggregate, key: e.name, exact: true}, h, options)
+}
+
+// needInbox panics at registration. A nil inbox would panic at each delivery, until its retries are used up.
+func needInbox[Tx any](function string, in *Inbox[Tx]) {
+	if in == nil {
+		panic("parley: " + function + ": the inbox is nil (a service has an inbox only with a database: set database.url)")
+	}
+}
+
+// isNil reports whether v is nil, or an interface that holds a nil pointer.
+func isNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
 }
 
 // Identity returns the text by which an inbox recognises duplicates of a message. It is the message id. Messages

@@ -38,6 +38,9 @@ func NewOutbox[Tx any](store OutboxStore[Tx], cfg *OutboxConfig) (*Outbox[Tx], e
 	if cfg != nil {
 		o.cfg = *cfg
 	}
+	if isNil(store) {
+		return nil, errors.New("parley: NewOutbox: the store must not be nil")
+	}
 	if o.cfg.CorrelationID == nil {
 		o.cfg.CorrelationID = CorrelationID
 	}
@@ -45,6 +48,13 @@ func NewOutbox[Tx any](store OutboxStore[Tx], cfg *OutboxConfig) (*Outbox[Tx], e
 		return nil, fmt.Errorf("parley: %w", err)
 	}
 	return o, nil
+}
+
+// needOutbox panics at registration; see needInbox.
+func needOutbox[Tx any](function string, out *Outbox[Tx]) {
+	if out == nil {
+		panic("parley: " + function + ": the outbox is nil (a service has an outbox only with a database: set database.url)")
+	}
 }
 
 // In returns the outbox within the transaction tx. It is valid until tx ends.

@@ -100,7 +100,14 @@ func NewRelay(source RelaySource, pub Publisher, cfg *RelayConfig) (*Relay, erro
 	if cfg != nil {
 		r.cfg = *cfg
 	}
-	if err := r.cfg.complete(); err != nil {
+	err := r.cfg.complete()
+	if isNil(source) {
+		err = errors.Join(err, errors.New("parley: NewRelay: the source must not be nil"))
+	}
+	if isNil(pub) {
+		err = errors.Join(err, errors.New("parley: NewRelay: the publisher must not be nil"))
+	}
+	if err != nil {
 		return nil, err
 	}
 	r.limit = r.cfg.BatchSize

@@ -38,6 +38,7 @@ func OnReply[Req, Resp any](r *Router, c *CallType[Req, Resp], handle func(ctx c
 // OnReplyTx is OnReply in a transaction. Only the first reply has an effect: later
 // replies, and the notice that the call has expired, are duplicates.
 func OnReplyTx[Tx, Req, Resp any](r *Router, in *Inbox[Tx], c *CallType[Req, Resp], handle func(ctx context.Context, tx Tx, reply Reply[Resp]) error, options ...RouteOption) {
+	needInbox("OnReplyTx", in)
 	h := HandlerFunc(func(ctx context.Context, d *Delivery) error {
 		reply, err := decodeReply(c, d)
 		if err != nil {
@@ -52,6 +53,7 @@ func OnReplyTx[Tx, Req, Resp any](r *Router, in *Inbox[Tx], c *CallType[Req, Res
 // is called with the call's id unless OnReplyTx has handled a reply. A later reply
 // is ignored.
 func OnExpired[Tx, Req, Resp any](r *Router, in *Inbox[Tx], c *CallType[Req, Resp], handle func(ctx context.Context, tx Tx, id int64) error, options ...RouteOption) {
+	needInbox("OnExpired", in)
 	h := HandlerFunc(func(ctx context.Context, d *Delivery) error {
 		f, err := readCall(d.Body)
 		if err != nil {

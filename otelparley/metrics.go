@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/attribute"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
@@ -19,14 +20,14 @@ import (
 // metrics are the instruments. Their names are in OpenTelemetry's form; Prometheus shows
 // underscores and unit suffixes (docs/operations.md lists both).
 type metrics struct {
-	published, unroutable, rejected, refused, parkedRecords, deletedElsewhere metric.Int64Counter
-	publishTime, batchTime                                                    metric.Float64Histogram
-	handled                                                                   metric.Int64Counter
-	handleTime                                                                metric.Float64Histogram
-	redelivered, stale, paused, stuck, unstored                               metric.Int64Counter
-	kept, retried                                                             metric.Int64Counter
-	subscribed                                                                metric.Int64UpDownCounter
-	state                                                                     metric.Int64Gauge
+	published, unroutable, rejected, refused, parkedRecords, deletedElsewhere, dropped metric.Int64Counter
+	publishTime, batchTime                                                             metric.Float64Histogram
+	handled                                                                            metric.Int64Counter
+	handleTime                                                                         metric.Float64Histogram
+	redelivered, stale, paused, stuck, unstored                                        metric.Int64Counter
+	kept, retried                                                                      metric.Int64Counter
+	subscribed                                                                         metric.Int64UpDownCounter
+	state                                                                              metric.Int64Gauge
 }
 
 func newMetrics(m metric.Meter) (*metrics, error) {
@@ -48,6 +49,7 @@ func newMetrics(m metric.Meter) (*metrics, error) {
 		rejected:         counter("relay.rejected", "Records that the broker rejected for now."),
 		refused:          counter("relay.refused", "Records that the broker can never accept."),
 		parkedRecords:    counter("relay.parked", "Records that were parked."),
+		dropped:          counter("relay.dropped", "Unroutable events that were dropped."),
 		deletedElsewhere: counter("relay.deleted_elsewhere", "Claimed records that another process deleted."),
 		publishTime:      seconds("relay.confirm.duration", "From the first publication of a batch to its last confirmation."),
 		batchTime:        seconds("relay.batch.duration", "From claiming a batch to deleting it."),
@@ -76,35 +78,45 @@ func (t *Telemetry) Relay(cfg *parley.RelayConfig) *parley.RelayConfig {
 	}
 	ctx, x := context.Background(), t.metrics
 	// Counters that start at zero can raise an alert on their first increase.
-	for _, counter := range []metric.Int64Counter{x.published, x.unroutable, x.rejected, x.refused, x.parkedRecords, x.deletedElsewhere} {
-		counter.Add(ctx, 0)
+	here := metric.WithAttributes(attribute.String("outbox", t.outbox))
+	for _, counter := range []metric.Int64Counter{x.published, x.unroutable, x.rejected, x.refused, x.parkedRecords, x.deletedElsewhere, x.dropped} {
+		counter.Add(ctx, 0, here)
 	}
+	x.state.Record(ctx, 0, here)
 	hooks := parley.RelayHooks{
 		Batch: func(b parley.BatchReport) {
-			x.published.Add(ctx, int64(b.Accepted))
-			x.unroutable.Add(ctx, int64(b.Unroutable))
-			x.rejected.Add(ctx, int64(b.Rejected))
-			x.refused.Add(ctx, int64(b.Refused))
-			x.publishTime.Record(ctx, b.Publish.Seconds())
-			x.batchTime.Record(ctx, (b.Claim + b.Publish + b.Settle).Seconds())
+			x.published.Add(ctx, int64(b.Accepted), here)
+			x.unroutable.Add(ctx, int64(b.Unroutable), here)
+			x.rejected.Add(ctx, int64(b.Rejected), here)
+			x.refused.Add(ctx, int64(b.Refused), here)
+			x.publishTime.Record(ctx, b.Publish.Seconds(), here)
+			x.batchTime.Record(ctx, (b.Claim + b.Publish + b.Settle).Seconds(), here)
 		},
 		Parked: func(r parley.Record, reason string) {
-			x.parkedRecords.Add(ctx, 1)
+			x.parkedRecords.Add(ctx, 1, here)
+		},
+		Unroutable: func(_ parley.Record, policy parley.UnroutablePolicy) {
+			if policy == parley.UnroutableDrop {
+				x.dropped.Add(ctx, 1, here)
+			}
 		},
 		DeletedElsewhere: func(n int) {
-			x.deletedElsewhere.Add(ctx, int64(n))
+			x.deletedElsewhere.Add(ctx, int64(n), here)
 		},
 		State: func(s parley.RelayState) {
 			active := int64(0)
 			if s == parley.RelayActive {
 				active = 1
 			}
-			x.state.Record(ctx, active)
+			x.state.Record(ctx, active, here)
 		},
 	}
 	c.Hooks = hooks.Then(c.Hooks)
 	return &c
 }
+
+// outcomes are those whose counters start at zero.
+var outcomes = []parley.Outcome{parley.OutcomeHandled, parley.OutcomeRetried, parley.OutcomeParked}
 
 // Consumer adds the metrics of a consumer to its hooks: a metric is recorded before the hook of cfg is called.
 func (t *Telemetry) Consumer(cfg *parley.ConsumerConfig) *parley.ConsumerConfig {
@@ -114,6 +126,10 @@ func (t *Telemetry) Consumer(cfg *parley.ConsumerConfig) *parley.ConsumerConfig 
 	here := metric.WithAttributes(queue)
 	for _, counter := range []metric.Int64Counter{x.redelivered, x.stale, x.paused, x.stuck, x.unstored} {
 		counter.Add(ctx, 0, here)
+	}
+	x.subscribed.Add(ctx, 0, here)
+	for _, o := range outcomes {
+		x.handled.Add(ctx, 0, metric.WithAttributes(queue, attribute.String("outcome", string(o))))
 	}
 	countFailed := t.failedCounters(&c)
 	hooks := parley.ConsumerHooks{
@@ -182,10 +198,11 @@ func (t *Telemetry) Observe(name string, store parley.OutboxInspector) error {
 }
 
 // NewPrometheus returns a meter provider whose metrics the handler serves in Prometheus' text
-// format, on a registry of its own. The options are for further readers, such as an OTLP export. Shut the provider down when the
+// format, on a registry of its own, with the metrics of the Go runtime and the process. The options are for further readers, such as an OTLP export. Shut the provider down when the
 // process ends.
 func NewPrometheus(options ...sdk.Option) (*sdk.MeterProvider, http.Handler, error) {
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo())
 	if err != nil {
 		return nil, nil, err

@@ -143,7 +143,11 @@ func scrape(t *testing.T) string {
 func TestMetricsAreRightToTheCount(t *testing.T) {
 	page := scrape(t)
 	for _, want := range []string{
-		`parley_relay_published_total 3`,
+		`parley_relay_published_total{outbox="outbox"} 3`,
+		`parley_relay_active{outbox="outbox"} 0`,
+		`parley_relay_dropped_total{outbox="outbox"} 0`,
+		`parley_consumer_deliveries_total{outcome="retried",queue="q"} 0`,
+		`# TYPE go_goroutines gauge`,
 		`parley_consumer_deliveries_total{outcome="handled",queue="q"} 2`,
 		`parley_consumer_deliveries_total{outcome="parked",queue="q"} 1`,
 		`parley_consumer_handle_duration_seconds_count{queue="q"} 3`,

@@ -1,6 +1,7 @@
 package otelparley
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -22,6 +23,9 @@ type Config struct {
 	TracerProvider trace.TracerProvider
 	// MeterProvider creates the metrics. Default: the global one.
 	MeterProvider metric.MeterProvider
+	// Outbox is the label "outbox" of the metrics of relays, so that alerts keep services apart. It should be the name given to Observe.
+	// Default: "outbox".
+	Outbox string
 }
 
 // Telemetry creates spans and metrics. It is safe for concurrent use.
@@ -30,6 +34,7 @@ type Telemetry struct {
 	meter      metric.Meter
 	propagator propagation.TraceContext
 	metrics    *metrics
+	outbox     string
 }
 
 // New returns telemetry. A nil cfg means the global providers.
@@ -44,7 +49,7 @@ func New(cfg *Config) (*Telemetry, error) {
 	if c.MeterProvider == nil {
 		c.MeterProvider = otel.GetMeterProvider()
 	}
-	t := &Telemetry{tracer: c.TracerProvider.Tracer(scope), meter: c.MeterProvider.Meter(scope)}
+	t := &Telemetry{tracer: c.TracerProvider.Tracer(scope), meter: c.MeterProvider.Meter(scope), outbox: cmp.Or(c.Outbox, "outbox")}
 	var err error
 	if t.metrics, err = newMetrics(t.meter); err != nil {
 		return nil, fmt.Errorf("otelparley: %w", err)

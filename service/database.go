@@ -202,6 +202,18 @@ func (a *adapter[T]) close() error                    { return a.admin.close() }
 func (a *adapter[T]) pools() (*pgxpool.Pool, *sql.DB) { return a.admin.pool, a.admin.db }
 func (a *adapter[T]) native() any                     { return a.store }
 
+// CheckDatabase reports mistakes in database.url that only the driver can find, such as an unknown parameter. It does not connect.
+func CheckDatabase(s *settings.Settings) error {
+	var err error
+	switch s.Database.Scheme() {
+	case "postgres":
+		_, err = postgresConfig(s)
+	case "mysql":
+		_, err = mysqlDSN(s.Database.URL)
+	}
+	return s.Redact(err)
+}
+
 const ownTable = "parley_outbox"
 
 // openDatabase opens the store that the settings name. Where possible it connects on first use.

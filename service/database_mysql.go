@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"strings"
@@ -88,7 +89,8 @@ func mysqlStores(s *settings.Settings, db *sql.DB) (relay, store *mysql.Store, e
 	return relay, store, nil
 }
 
-// mysqlDSN converts mysql://user:password@host:port/name?parameters to the driver's DSN.
+// mysqlDSN converts mysql://user:password@host:port/name?parameters to the driver's DSN. The parameter socket is the path of a Unix
+// socket, in place of host and port.
 func mysqlDSN(s settings.URL) (string, error) {
 	u, err := url.Parse(s.Reveal())
 	if err != nil {
@@ -100,13 +102,24 @@ func mysqlDSN(s settings.URL) (string, error) {
 	c.Net = "tcp"
 	c.Addr = net.JoinHostPort(cmp.Or(u.Hostname(), "127.0.0.1"), cmp.Or(u.Port(), "3306"))
 	c.DBName = strings.TrimPrefix(u.Path, "/")
+	query := u.Query()
+	if socket := query.Get("socket"); socket != "" {
+		if u.Host != "" {
+			return "", errors.New("database.url: has a host and a socket (write mysql://user@/name?socket=/run/mysqld/mysqld.sock)")
+		}
+		c.Net, c.Addr = "unix", socket
+		query.Del("socket")
+	}
 	dsn := c.FormatDSN()
-	switch {
-	case u.RawQuery == "":
-	case strings.Contains(dsn[strings.LastIndex(dsn, "/"):], "?"):
-		dsn += "&" + u.RawQuery
-	default:
-		dsn += "?" + u.RawQuery
+	if len(query) > 0 {
+		separator := "?"
+		if strings.Contains(dsn[strings.LastIndex(dsn, "/"):], "?") {
+			separator = "&"
+		}
+		dsn += separator + query.Encode() // a slash, as in loc=Europe/Berlin, would end the address
+	}
+	if _, err := driver.ParseDSN(dsn); err != nil {
+		return "", fmt.Errorf("database.url: %w (see the parameters of github.com/go-sql-driver/mysql)", err)
 	}
 	return dsn, nil
 }

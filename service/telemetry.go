@@ -21,7 +21,7 @@ import (
 
 // openTelemetry opens metrics and traces as the settings say, and creates the routers of the queues.
 func (s *Service) openTelemetry() error {
-	cfg := &otelparley.Config{}
+	cfg := &otelparley.Config{Outbox: cmp.Or(s.Settings.AppID, "outbox")}
 	options, err := s.metricOptions()
 	if err != nil {
 		return fmt.Errorf("telemetry.otlp: %w", err)

@@ -165,7 +165,8 @@ func TestRelayOnceDrainsAndExits(t *testing.T) {
 				publish(t, s, event, id)
 			}
 			// No queue is bound, so the broker drops the events.
-			wantText(t, mustCall(t, ExitOK, "relay", "--once", flag, broker), "moved ")
+			wantText(t, mustCall(t, ExitFailed, "relay", "--once", flag, broker), "delivered 0, dropped 3 (no queue bound: "+event.Exchange()+"/made), parked 0")
+			wantText(t, mustCall(t, ExitOK, "relay", "--once", flag, broker), "delivered 0, dropped 0, parked 0")
 			wantText(t, mustCall(t, ExitOK, "check", flag, "--max-delay=0s"), "due 0")
 			wantText(t, mustCall(t, ExitFailed, "relay", "--once", "--timeout=300ms", flag, "--broker-url=amqp://127.0.0.1:1"), "gave up after 300ms")
 		})

@@ -103,8 +103,8 @@ func (a *app) openForConsole(cmd *cobra.Command, file string, place int, several
 	}
 	s.Doctor = a.doctorOf(s)
 	if a.register != nil {
-		if err := a.register(s); err != nil {
-			return nil, errors.Join(fmt.Errorf("register handlers: %w", err), s.Close(cmd.Context()))
+		if err := a.handlers(s); err != nil {
+			return nil, errors.Join(err, s.Close(cmd.Context()))
 		}
 	}
 	return s, nil

@@ -66,7 +66,7 @@ func relayDjango(t *testing.T, url, exchange string) {
 		t.Fatal(err)
 	}
 	defer b.DeleteExchange(ctx, exchange)
-	wantText(t, mustCall(t, ExitOK, "relay", "--once", "--django", "--database-url="+url, "--broker-url="+brokerURL, "--app-id=svc"), "moved 1 record\n")
+	wantText(t, mustCall(t, ExitOK, "relay", "--once", "--django", "--database-url="+url, "--broker-url="+brokerURL, "--app-id=svc"), "delivered 1, dropped 0, parked 0\n")
 	wantText(t, mustCall(t, ExitOK, "check", "--database-url="+url, "--database-table=services_communication_publishedeventqueue"), "due 0")
 	sub, err := b.Subscribe(ctx, exchange, parley.SubscribeOptions{Prefetch: 1})
 	if err != nil {

@@ -30,7 +30,7 @@ without a binding, and events that are not published in time. With broker.manage
 			return a.examined(cmd, func(ctx context.Context, s *service.Service, closed error) error {
 				d := &doctor{s: s, timeout: timeout, hasHandlers: a.register != nil, closed: closed}
 				if a.register != nil {
-					d.registered = a.register(s)
+					d.registered = a.handlers(s)
 				}
 				found := d.examine(ctx)
 				problems := 0

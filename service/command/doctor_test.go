@@ -38,7 +38,7 @@ func TestDoctorNamesEachProblemAndItsHint(t *testing.T) {
 	})
 	out := mustCall(t, ExitFailed, "doctor", "--broker-url="+url, "--queue="+name, "--exchanges="+name+".x",
 		"--database-url=postgres://postgres@127.0.0.1:1/x?connect_timeout=1")
-	wantText(t, out, "problem  database", "is the server running", "exists with other arguments", "x-message-ttl", "does not exist yet", "no binding for queue")
+	wantText(t, out, "problem  database", "is the server running", "differs from the settings", "x-message-ttl", "does not exist yet", "no binding for queue")
 	wantText(t, mustCall(t, ExitFailed, "doctor", "--database-url="+testenv.Postgres(t), "--broker-url="+withPassword(t, url, "wrong")),
 		"migrations are not applied", "migrate up", "problem  broker", "user, password")
 	wantText(t, mustCall(t, ExitOK, "doctor", "--json", "--broker-url=memory:"), `"verdict":"warning"`, "is in-process only")

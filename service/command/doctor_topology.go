@@ -23,6 +23,9 @@ func (d *doctor) declared(ctx context.Context) {
 		if len(q.Binds) == 0 {
 			d.warn("bindings", fmt.Sprintf("the settings have no binding for queue %q", q.Name), "set binds, or bind the queue by other means")
 		}
+		for _, name := range boundOnly(t) {
+			d.object(ctx, fmt.Sprintf("exchange %q of a binding", name), parley.Topology{Mode: parley.TopologyVerify, Exchanges: []parley.Exchange{{Name: name}}})
+		}
 	}
 }
 
@@ -55,21 +58,28 @@ func (d *doctor) handlers() {
 }
 
 func (d *doctor) object(ctx context.Context, what string, t parley.Topology) (there bool) {
+	existence := t.Mode == parley.TopologyVerify
 	t.Mode = parley.TopologyVerify
 	err := d.s.Broker.Declare(ctx, t)
-	if err == nil {
+	there = err == nil
+	if err == nil && !existence {
 		t.Mode = parley.TopologyDeclare
 		err = d.s.Broker.Declare(ctx, t)
-		there = true
 	}
 	refused, ok := errors.AsType[*parley.TopologyError](err)
 	switch {
+	case err == nil && existence:
+		d.fine(what, "exists")
+	case existence && ok && refused.Code == 404:
+		d.problem(what, "does not exist, so the consumer cannot bind its queue", "list it in exchanges, or start the service that declares it")
 	case err == nil:
 		d.fine(what, "exists with the arguments of the settings")
 	case ok && refused.Code == 404 && d.s.Settings.TopologyMode() == parley.TopologyDeclare:
 		d.warn(what, "does not exist yet", "the service declares it at start-up; or run: topology apply")
 	case ok && refused.Code == 404:
 		d.problem(what, "does not exist, and the setting topology is "+d.s.Settings.Topology, "declare it, or set topology to declare")
+	case ok && refused.Code == 406 && d.s.Settings.TopologyMode() == parley.TopologyDeclare:
+		d.problem(what, "differs from the settings: "+refused.Reason, "the service cannot declare it at start-up: delete it, change the settings, or set topology to verify; a queue with a TTL or a length limit, or one that is not durable, loses messages")
 	case ok && refused.Code == 406:
 		d.warn(what, "exists with other arguments: "+refused.Reason, "if this is intended, set topology to verify; a queue with a TTL or a length limit, or one that is not durable, loses messages")
 	case ok && refused.Code == 403 && there:

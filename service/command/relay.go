@@ -3,12 +3,15 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/terminal"
 	"github.com/parley-go/parley/service/settings"
 )
 
@@ -18,7 +21,8 @@ func (a *app) relayCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "relay", Short: "publish the records of the outbox", Args: NoArgs,
 		Long: `Publishes the records of the outbox until it is stopped. Several relays may run. In the mode "ordered" one of them is active and
-the others are on standby. With --once it publishes the due records and ends.
+the others are on standby. With --once it publishes the due records and ends. It prints how many were delivered, dropped because no
+queue is bound, and parked. The exit code is 1 if any was dropped or parked.
 
 With --django it publishes the outbox of a Django service (django-microservices-communication 2.4 to 2.6) in place of
 manage.py runpublisher. Stop runpublisher first: it takes no locks, so that every event would be published twice. Set --app-id to APP_ID of
@@ -34,8 +38,12 @@ is not of the type topic with --exchange, so that the relay does not declare it 
 				if !once {
 					return s.Run(ctx, service.PartRelay)
 				}
-				n, err := drain(ctx, s, cmd, timeout)
-				report(cmd.OutOrStdout(), "moved %s", plural(n, "record"))
+				var result relayed
+				err := drain(ctx, s, cmd, timeout, &result)
+				report(cmd.OutOrStdout(), "%s", result.String())
+				if err == nil && result.dropped+result.parked+result.kept > 0 {
+					err = &exitError{ExitFailed, nil}
+				}
 				return err
 			})
 		},
@@ -57,30 +65,76 @@ func warnWithoutAppID(s *service.Service) {
 	}
 }
 
+// relayed counts what relay --once did with the due records.
+type relayed struct {
+	delivered, dropped, parked, kept int
+	unbound                          []string // addresses of unroutable records, at most maxUnbound
+}
+
+// maxUnbound is how many addresses of unroutable records are named.
+const maxUnbound = 5
+
+// observe counts by hooks of the relay.
+func (d *relayed) observe(s *service.Service) {
+	s.RelayHooks = parley.RelayHooks{
+		Batch:  func(b parley.BatchReport) { d.delivered += b.Accepted },
+		Parked: func(parley.Record, string) { d.parked++ },
+		Unroutable: func(r parley.Record, done parley.UnroutablePolicy) {
+			switch done {
+			case parley.UnroutableDrop:
+				d.dropped++
+			case parley.UnroutableRetry:
+				d.kept++
+			}
+			if address := r.Exchange + "/" + r.RoutingKey; len(d.unbound) <= maxUnbound && !slices.Contains(d.unbound, address) {
+				d.unbound = append(d.unbound, address)
+			}
+		},
+	}.Then(s.RelayHooks)
+}
+
+// String returns a line such as: delivered 0, dropped 100000 (no queue bound: user/renamed), parked 2.
+func (d *relayed) String() string {
+	text := fmt.Sprintf("delivered %d, dropped %d", d.delivered, d.dropped)
+	if len(d.unbound) > 0 {
+		named := strings.Join(d.unbound[:min(len(d.unbound), maxUnbound)], ", ")
+		if len(d.unbound) > maxUnbound {
+			named += " and others"
+		}
+		text += " (no queue bound: " + terminal.Printable(named) + ")"
+	}
+	text += fmt.Sprintf(", parked %d", d.parked)
+	if d.kept > 0 {
+		text += fmt.Sprintf(", kept %d", d.kept)
+	}
+	return text
+}
+
 // drain publishes the due records.
-func drain(ctx context.Context, s *service.Service, cmd *cobra.Command, timeout time.Duration) (int, error) {
+func drain(ctx context.Context, s *service.Service, cmd *cobra.Command, timeout time.Duration, result *relayed) error {
 	if s.Settings.Database.Migrate {
 		if err := s.Migrate(ctx); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	moved := newProgress(cmd, "records moved")
 	defer moved.end()
+	result.observe(s)
 	s.RelayHooks = parley.RelayHooks{Batch: func(b parley.BatchReport) { moved.add(b.Accepted) }}.Then(s.RelayHooks)
 	relay, err := s.Relay()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("gave up after %v: broker or database unreachable or slow", timeout))
 	defer cancel()
 	t := s.Settings.RelayTopology()
 	if len(t.Exchanges) > 0 {
 		if err := s.Broker.Declare(ctx, t); err != nil {
-			return 0, orCause(ctx, err)
+			return orCause(ctx, err)
 		}
 	}
-	n, err := relay.Drain(ctx)
-	return n, orCause(ctx, err)
+	_, err = relay.Drain(ctx)
+	return orCause(ctx, err)
 }
 
 // orCause returns the cause of ctx's end if ctx has ended, and err otherwise.

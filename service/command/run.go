@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/settings"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -50,11 +51,30 @@ deliveries that wait in the database, each when it is due, and ends when none is
 
 // withHandlers is with, and registers the handlers before it calls do.
 func (a *app) withHandlers(cmd *cobra.Command, keys []string, do func(ctx context.Context, s *service.Service) error) error {
-	return a.withAccess(cmd, readWrite, keys, func(ctx context.Context, s *service.Service) error {
-		if err := a.register(s); err != nil {
-			return fmt.Errorf("register handlers: %w", err)
+	standIn := func(s *settings.Settings) {
+		if len(keys) == 0 && s.Database.URL == "" {
+			s.Database.URL = "memory:" // the command only lists: handlers for transactions need an inbox to be registered
+		}
+	}
+	return a.withSettings(cmd, readWrite, keys, standIn, func(ctx context.Context, s *service.Service) error {
+		if err := a.handlers(s); err != nil {
+			return err
 		}
 		s.Doctor = a.doctorOf(s)
 		return do(ctx, s)
 	})
+}
+
+// handlers registers the handlers. A panic of a registration, such as of a handler for a transaction without a database, is an error
+// with the text of the panic.
+func (a *app) handlers(s *service.Service) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("register handlers: %v", v)
+		}
+	}()
+	if err := a.register(s); err != nil {
+		return fmt.Errorf("register handlers: %w", err)
+	}
+	return nil
 }

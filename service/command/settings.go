@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/internal/output"
 	"github.com/parley-go/parley/service/internal/terminal"
 	"github.com/parley-go/parley/service/settings"
@@ -17,6 +18,9 @@ func (a *app) settingsCommand() *cobra.Command {
 			s, err := settings.Load(&settings.LoadOptions{Flags: cmd.Flags()})
 			if err != nil {
 				return err
+			}
+			if err := service.CheckDatabase(s); err != nil {
+				return &exitError{ExitUsage, err}
 			}
 			for _, w := range s.Warnings() {
 				report(cmd.OutOrStdout(), "warning: %s", terminal.Printable(w))

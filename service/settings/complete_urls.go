@@ -3,6 +3,7 @@ package settings
 import (
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -46,9 +47,7 @@ func (c *completion) database() {
 		return
 	}
 	if strings.HasPrefix(d.URL.Reveal(), "sqlite:") {
-		if d.SQLitePath() == "" {
-			c.mistake("database.url", "names no file", "write it as sqlite:path/to/file.db")
-		}
+		c.sqlite()
 		return
 	}
 	u, err := url.Parse(d.URL.Reveal())
@@ -67,6 +66,21 @@ func (c *completion) database() {
 	}
 	u.User = url.UserPassword(u.User.Username(), d.Password.Reveal())
 	d.URL = URL(u.String())
+}
+
+// encoded matches a percent-encoded character.
+var encoded = regexp.MustCompile(`%[0-9a-fA-F]{2}`)
+
+// sqlite checks the name of a file. It is not decoded: other tools read the same name as a path.
+func (c *completion) sqlite() {
+	switch path := c.s.Database.SQLitePath(); {
+	case path == "":
+		c.mistake("database.url", "names no file", "write it as sqlite:path/to/file.db")
+	case strings.Contains(path, "?"):
+		c.mistake("database.url", "has parameters, which would be part of the file's name", "leave them out: database.busy_timeout is a setting, and parley sets the pragmas that it needs")
+	case encoded.MatchString(path):
+		c.mistake("database.url", "has percent-encoded characters, which would be part of the file's name", "write the path as it is, such as sqlite:my files/app.db")
+	}
 }
 
 // databaseHosts checks a URL of several hosts. Without another choice, a server that accepts writes is used.

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,6 +48,16 @@ const (
 var kindNames = [...]string{"text", "text", "a URL", "true or false", "a whole number", "a duration such as 5s or 1m30s", "a list of durations such as [5s, 1m30s]", "a list of exchanges", "a list of bindings", "a group of names and values", "a list of texts", "a list of URLs", "a number", "a group of queues", "a group of names and values", "a group of names and levels"}
 
 func (k kind) String() string { return kindNames[k] }
+
+// single reports whether a setting is one value, not a list or a group.
+func (k kind) single() bool {
+	return slices.Contains([]kind{kindText, kindSecret, kindURL, kindBool, kindInt, kindDuration, kindFloat}, k)
+}
+
+// inQuotes reports whether a value begins and ends with the same quote.
+func inQuotes(value string) bool {
+	return len(value) >= 2 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0]
+}
 
 // env returns the name of the environment variable.
 func (f *field) env() string {

@@ -215,7 +215,10 @@ func (l *loader) environment() {
 	}
 	transform := func(name, value string) (string, any) {
 		f := byName[name]
+		value = strings.TrimSpace(value) // as in a file: a secret store or "echo" adds a line break
 		switch {
+		case f != nil && f.kind.single() && inQuotes(value):
+			l.mistake(f.key, "environment variable "+name, wrong("the value is in quotes", "remove the quotes: an env file, systemd or docker may pass them on"))
 		case f != nil && (value != "" || f.kind == kindDurations): // an empty list of delays means none
 			return strings.ReplaceAll(f.key, ".", keySeparator), value
 		case l.renamed(oldVariable(name)):

@@ -34,10 +34,26 @@ func provideCompiler(ctx context.Context) error {
 	return nil
 }
 
-// installPackages installs Debian packages if the process is root.
+// installVariable is the environment variable that, set to 1, allows the installation of packages. In CI it is allowed anyway.
+const installVariable = "PARLEY_TEST_INSTALL"
+
+// providePromtool installs promtool, for the tests of the alert rules. Without it these tests are skipped.
+func providePromtool(ctx context.Context) {
+	if _, err := exec.LookPath("promtool"); err == nil {
+		return
+	}
+	if err := installPackages(ctx, []string{"prometheus"}); err != nil {
+		fmt.Fprintln(os.Stderr, "testservers: no promtool, the alert rules are not tested:", err)
+	}
+}
+
+// installPackages installs Debian packages if the process is root, in CI or with PARLEY_TEST_INSTALL=1.
 func installPackages(ctx context.Context, packages []string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return fmt.Errorf("%s not installed, and there is no apt-get to install it", strings.Join(packages, ", "))
+	}
+	if os.Getenv("CI") == "" && os.Getenv(installVariable) != "1" {
+		return fmt.Errorf("%s not installed (run \"sudo apt-get install %s\", or as root set %s=1)", strings.Join(packages, ", "), strings.Join(packages, " "), installVariable)
 	}
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("%s not installed (run \"sudo apt-get install %s\")",

@@ -29,7 +29,7 @@ type provider struct {
 	start func(ctx context.Context, missing []testenv.Server) ([]located, error)
 }
 
-// provide finds all servers and starts the missing ones. The error names each
+// provide finds all servers and starts the missing ones. The error, an *unavailableError beside the others, names each
 // server that could be neither found nor started, each way that was tried, and the
 // variable that names the server.
 func provide(ctx context.Context) ([]located, error) {
@@ -76,7 +76,7 @@ func provideFrom(
 		})
 	}
 	if len(missing) > 0 {
-		return nil, missingError(missing, why)
+		return found, missingError(missing, why)
 	}
 	slices.SortFunc(found, func(a, b located) int { return order(servers, a) - order(servers, b) })
 	return found, nil
@@ -112,8 +112,13 @@ func missingError(missing []testenv.Server, why []error) error {
 	for _, s := range missing {
 		text += fmt.Sprintf("\n  %s=%s", s.Variable, s.Default)
 	}
-	return errors.New(text + "\nor start a Docker engine, or run as root on Debian to install the packages.")
+	return &unavailableError{text + "\nor start a Docker engine, or as root on Debian set " + installVariable + "=1 to install the packages."}
 }
+
+// An unavailableError names servers that could be neither found nor started.
+type unavailableError struct{ text string }
+
+func (e *unavailableError) Error() string { return e.text }
 
 func names(servers []testenv.Server) string {
 	var text string

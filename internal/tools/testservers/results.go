@@ -9,13 +9,54 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
+	"time"
 )
 
 // resultLines passes on the output of go test, and records the packages with a result.
 type resultLines struct {
 	out  io.Writer
 	rest []byte // of a line that has not ended
+
+	mu   sync.Mutex // guards seen
 	seen map[string]bool
+}
+
+// progressInterval is the pause between two lines of progress.
+const progressInterval = 30 * time.Second
+
+// progress reports how many packages have a result, until the returned function is called: a package may take minutes, and go test
+// prints nothing meanwhile. all means that the command tests all packages of the workspace.
+func (r *resultLines) progress(ctx context.Context, w io.Writer, all bool) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		total := ""
+		if all {
+			if out, err := exec.CommandContext(ctx, "go", "list", "work").Output(); err == nil {
+				total = fmt.Sprintf(" of %d", len(strings.Fields(string(out))))
+			}
+		}
+		began := time.Now()
+		tick := time.NewTicker(progressInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				fmt.Fprintf(w, "testservers: %d%s packages done after %v\n", r.done(), total, time.Since(began).Round(time.Second))
+			}
+		}
+	})
+	return func() { cancel(); wg.Wait() }
+}
+
+// done returns how many packages have a result.
+func (r *resultLines) done() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.seen)
 }
 
 func (r *resultLines) Write(p []byte) (int, error) {
@@ -43,6 +84,8 @@ func (r *resultLines) note(line string) {
 		return
 	}
 	pkg, _, _ := strings.Cut(rest, "\t")
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.seen == nil {
 		r.seen = map[string]bool{}
 	}

@@ -35,6 +35,15 @@ func summary(found []located, entries []testenv.LedgerEntry, command string, too
 		}
 		fmt.Fprintf(&b, "  %s %s at %s (%s): %s\n", l.Server.Name, l.Version, l.HostPort(), l.Origin, counted(tests))
 	}
+	skips := map[string]int{}
+	for _, e := range entries {
+		if e.Kind == "skip" {
+			skips[e.Subject]++
+		}
+	}
+	for _, variable := range slices.Sorted(maps.Keys(skips)) {
+		fmt.Fprintf(&b, "  skipped for want of %s: %d tests\n", variable, skips[variable])
+	}
 	for _, e := range entries {
 		if e.Kind == "skip" {
 			fmt.Fprintf(&b, "  skipped: %s %s: %s (set %s)\n", e.Package, e.Test, e.Detail, e.Subject)
