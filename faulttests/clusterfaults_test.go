@@ -4,6 +4,7 @@ package faulttests_test
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,35 +24,37 @@ const longestOutage = 50 * time.Second
 type clusterFault struct {
 	name string
 	do   func(c *cluster, n *clusterNode)
+	// partition faults cut links between nodes.
+	partition bool
 }
 
 var clusterFaultList = []clusterFault{
-	{"kill -9 of the clients' node, back after 10 s", func(_ *cluster, n *clusterNode) {
+	{name: "kill -9 of the clients' node, back after 10 s", do: func(_ *cluster, n *clusterNode) {
 		n.signal(syscall.SIGKILL)
 		pass(10 * time.Second)
 		n.start()
 	}},
-	{"stop_app of the clients' node, start_app after 10 s", func(_ *cluster, n *clusterNode) {
+	{name: "stop_app of the clients' node, start_app after 10 s", do: func(_ *cluster, n *clusterNode) {
 		n.control("stop_app")
 		pass(10 * time.Second)
 		n.control("start_app")
 	}},
-	{"SIGSTOP of the clients' node for 30 s", func(_ *cluster, n *clusterNode) {
+	{name: "SIGSTOP of the clients' node for 30 s", do: func(_ *cluster, n *clusterNode) {
 		n.freeze(silence, false).do()
 	}},
 	// RabbitMQ 4.3 keeps the connections of such a node; earlier versions close them (pause_minority).
-	{"the clients' node is cut off from the other nodes for 60 s, clients reach it", func(c *cluster, n *clusterNode) {
+	{name: "the clients' node is cut off from the other nodes for 60 s, clients reach it", partition: true, do: func(c *cluster, n *clusterNode) {
 		c.cutOff(n)
 		pass(2 * silence)
 		c.heal()
 	}},
-	{"the clients' node is cut off from nodes and clients for 30 s", func(c *cluster, n *clusterNode) {
+	{name: "the clients' node is cut off from nodes and clients for 30 s", partition: true, do: func(c *cluster, n *clusterNode) {
 		c.cutOff(n)
 		n.client.Blackhole()
 		pass(silence)
 		c.heal()
 	}},
-	{"all nodes are cut off from each other for 30 s, so no majority is left", func(c *cluster, _ *clusterNode) {
+	{name: "all nodes are cut off from each other for 30 s, so no majority is left", partition: true, do: func(c *cluster, _ *clusterNode) {
 		for _, n := range c.nodes {
 			c.cutOff(n)
 		}
@@ -68,9 +71,15 @@ func TestAClusterThatLosesNodesLinksOrItsMajorityLosesAndDoublesNothing(t *testi
 		t.Run(f.name, func(t *testing.T) {
 			c.on(t)
 			l := newLabWith(t, testenv.Postgres(t), c.urls(), 2, amqp.Table{"x-queue-type": "quorum", "x-queue-leader-locator": "balanced"})
-			work := l.quorumConsumer()
+			relay, work := l.child("relay"), l.quorumConsumer()
+			if version := c.version(); f.partition && !strings.Contains(version, " 4.3.") {
+				// A node that returns from a partition reports messages as unroutable for a moment, and its retry queues with at-least-once
+				// may stay without a leader for minutes (seen on 4.0.5).
+				relay.Settings = append(relay.Settings, "PARLEY_RELAY_UNROUTABLE=retry")
+				work.Settings = append(work.Settings, "PARLEY_CONSUMER_FAILURES_STORE=sql")
+			}
 			node := c.leader(l.queue)
-			children := c.startOn(node, l.child("relay"), l.child("relay"), work, work)
+			children := c.startOn(node, relay, relay, work, work)
 			stopLoad := l.load(200)
 			watch := stopwatch{t: t}
 			watch.until("events have effects", l.effected, time.Now(), 300)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,7 +94,7 @@ func TestAServiceOfThreeQueuesFromOneFileOnAClusterKeepsTheirOptionsWhileANodeIs
 	}
 	c.only(c.nodes[0])
 	stop := start(t, "service", parley.RunnerFunc(func(ctx context.Context) error { return s.Run(ctx, service.PartRelay|service.PartConsumer) }))
-	stopLoad := l.load(300)
+	stopLoad := l.load(100) // the queue with one worker keeps up
 	watch := stopwatch{t: t}
 	watch.until("events have effects in all queues", func() (int, error) { return l.fewestEffects(queues) }, time.Now(), 300)
 	c.heal()
@@ -109,12 +110,20 @@ func TestAServiceOfThreeQueuesFromOneFileOnAClusterKeepsTheirOptionsWhileANodeIs
 	stopLoad()
 	l.drained()
 	parked := l.parkedIn(queues[2])
-	eventually(t, "each queue has handled or parked each event", func() bool {
-		events, err := l.tryCount("ledger")
-		least, err2 := l.fewestEffects(queues[:2])
-		audited, err3 := l.tryCount("effects WHERE process = 2")
-		return errors.Join(err, err2, err3) == nil && least == events && audited+parked() == events
-	})
+	// It waits as long as events are handled: a busy machine takes its time.
+	for left := math.MaxInt; left > 0; {
+		eventually(t, fmt.Sprintf("fewer than %d events are neither handled nor parked in one of the queues", left), func() bool {
+			events, err := l.tryCount("ledger")
+			least, err2 := l.fewestEffects(queues[:2])
+			audited, err3 := l.fewestEffects(queues[2:])
+			now := max(events-least, events-audited-parked())
+			if errors.Join(err, err2, err3) != nil || now >= left {
+				return false
+			}
+			left = now
+			return true
+		})
+	}
 	stop()
 	l.judgeQueues(c, queues, parked())
 }

@@ -106,13 +106,13 @@ func TestAFailOverOfPostgreSQLLosesNothingAndRepeatsNoEffect(t *testing.T) {
 			pass(3 * time.Second)
 			p.promote()
 		}},
-		{"the old primary comes back as a standby, beside the new one", p.rejoin},
-		{"planned switch-over: the primary is stopped, its standby promoted, the old primary comes back as a standby", func() {
+		{"the old primary rejoins as a standby, beside the new one", p.rejoin},
+		{"planned switch-over: the primary is stopped, its standby promoted, the old primary rejoins as a standby", func() {
 			p.primary.signal(syscall.SIGINT)
 			p.promote()
 			p.rejoin()
 		}},
-		{"SIGSTOP of the primary for 10 s, its standby is promoted, the old primary is killed and comes back as a standby", func() {
+		{"SIGSTOP of the primary for 10 s, its standby is promoted, the old primary is killed and rejoins as a standby", func() {
 			old, family := p.primary, p.primary.family()
 			for _, pid := range family {
 				_ = syscall.Kill(pid, syscall.SIGSTOP) // a child may have ended

@@ -28,13 +28,16 @@ func TestAQuorumQueueWithADeliveryLimitLosesNothingInTwentyFiveStopsAndFortyKill
 				s := l.keeper(setting, fmt.Sprint("VICTIM_DELIVERY_LIMIT=", limit))
 				s.Queue, s.Fail = l.work(), 0
 				l.declareQuorum(limit)
-				l.note(0, 1000, "slow")
+				l.note(0, endEvents, "slow")
 				l.drain(l.plantedRelay(noPlant, l.direct(), &parley.RelayConfig{}))
 				l.endRepeatedly(s, name, fmt.Sprintf("quorum queue with limit %d of RabbitMQ %s, %s", limit, version, name))
 			})
 		}
 	}
 }
+
+// endEvents is more than the consumers handle before the last kill.
+const endEvents = 1000
 
 // endRepeatedly stops a consumer 25 times and kills it 40 times. Every third kill comes later than a second after the subscription.
 func (l *lab) endRepeatedly(s childSpec, store, queue string) {
@@ -60,11 +63,14 @@ func (l *lab) endRepeatedly(s childSpec, store, queue string) {
 		p.kill()
 		l.endClaims()
 	}
+	if n, err := l.effected(); err != nil || n >= endEvents {
+		l.t.Errorf("%d of %d events were handled before the last kill (%v), so the test proves little", n, endEvents, err)
+	}
 	last := spawn(l.t, s)
 	within(l.t, 4*patience, "every event has had its effect, or is parked", func() bool {
 		n, err := l.effected()
 		inQueue, missing := l.ready(l.work() + ".parked")
-		return err == nil && (missing == nil || store != "without one") && n+l.failed(parley.FailureParked)+inQueue >= 1000
+		return err == nil && (missing == nil || store != "without one") && n+l.failed(parley.FailureParked)+inQueue >= endEvents
 	})
 	last.works() // all events may be done before it is ready to be stopped
 	last.stop()

@@ -57,10 +57,10 @@ func TestAClusterThatLosesTheNodeOfAConsumerGivesItsDeliveriesBackAfterTheTimeou
 		t.Fatal(err)
 	}
 	for _, q := range queues {
-		t.Logf("RabbitMQ %s, %s: the deliveries came back after %v", version, q.name, q.took.Round(100*time.Millisecond))
+		t.Logf("RabbitMQ %s, %s: the messages were redelivered after %v", version, q.name, q.took.Round(100*time.Millisecond))
 		// Versions before 4.3 give them back as soon as they see that the node is down.
 		if limit := 30 * time.Second; q.took == 0 || q.took > limit && strings.HasPrefix(q.name, "10 s") {
-			t.Errorf("%s: the deliveries came back after %v (0: never), want at most %v", q.name, q.took, limit)
+			t.Errorf("%s: the messages were redelivered after %v (0: never), want at most %v", q.name, q.took, limit)
 		}
 	}
 	c.nodes[0].start()

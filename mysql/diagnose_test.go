@@ -1,6 +1,7 @@
 package mysql_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/parley-go/parley"
@@ -15,7 +16,9 @@ func TestDiagnoseReportsVersionAndClock(t *testing.T) {
 	}
 	defer s.Close()
 	found := s.Diagnose(t.Context())
-	if len(found) != 2 || found[0].Name != "database" || found[1].Name != "clock" || found[0].Level != parley.FindingFine || found[1].Level != parley.FindingFine {
+	// A series that is newer than parley's table adds that its end of support is unknown.
+	if len(found) < 2 || len(found) > 3 || found[0].Name != "database" || found[len(found)-1].Name != "clock" ||
+		slices.ContainsFunc(found, func(f parley.Finding) bool { return f.Level != parley.FindingFine }) {
 		t.Errorf("found %+v, want version and clock to be fine", found)
 	}
 }

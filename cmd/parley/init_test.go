@@ -46,7 +46,7 @@ func (l *lines) String() string {
 
 func (l *lines) await(t *testing.T, text string) {
 	t.Helper()
-	for late := time.After(time.Minute); !strings.Contains(l.String(), text); {
+	for late := time.After(3 * time.Minute); !strings.Contains(l.String(), text); {
 		select {
 		case <-late:
 			t.Fatalf("%q did not appear:\n%s", text, l)
