@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/parley-go/parley"
 )
@@ -24,7 +25,7 @@ func TestAnActorInTheContextMakesAnEntryOfTheLog(t *testing.T) {
 
 func TestEntriesOfTheLogHaveTextsThatEveryDatabaseAccepts(t *testing.T) {
 	a := parley.Action{By: "a\x00b\xff", Filter: strings.Repeat("é", 5000), Before: make([]byte, parley.ActionBodyLimit+1)}.Clean()
-	if strings.ContainsAny(a.By, "\x00\xff") || len(a.Filter) > 2000 || len(a.Before) != parley.ActionBodyLimit || a.After != nil || a.State != parley.ActionDone {
+	if strings.Contains(a.By, "\x00") || !utf8.ValidString(a.By) || len(a.Filter) > 2000 || len(a.Before) != parley.ActionBodyLimit || a.After != nil || a.State != parley.ActionDone {
 		t.Errorf("by %q, a filter of %d bytes, a body of %d, after %v, state %q", a.By, len(a.Filter), len(a.Before), a.After, a.State)
 	}
 }
