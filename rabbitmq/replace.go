@@ -15,7 +15,7 @@ import (
 // moves the messages of a retry queue to their target queue and then deletes the retry queue. It reports whether
 // declaring the queue should be tried again. Several processes may do this at once; a crash loses no message.
 //
-// A queue that a client publishes to cannot be deleted safely: RabbitMQ confirms a message that arrives at the moment of the
+// A queue that somebody publishes to cannot be deleted safely: RabbitMQ confirms a message that arrives at the moment of the
 // deletion, and drops it. Only consumers of the main queue publish to its retry queues and its parked queue, so replace
 // does nothing while the main queue has a consumer.
 func (b *Broker) replace(ctx context.Context, s *session, q parley.Queue, now amqp.Queue) bool {
