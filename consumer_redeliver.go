@@ -101,7 +101,7 @@ type raises struct {
 const raiseAfter = 2 * time.Second
 
 // raisePrefetch raises the prefetch while held deliveries use it up, so that other keys continue and earlier deliveries can
-// come back. If it cannot be raised, the session ends, and the held deliveries return to their place in the queue.
+// return. If it cannot be raised, the session ends, and the held deliveries return to their place in the queue.
 func (s *session) raisePrefetch(sub Subscription) sessionEnd {
 	c, r := s.c, &s.c.raises
 	if !c.heldBackMost.Load() || c.returns.bytes > c.cfg.MaxBytes {

@@ -168,7 +168,7 @@ func (r *returns) observe(m *missing, j *job, now time.Time) {
 	}
 }
 
-// skip notes that a delivery is handled although it may not be its turn.
+// skip notes that a delivery is handled although earlier ones may be missing.
 func (r *returns) skip(j *job) {
 	k := r.keys[j.key]
 	if k == nil {

@@ -86,7 +86,7 @@ func TestKeysKeepTheirOrderAfterALostSubscription(t *testing.T) {
 		"taken by another consumer":         {"lost:a1,b1 subscribed a2 b1r b2 +1s a3", "b1 b2 a2 a3"},
 		"not yet sent, prefetch used up":    {"lost:a1,b1 subscribed a2 b1r +1s! +20s!", "b1"},
 		"not sent although there is room":   {"lost:a1,b1 subscribed a2 b1r +1s", "b1 a2"},
-		"more comes back within a second":   {"lost:a1,b1,b2 subscribed a2 b1r c1 +999ms b2r +999ms", "b1 c1 b2"},
+		"more return within a second":       {"lost:a1,b1,b2 subscribed a2 b1r c1 +999ms b2r +999ms", "b1 c1 b2"},
 		"sent into the cut":                 {"lost:a1 subscribed a3 a1r a2r b1 +1s", "a1 a2 b1 a3"},
 		"sent into the cut, back first":     {"lost:a1 subscribed a3 a2r a1r b1 +1s", "a1 a2 b1 a3"},
 		"nothing held after the last":       {"lost:a1 subscribed a1r a2", "a1 a2"},

@@ -137,7 +137,7 @@ func privateMariaDB(t *testing.T, args ...string) *server {
 	data := filepath.Join(s.dir, "data")
 	s.run(executable(t, "/usr/bin/mariadb-install-db"), "--no-defaults", "--datadir="+data, "--skip-test-db", "--auth-root-authentication-method=normal")
 	s.write("init.sql", "CREATE DATABASE IF NOT EXISTS faults CHARACTER SET utf8mb4;\nCREATE USER IF NOT EXISTS faults@'127.0.0.1' IDENTIFIED BY '"+
-		canary+"';\nGRANT ALL ON *.* TO faults@'127.0.0.1';\n")
+		canary+"';\nGRANT ALL ON *.* TO faults@'127.0.0.1' WITH GRANT OPTION;\n")
 	s.command = append([]string{
 		executable(t, "/usr/sbin/mariadbd"), "--no-defaults", "--datadir=" + data, "--port=" + strconv.Itoa(s.port), "--bind-address=127.0.0.1",
 		"--socket=" + filepath.Join(s.dir, "socket"), "--pid-file=" + filepath.Join(s.dir, "pid"), "--skip-name-resolve",
