@@ -105,7 +105,7 @@ func TestEveryDependencyHasItsLine(t *testing.T) {
 		}
 	}
 	listed := map[string]bool{}
-	for _, m := range regexp.MustCompile("`([a-z]+\\.[a-z.]+/[^`]*)`").FindAllStringSubmatch(design, -1) {
+	for _, m := range regexp.MustCompile("`([a-z0-9]+\\.[a-z0-9.]+/[^`]*)`").FindAllStringSubmatch(design, -1) {
 		listed[m[1]] = true
 	}
 	missing := map[string]bool{}

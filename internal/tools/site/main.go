@@ -43,11 +43,12 @@ func build(ctx context.Context, root, out, version string) error {
 	if err != nil {
 		return errors.New("mkdocs is not in PATH (install the packages mkdocs and mkdocs-material)")
 	}
-	content := filepath.Join(root, "site", "content")
-	if err := os.RemoveAll(content); err != nil {
+	dir, err := os.MkdirTemp("", "parley-site-")
+	if err != nil {
 		return err
 	}
-	examples, err := prepare(root, content)
+	defer os.RemoveAll(dir)
+	examples, err := prepare(root, filepath.Join(dir, "content"))
 	if err != nil {
 		return err
 	}
@@ -59,11 +60,10 @@ func build(ctx context.Context, root, out, version string) error {
 	for _, name := range examples {
 		fmt.Fprintf(&nav, "\n      - %s: examples/%s.md", name, name)
 	}
-	config := filepath.Join(root, "site", "mkdocs.gen.yml") // beside content, because its paths are relative
+	config := filepath.Join(dir, "mkdocs.yml") // its paths are relative to it
 	if err := os.WriteFile(config, []byte(strings.Replace(string(text), " EXAMPLES", nav.String(), 1)), 0o644); err != nil {
 		return err
 	}
-	defer os.Remove(config)
 	target, err := filepath.Abs(filepath.Join(out, version))
 	if err != nil {
 		return err
