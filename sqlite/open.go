@@ -66,7 +66,7 @@ func openOn(db *sql.DB, c Config) (*Store, error) {
 	return s, nil
 }
 
-// readOnlyMode returns the parameters with which a file is only read. A reader of a WAL file that nobody else has open would leave two
+// readOnlyMode returns the parameters with which a file is only read. A reader of a WAL file that no other process has open would leave two
 // files beside it, and could not open it in a read-only folder; such a file is read as immutable.
 func readOnlyMode(path string) (string, error) {
 	f, err := os.Open(path)

@@ -82,7 +82,8 @@ type Store struct {
 
 // New returns a store on db, which must be opened with the driver "sqlite" of
 // modernc.org/sqlite on a file. Recommended are Open's settings: WAL, a busy timeout and
-// _txlock=immediate. Without WAL and without a busy timeout a commit fails with
+// _txlock=immediate. Without _txlock=immediate a transaction that reads before it writes fails with SQLITE_BUSY_SNAPSHOT (517) if
+// a relay or another writer commits in between, and no busy timeout helps. Without WAL and without a busy timeout a commit fails with
 // SQLITE_BUSY if a relay reads the file at that moment.
 // New reads the file's name, and refuses databases in memory.
 func New(db *sql.DB, cfg *Config) (*Store, error) {

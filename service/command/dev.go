@@ -18,7 +18,7 @@ import (
 )
 
 const devHelp = `It watches the Go files, settings and templates of the module, rebuilds after a change, and restarts
-the program gracefully when the build succeeds. If the build fails, its output is shown and the old program keeps running.`
+the program gracefully when the build succeeds. Files that git ignores, and the folders tmp, vendor and testdata, do not matter. If the build fails, its output is shown and the old program keeps running.`
 
 // devCommand is dev for a service's binary. It rebuilds the package of this binary.
 func (a *app) devCommand() *cobra.Command {
@@ -48,7 +48,8 @@ func ownPackage() string {
 
 // NewDev returns the command dev for any program, such as `dev -- go run ./cmd/shop consumer`.
 func NewDev() *cobra.Command {
-	return &cobra.Command{
+	var exclude []string
+	c := &cobra.Command{
 		Use: "dev -- command [argument...]", Short: "run a program and restart it after each change of its sources",
 		Long: "Runs a program for development, such as\n\n  parley dev -- go run ./cmd/shop consumer\n\n" + devHelp +
 			"\nA command other than \"go run\" is restarted without a build.",
@@ -57,12 +58,20 @@ func NewDev() *cobra.Command {
 				return usage(cmd, errors.New("give the command to run, such as: dev -- go run ./cmd/shop consumer"))
 			}
 			cfg, err := devConfig(args)
+			for _, pattern := range exclude {
+				if _, bad := filepath.Match(pattern, ""); bad != nil {
+					err = errors.Join(err, fmt.Errorf("--exclude %q: %w", pattern, bad))
+				}
+			}
 			if err != nil {
 				return usage(cmd, err)
 			}
+			cfg.Exclude = exclude
 			return develop(cmd, cfg)
 		},
 	}
+	c.Flags().StringArrayVar(&exclude, "exclude", nil, "pattern of files or folders whose changes do not restart the program, such as data or *.json; may be repeated")
+	return c
 }
 
 // devConfig parses `go run [build flags] package [arguments]`, so that the new program can be built before the old one is stopped.

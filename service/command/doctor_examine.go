@@ -147,6 +147,9 @@ func (d *doctor) outbox(ctx context.Context) {
 		d.undetermined("outbox", "the state of the outbox", err, "to let this account see it: GRANT SELECT ON parley_outbox, parley_parked")
 		return
 	}
+	if u := d.s.Settings.Relay.Unroutable; u == "default" || u == "drop" {
+		d.fine("unroutable events", "are dropped, counted and logged (relay.unroutable: %s); set park to keep them until a queue is bound", u)
+	}
 	d.fine("outbox", "%d due, %d scheduled, %d parked", st.Due, st.Scheduled, st.Parked)
 	if st.OldestDue > 10*time.Second {
 		d.problem("outbox", fmt.Sprintf("the oldest due event has waited for %v", st.OldestDue.Round(time.Second)), "is a relay running, and can it reach the broker?")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/terminal"
 )
 
 // messageFlags are the flags of publish and send.
@@ -209,6 +210,7 @@ func (a *app) emit(cmd *cobra.Command, record func(...parley.MessageOption) (par
 		if err := again(s); err != nil {
 			return err
 		}
+		defer warnUnknownExchange(ctx, cmd, s, rec.Exchange)
 		return s.InTx(ctx, func(tx *service.Tx) error {
 			ids, err := s.Outbox.In(tx).Record(ctx, rec)
 			if err == nil {
@@ -217,4 +219,21 @@ func (a *app) emit(cmd *cobra.Command, record func(...parley.MessageOption) (par
 			return err
 		})
 	})
+}
+
+// exchangeTimeout is how long publish looks for the exchange of a recorded event.
+const exchangeTimeout = 3 * time.Second
+
+// warnUnknownExchange warns of an exchange that the broker does not have, perhaps a typing error: the relay may declare it, and the
+// broker then drops the event. AMQP does not show bindings.
+func warnUnknownExchange(ctx context.Context, cmd *cobra.Command, s *service.Service, exchange string) {
+	if s.Broker == nil || s.Settings.Broker.URL.IsMemory() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	err := s.Broker.Declare(ctx, parley.Topology{Mode: parley.TopologyVerify, Exchanges: []parley.Exchange{{Name: exchange}}})
+	if missing, ok := errors.AsType[*parley.TopologyError](err); ok && missing.Code == 404 {
+		report(cmd.ErrOrStderr(), "warning: the broker has no exchange %s, so no queue gets this message (a typing error? run \"topology apply\" of its consumer, or set relay.unroutable: park)", terminal.Printable(exchange))
+	}
 }

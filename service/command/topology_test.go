@@ -52,3 +52,16 @@ func TestOneShotCommandsEndWithoutABroker(t *testing.T) {
 		}
 	}
 }
+
+func TestPublishWarnsOfAnExchangeThatDoesNotExist(t *testing.T) {
+	flag, broker := sqliteURL(t), "--broker-url="+testenv.RabbitMQ(t)
+	name := testenv.Unique(t, "parley_typo")
+	wantText(t, mustCall(t, ExitOK, "publish", name, "renamed", "--payload={}", flag, broker), "recorded in the outbox", "warning: the broker has no exchange "+name)
+	servicetest.CleanUp(t, name)
+	servicetest.Rabbit(t, func(ctx context.Context, b *rabbitmq.Broker) error {
+		return b.Declare(ctx, parley.Topology{Exchanges: []parley.Exchange{{Name: name}}})
+	})
+	if out := mustCall(t, ExitOK, "publish", name, "renamed", "--payload={}", flag, broker); strings.Contains(out, "warning: the broker") {
+		t.Errorf("publish warns of an exchange that exists:\n%s", out)
+	}
+}

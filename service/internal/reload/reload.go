@@ -20,6 +20,9 @@ type Config struct {
 	Dir string
 	// Watch is the folder to watch, including its subfolders. Default: Dir.
 	Watch string
+	// Exclude has patterns of files and folders whose changes do not matter, as of filepath.Match: they are compared with the path from
+	// Watch and with each name in it. Files that git ignores do not matter either.
+	Exclude []string
 	// Package is the main package to build, such as ./cmd/shop. If it is empty, Command runs without a build.
 	Package string
 	// BuildFlags are flags of go build.
@@ -70,7 +73,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	w, err := newWatcher(cfg.Watch, cfg.Settled)
+	w, err := newWatcher(cfg.Watch, cfg.Settled, cfg.Exclude...)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -152,6 +153,30 @@ func TestAProgramThatExitsIsReportedAndRestartedAfterAChange(t *testing.T) {
 	out.await(t, "begins 2", 1)
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestFilesThatTheProgramWritesDoNotRestartIt(t *testing.T) {
+	dir := t.TempDir()
+	git := exec.Command("git", "init", "--quiet", dir)
+	if out, err := git.CombinedOutput(); err != nil {
+		t.Fatalf("git init: %v\n%s", err, out)
+	}
+	write(t, filepath.Join(dir, ".gitignore"), "reports/\n*.out.yaml\n")
+	w, err := newWatcher(dir, time.Millisecond, "data", "state*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	for name, want := range map[string]bool{
+		"reports/a.json": true, "x.out.yaml": true, "data/a.json": true, "sub/data/b.sql": true, "state1.json": true, "parley.yaml": false, "sub/page.html": false,
+	} {
+		if got := w.excluded(filepath.Join(dir, filepath.FromSlash(name))); got != want {
+			t.Errorf("excluded(%q) is %t, want %t", name, got, want)
+		}
+	}
+	if !ignored("tmp") {
+		t.Error("folder tmp is watched")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,21 +19,23 @@ import (
 // rename it over the old one.
 type watcher struct {
 	fs      *fsnotify.Watcher
+	root    string
 	settled time.Duration
+	exclude []string // patterns, see Config.Exclude
 }
 
 // extensions are the extensions of files that a service may depend on.
 var extensions = []string{".go", ".mod", ".sum", ".work", ".yaml", ".yml", ".json", ".toml", ".tmpl", ".gohtml", ".html", ".sql", ".proto"}
 
 // skipped are folders without sources of the service.
-var skipped = []string{"vendor", "node_modules", "bin", "dist", "build", "testdata"}
+var skipped = []string{"vendor", "node_modules", "bin", "dist", "build", "testdata", "tmp"}
 
-func newWatcher(root string, settled time.Duration) (*watcher, error) {
+func newWatcher(root string, settled time.Duration, exclude ...string) (*watcher, error) {
 	f, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("watch files: %w", err)
 	}
-	w := &watcher{fs: f, settled: settled}
+	w := &watcher{fs: f, root: root, settled: settled, exclude: exclude}
 	if _, err := w.add(root); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch %s: %w", root, err), f.Close())
 	}
@@ -117,7 +120,28 @@ func (w *watcher) changes(e fsnotify.Event) bool {
 			return found || err != nil
 		}
 	}
-	return relevant(e.Name)
+	return relevant(e.Name) && !w.excluded(e.Name)
+}
+
+// excluded reports whether a file is excluded by the configuration or ignored by git: a program that writes such a file would be
+// restarted without end.
+func (w *watcher) excluded(path string) bool {
+	relative, err := filepath.Rel(w.root, path)
+	if err != nil {
+		relative = path
+	}
+	for _, pattern := range w.exclude {
+		for part := relative; part != "." && part != string(filepath.Separator); part = filepath.Dir(part) {
+			whole, _ := filepath.Match(pattern, part) // develop has checked the patterns
+			base, _ := filepath.Match(pattern, filepath.Base(part))
+			if whole || base {
+				return true
+			}
+		}
+	}
+	cmd := exec.Command("git", "check-ignore", "--quiet", relative)
+	cmd.Dir = w.root
+	return cmd.Run() == nil // exit code 1: not ignored; 128: not a repository
 }
 
 func (w *watcher) close() error { return w.fs.Close() }
