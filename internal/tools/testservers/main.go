@@ -84,6 +84,9 @@ func runCommand(ctx context.Context, command []string) int {
 	if err := provideCompiler(ctx); err != nil {
 		return exitCode(err)
 	}
+	if err := provideBrowser(ctx); err != nil {
+		return exitCode(err)
+	}
 	found, err := provide(ctx)
 	if err != nil {
 		return exitCode(err)

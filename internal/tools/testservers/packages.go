@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/parley-go/parley/internal/testenv"
 )
 
 const policyFile = "/usr/sbin/policy-rc.d"
@@ -32,6 +34,16 @@ func provideCompiler(ctx context.Context) error {
 		return fmt.Errorf("no C compiler for the race detector: %w (install gcc and libc6-dev, or set CC)", err)
 	}
 	return nil
+}
+
+// provideBrowser installs a Chromium browser for the tests of the console, in CI or if PARLEY_TEST_INSTALL is 1. Without one these tests are
+// skipped.
+func provideBrowser(ctx context.Context) error {
+	path, err := testenv.FindChromium()
+	if err != nil || path != "" || os.Getenv("CI") == "" && os.Getenv(testenv.InstallVariable) != "1" {
+		return err
+	}
+	return installPackages(ctx, []string{"chromium-headless-shell"})
 }
 
 // installPackages installs Debian packages if the process is root.
