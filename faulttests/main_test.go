@@ -41,7 +41,7 @@ const clusterFaults = "cluster"
 func needCluster(t *testing.T) {
 	t.Helper()
 	if os.Getenv(faultsVariable) != clusterFaults {
-		t.Skipf("starts a cluster (set %s=%s to run this test)", faultsVariable, clusterFaults)
+		testenv.SkipOptional(t, faultsVariable, clusterFaults)
 	}
 	notShort(t)
 }

@@ -35,6 +35,7 @@ var allowed = []struct {
 	{"/mysql", []string{"", "/internal/failpoint", "/internal/sqlstore", "github.com/go-sql-driver/mysql", "github.com/pressly/goose/v3"}, "one outside system"},
 	{"/sqlite", []string{"", "/internal/failpoint", "/internal/sqlstore", "modernc.org/sqlite", "github.com/pressly/goose/v3"}, "one outside system"},
 	{"/internal/sqlstore", []string{"", "/internal/failpoint", "github.com/pressly/goose/v3"}, "the database/sql engine knows no driver"},
+	{"/console", []string{"", "/internal/diagram"}, "mountable in any mux, without drivers and settings"},
 	{"/rest", []string{"/internal/jsonkeys", "golang.org/x/oauth2", "golang.org/x/text", "github.com/sony/gobreaker/v2", "github.com/cenkalti/backoff/v5"}, "usable alone: it does not know package parley"},
 	{"/otelparley", []string{"", "go.opentelemetry.io/otel", "github.com/prometheus/client_golang"}, "the core stays on the standard library"},
 }

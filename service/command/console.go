@@ -140,6 +140,11 @@ func uniqueName(taken map[string]bool, s *service.Service, file string) string {
 	}
 }
 
+// Examine returns a function that examines the servers of s as the command doctor does, for Service.Doctor.
+func Examine(s *service.Service) func(ctx context.Context) []parley.Finding {
+	return (&app{register: func(*service.Service) error { return nil }}).doctorOf(s)
+}
+
 // doctorOf returns a function that examines the servers of s, for the console.
 func (a *app) doctorOf(s *service.Service) func(ctx context.Context) []parley.Finding {
 	return func(ctx context.Context) []parley.Finding {

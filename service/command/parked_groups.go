@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -184,7 +183,7 @@ func (ch *parkedChange) replayGroup(ctx context.Context, cmd *cobra.Command, s *
 // progressLine returns a function that replaces a line of a terminal, and does nothing elsewhere.
 func progressLine(w io.Writer) func(text string) {
 	f, ok := w.(*os.File)
-	if !ok || !isTerminal(f) {
+	if !ok || !terminal.Is(f) {
 		return func(string) {}
 	}
 	return func(text string) {

@@ -85,6 +85,9 @@ func runCommand(ctx context.Context, command []string) int {
 	if err := provideCompiler(ctx); err != nil {
 		return exitCode(err)
 	}
+	if err := provideBrowser(ctx); err != nil {
+		return exitCode(err)
+	}
 	found, err := provide(ctx)
 	if _, some := errors.AsType[*unavailableError](err); some && os.Getenv(testenv.AllVariable) != "1" {
 		fmt.Fprintln(os.Stderr, "testservers:", err)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/parley-go/parley/internal/testenv"
 )
 
 const policyFile = "/usr/sbin/policy-rc.d"
@@ -34,9 +36,6 @@ func provideCompiler(ctx context.Context) error {
 	return nil
 }
 
-// installVariable is the environment variable that, set to 1, allows the installation of packages. In CI it is allowed anyway.
-const installVariable = "PARLEY_TEST_INSTALL"
-
 // providePromtool installs promtool, for the tests of the alert rules. Without it these tests are skipped.
 func providePromtool(ctx context.Context) {
 	if _, err := exec.LookPath("promtool"); err == nil {
@@ -47,13 +46,26 @@ func providePromtool(ctx context.Context) {
 	}
 }
 
+// provideBrowser installs a Chromium browser for the tests of the console, in CI or if PARLEY_TEST_INSTALL is 1. Without one these tests are
+// skipped.
+func provideBrowser(ctx context.Context) error {
+	path, err := testenv.FindChromium()
+	if err != nil || path != "" {
+		return err
+	}
+	if err := installPackages(ctx, []string{"chromium-headless-shell"}); err != nil {
+		fmt.Fprintln(os.Stderr, "testservers: no Chromium, the console is not tested in a browser:", err)
+	}
+	return nil
+}
+
 // installPackages installs Debian packages if the process is root, in CI or with PARLEY_TEST_INSTALL=1.
 func installPackages(ctx context.Context, packages []string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return fmt.Errorf("%s not installed, and there is no apt-get to install it", strings.Join(packages, ", "))
 	}
-	if os.Getenv("CI") == "" && os.Getenv(installVariable) != "1" {
-		return fmt.Errorf("%s not installed (run \"sudo apt-get install %s\", or as root set %s=1)", strings.Join(packages, ", "), strings.Join(packages, " "), installVariable)
+	if os.Getenv("CI") == "" && os.Getenv(testenv.InstallVariable) != "1" {
+		return fmt.Errorf("%s not installed (run \"sudo apt-get install %s\", or as root set %s=1)", strings.Join(packages, ", "), strings.Join(packages, " "), testenv.InstallVariable)
 	}
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("%s not installed (run \"sudo apt-get install %s\")",

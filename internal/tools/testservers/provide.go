@@ -112,7 +112,7 @@ func missingError(missing []testenv.Server, why []error) error {
 	for _, s := range missing {
 		text += fmt.Sprintf("\n  %s=%s", s.Variable, s.Default)
 	}
-	return &unavailableError{text + "\nor start a Docker engine, or as root on Debian set " + installVariable + "=1 to install the packages."}
+	return &unavailableError{text + "\nor start a Docker engine, or as root on Debian set " + testenv.InstallVariable + "=1 to install the packages."}
 }
 
 // An unavailableError names servers that could be neither found nor started.
