@@ -57,14 +57,17 @@ func (r *result) read(in io.Reader) error {
 	return scan.Err()
 }
 
-// lastOutput is how many bytes of a failed test's output are shown.
-const lastOutput = 8 << 10
+// shownOutput is how many bytes of a failed test's output are shown, of its beginning and of its end: the cause may be at either.
+const shownOutput = 4 << 10
 
 func (r *result) fail(what string, printed *strings.Builder) {
 	r.failed++
 	r.failures = append(r.failures, what)
 	text := printed.String()
-	fmt.Fprintf(&r.output, "--- %s %s: %s\n%s\n", r.row, r.suite, what, text[max(0, len(text)-lastOutput):])
+	if len(text) > 2*shownOutput {
+		text = text[:shownOutput] + "\n…\n" + text[len(text)-shownOutput:]
+	}
+	fmt.Fprintf(&r.output, "--- %s %s: %s\n%s\n", r.row, r.suite, what, text)
 }
 
 const tableHead = "| row | servers | suite | passed | skipped | failed | seconds | date |\n| --- | --- | --- | ---: | ---: | ---: | ---: | --- |\n"
