@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"github.com/parley-go/parley"
@@ -158,45 +157,78 @@ func (s *service) parked(t *testing.T) int64 {
 func open(t *testing.T) context.Context {
 	t.Helper()
 	program := testenv.Chromium(t)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.WindowSize(1280, 900), chromedp.Flag("force-prefers-reduced-motion", true))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.WindowSize(1280, 900))
+	base, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
+	base, cancel = chromedp.NewContext(base)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute)
-	t.Cleanup(cancel)
-	chromedp.ListenTarget(ctx, func(event any) {
-		switch e := event.(type) {
-		case *runtime.EventExceptionThrown:
-			t.Errorf("the script failed: %s", e.ExceptionDetails.Error())
-		case *runtime.EventConsoleAPICalled:
-			if e.Type == runtime.APITypeError {
-				t.Errorf("the browser reports %v", e.Args)
+	if err := chromedp.Do(base); err != nil {
+		t.Fatal(err)
+	}
+	messages := chromedp.Console(base)
+	done := make(chan struct{})
+	var found []string
+	go func() { // joined by the cleanup
+		defer close(done)
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			if m.Type == chromedp.ConsoleException || m.Type == "error" || m.Type == "warning" {
+				found = append(found, m.Text+" at "+m.URL)
 			}
 		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		if len(found) > 0 {
+			t.Errorf("the browser reports:\n%s", strings.Join(found, "\n"))
+		}
 	})
+	ctx, stop := context.WithTimeout(base, 3*time.Minute)
+	t.Cleanup(stop)
 	return ctx
 }
 
-func run(t *testing.T, ctx context.Context, actions ...chromedp.Action) {
+type step = chromedp.Action[chromedp.Void]
+
+func run(t *testing.T, ctx context.Context, steps ...step) {
 	t.Helper()
-	if err := chromedp.Run(ctx, actions...); err != nil {
-		var text string
-		_ = chromedp.Run(ctx, chromedp.Text("body", &text, chromedp.ByQuery))
-		t.Fatalf("%v on the page:\n%s", err, text)
+	for i, s := range steps {
+		limited, cancel := context.WithTimeout(ctx, 30*time.Second)
+		err := chromedp.Do(limited, s)
+		cancel()
+		if err != nil {
+			text, _ := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+			t.Fatalf("step %d: %v on the page:\n%s", i+1, err, text)
+		}
 	}
 }
 
-// button is the XPath of a button or a link with a text.
-func button(text string) string {
-	return fmt.Sprintf(`//*[self::button or self::a][starts-with(normalize-space(.), %q)]`, text)
+// click clicks a button or a link whose text begins with a text.
+func click(text string) step {
+	return chromedp.Click(chromedp.Search(fmt.Sprintf(`//main//*[self::button or self::a][starts-with(normalize-space(.), %q)] | //nav//a[starts-with(normalize-space(.), %[1]q)]`, text)))
 }
 
-func click(text string) chromedp.Action { return chromedp.Click(button(text), chromedp.BySearch) }
-
 // see waits for a text in the main part of the page.
-func see(text string) chromedp.Action {
-	return chromedp.WaitVisible(fmt.Sprintf(`//main[contains(., %q)]`, text), chromedp.BySearch)
+func see(text string) step {
+	return chromedp.WaitVisible(chromedp.Search(fmt.Sprintf(`//main[contains(., %q)]`, text)))
+}
+
+// script runs a script in the page.
+func script(text string) step {
+	return func(ctx context.Context, _ *chromedp.Target) (none chromedp.Void, err error) {
+		_, err = chromedp.Run(ctx, chromedp.Evaluate[any](text))
+		return none, err
+	}
+}
+
+func emulate[P any](command cdp.Command[P, cdp.Empty], params P) step {
+	return func(ctx context.Context, _ *chromedp.Target) (none chromedp.Void, err error) {
+		_, err = chromedp.Call(ctx, command, params)
+		return none, err
+	}
 }
 
 func TestAParkedMessageIsLookedAtEditedReplayedAndHandled(t *testing.T) {
@@ -206,8 +238,8 @@ func TestAParkedMessageIsLookedAtEditedReplayedAndHandled(t *testing.T) {
 	await(t, "the message is parked", func() bool { return s.parked(t) == 1 })
 	run(t, ctx,
 		chromedp.Navigate(s.url), see("unhealthy"), click("Parked, orders"), see("the name is empty"), click("c1"), see("rename user 7"),
-		click("Edit"), chromedp.WaitVisible("#body", chromedp.ByID),
-		chromedp.SetValue("#body", `{"user_id": 7, "name": "Grace"}`, chromedp.ByID), click("Preview the change"), see("Confirm: replace the body"), see("Grace"),
+		click("Edit"), chromedp.WaitVisible(chromedp.CSS("#body")),
+		script(`document.getElementById("body").value = document.getElementById("body").value.replace('"name": ""', '"name": "Grace"')`), click("Preview the change"), see("Confirm: replace the body"), see("Grace"),
 		click("Confirm: replace the body"), see("was replaced"), click("Back"), click("Replay"), see("Confirm: replay 1"), see("parley parked replay c1"),
 		click("Confirm: replay 1"), see("Replayed: 1 message."),
 	)
@@ -226,7 +258,7 @@ func TestAScheduledMessageIsCancelledAndAQueueIsPausedAndResumed(t *testing.T) {
 		t.Errorf("%d messages are still scheduled", n)
 	}
 	run(t, ctx,
-		chromedp.Navigate(s.url+"/s/orders/queues"), see("Nothing is paused."), chromedp.SetValue(`input[name="queue"]`, "orders", chromedp.ByQuery), chromedp.SetValue(`input[name="why"]`, "maintenance", chromedp.ByQuery),
+		chromedp.Navigate(s.url+"/s/orders/queues"), see("Nothing is paused."), chromedp.SetValue(chromedp.CSS(`input[name="queue"]`), "orders"), chromedp.SetValue(chromedp.CSS(`input[name="why"]`), "maintenance"),
 		click("Pause…"), see("Confirm: pause"), click("Confirm: pause"), see("Paused: consumer queue orders"), click("Back"), see("maintenance"), click("Resume…"), click("Confirm: resume"), see("Resumed"),
 	)
 }
@@ -235,19 +267,20 @@ func TestALiveTailShowsWhatArrives(t *testing.T) {
 	ctx := open(t)
 	s := start(t)
 	run(t, ctx,
-		chromedp.Navigate(s.url+"/s/orders/tail"), chromedp.SetValue(`input[name="exchange"]`, "user", chromedp.ByQuery), chromedp.Click(`input[name="bodies"]`, chromedp.ByQuery), click("Watch"), see("Watching."),
+		chromedp.Navigate(s.url+"/s/orders/tail"), chromedp.SetValue(chromedp.CSS(`input[name="exchange"]`), "user"), chromedp.Click(chromedp.CSS(`input[name="bodies"]`)), click("Watch"), see("Watching."),
 	)
 	s.publish(t, renamed, user{ID: 1, Name: "<b>Ada</b>"})
 	run(t, ctx, see("<b>Ada</b>"), click("Stop"), see("Stopped after 1 messages."))
 }
 
-func TestThePagesWorkWithoutScript(t *testing.T) {
+func TestAMessageIsReplayedWithoutScript(t *testing.T) {
 	ctx := open(t)
 	s := start(t)
 	s.publish(t, renamed, user{ID: 7})
 	await(t, "the message is parked", func() bool { return s.parked(t) == 1 })
 	run(t, ctx,
-		emulation.SetScriptExecutionDisabled(true), chromedp.Navigate(s.url+"/s/orders/parked/c1"), chromedp.Submit("form.actions", chromedp.ByQuery),
+		emulate(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}),
+		chromedp.Navigate(s.url+"/s/orders/parked/c1"), click("Replay"), see("Confirm: replay 1"), click("Confirm: replay 1"), see("Replayed: 1 message."),
 	)
 }
 
@@ -290,12 +323,12 @@ func TestPagesAreReadableInLightAndDarkOnADeskAndOnAPhone(t *testing.T) {
 	await(t, "the messages are parked", func() bool { return s.parked(t) == 5 })
 	for _, scheme := range []string{"light", "dark"} {
 		for _, width := range []int64{1280, 375} {
-			run(t, ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}), chromedp.EmulateViewport(width, 800))
+			run(t, ctx, emulate(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}), chromedp.EmulateViewport(width, 800))
 			for name, path := range pages {
-				var found []string
-				run(t, ctx, chromedp.Navigate(s.url+path), chromedp.WaitReady("main", chromedp.ByQuery), chromedp.Evaluate(checks, &found))
-				if len(found) > 0 {
-					t.Errorf("%s, %s, %d px: %s", name, scheme, width, strings.Join(found, "\n\t"))
+				run(t, ctx, chromedp.Navigate(s.url+path), chromedp.WaitReady(chromedp.CSS("main")))
+				found, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](checks))
+				if err != nil || len(found) > 0 {
+					t.Errorf("%s, %s, %d px: %v %s", name, scheme, width, err, strings.Join(found, "\n\t"))
 				}
 				if width == 1280 && (name == "overview" || name == "parked" || name == "message" || name == "queues") {
 					screenshot(t, ctx, name+"-"+scheme)
@@ -310,11 +343,10 @@ func screenshot(t *testing.T, ctx context.Context, name string) {
 	if os.Getenv(testenv.ScreenshotsVariable) != "1" {
 		return
 	}
-	var image []byte
-	run(t, ctx, chromedp.ActionFunc(func(ctx context.Context) (err error) {
-		image, err = page.CaptureScreenshot().WithFormat(page.CaptureScreenshotFormatPng).WithCaptureBeyondViewport(false).Do(ctx)
-		return err
-	}))
+	image, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		t.Fatal(err)
+	}
 	if len(image) > 150_000 {
 		t.Errorf("the screenshot %s has %d bytes, more than 150,000", name, len(image))
 	}
