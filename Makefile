@@ -57,10 +57,10 @@ bench: ## run the benchmarks, against the raw clients and peers in one run
 	@$(GO) run ./internal/tools/testservers run -- $(GO) -C benchmarks test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
 
 deploy-check: ## validate all files of deploy, with helm, kustomize, systemd and the schemas (builds helm once: minutes)
-	@PARLEY_HELM=$$(.ci/tool helm) $(GO) test -short -count=1 ./deploy/deploycheck
+	@PARLEY_HELM=$$(.ci/tool helm) GOWORK=off $(GO) -C deploy/deploycheck test -short -count=1 .
 
 image-check: ## as root on Linux, assemble the root file system of the image and run its relay against the servers
-	@PARLEY_TEST_IMAGE=1 $(GO) run ./internal/tools/testservers run -- $(GO) test -count=1 -v -run Image ./deploy/deploycheck
+	@PARLEY_TEST_IMAGE=1 $(GO) run ./internal/tools/testservers run -- env GOWORK=off $(GO) -C deploy/deploycheck test -count=1 -v -run Image .
 
 release-dry: ## make a whole release of VERSION (v0.1.0) in dist, check it, publish nothing (builds tools once: minutes)
 	@bash .ci/release-dry

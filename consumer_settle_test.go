@@ -25,7 +25,7 @@ func settling() (c *Consumer, log *bytes.Buffer, stale *int) {
 
 func TestADeliveryOfAnEndedSessionIsReportedAsStaleAndNotAsAnError(t *testing.T) {
 	c, log, stale := settling()
-	c.settle(t.Context(), NewDelivery(Message{}, "q", false, failingAcker{ErrStale}), SettleAck)
+	c.settle(t.Context(), &job{d: NewDelivery(Message{}, "q", false, failingAcker{ErrStale})}, SettleAck)
 	if *stale != 1 || log.Len() != 0 || c.settled.Load() != 0 {
 		t.Errorf("%d stale, log %q, %d settled; want one stale delivery and nothing else", *stale, log, c.settled.Load())
 	}
@@ -34,7 +34,7 @@ func TestADeliveryOfAnEndedSessionIsReportedAsStaleAndNotAsAnError(t *testing.T)
 func TestASettlementThatFailsIsLoggedWithTheDeliveryInPrintableText(t *testing.T) {
 	c, log, stale := settling()
 	m := Message{Exchange: "user", RoutingKey: "a\x1b[2Jb", ID: strings.Repeat("x", 200)}
-	c.settle(context.Background(), NewDelivery(m, "q", false, failingAcker{errors.New("frame too large")}), SettleAck)
+	c.settle(context.Background(), &job{d: NewDelivery(m, "q", false, failingAcker{errors.New("frame too large")})}, SettleAck)
 	for _, want := range []string{"level=WARN", "queue=q", "exchange=user", "frame too large"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log has no %q: %s", want, log)
