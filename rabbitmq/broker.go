@@ -183,7 +183,7 @@ func (b *Broker) State() State {
 		_, s.Blocked = p.blocking()
 	}
 	for _, l := range []*link{b.publish, b.consume} {
-		if err, since := l.failing(); err != nil && (s.Failure == nil || since.Before(s.FailingSince)) {
+		if since, err := l.failing(); err != nil && (s.Failure == nil || since.Before(s.FailingSince)) {
 			s.Failure, s.FailingSince = err, since
 		}
 	}

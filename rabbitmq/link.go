@@ -91,14 +91,14 @@ func (l *link) gaveUp(err error) error {
 	return err
 }
 
-// failing returns the failure of the last attempt and when the attempts began to fail, or nil.
-func (l *link) failing() (error, time.Time) {
+// failing returns when the attempts began to fail, and the failure of the last one, or nil.
+func (l *link) failing() (since time.Time, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open() != nil {
-		return nil, time.Time{}
+		return time.Time{}, nil
 	}
-	return l.failure, l.since
+	return l.since, l.failure
 }
 
 // get returns the open connection or the running attempt to open one.

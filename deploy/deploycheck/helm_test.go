@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/parley-go/parley/internal/testenv"
 	"sigs.k8s.io/yaml"
 )
 
@@ -34,7 +35,7 @@ func helm(t *testing.T, args ...string) []byte {
 	t.Helper()
 	binary := os.Getenv(helmVariable)
 	if binary == "" {
-		t.Skipf("needs helm (set %s, or run: make deploy-check)", helmVariable)
+		testenv.SkipOptional(t, helmVariable, "the path of helm")
 	}
 	cmd := exec.CommandContext(t.Context(), binary, args...)
 	var problems bytes.Buffer

@@ -187,7 +187,7 @@ func size(t *testing.T, dir string) (bytes int64) {
 // The relay runs in the root file system of the image, with nothing else of this machine, as the image's user, by its entrypoint.
 func TestTheImageIsSmallAndItsRelayPublishesAnEvent(t *testing.T) {
 	if os.Getenv(imageVariable) != "1" {
-		t.Skipf("needs root, Linux and 1 minute (set %s=1, or run: make image-check)", imageVariable)
+		testenv.SkipOptional(t, imageVariable, "1")
 	}
 	database, broker := testenv.Postgres(t), testenv.RabbitMQ(t)
 	dir, image := rootFS(t)

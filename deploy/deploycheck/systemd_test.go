@@ -95,7 +95,7 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 		if runtime.GOOS != "linux" {
 			return // TestUnitsRunCommandsOfParleyWithCredentialsOfSystemd reads the units everywhere
 		}
-		t.Skip("needs systemd-analyze in PATH (package systemd)")
+		testenv.Skip(t, "PATH", "needs systemd-analyze of the package systemd")
 	}
 	for _, name := range units {
 		// The program need not be installed here.
@@ -116,7 +116,7 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 func TestSystemdRejectsAMisspeltKey(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("needs systemd-analyze in PATH (package systemd)")
+		testenv.Skip(t, "PATH", "needs systemd-analyze of the package systemd")
 	}
 	file := filepath.Join(t.TempDir(), "parley-relay.service")
 	if err := os.WriteFile(file, []byte("[Service]\nExecStart=/bin/true\nTimeoutStop=30s\n"), 0o644); err != nil {

@@ -10,6 +10,8 @@ var optional = map[string]string{
 	"PARLEY_TEST_RABBITMQ_CLUSTER_URLS":   "it needs a RabbitMQ cluster, and make test starts one node only",
 	"PARLEY_TEST_RABBITMQ_MANAGEMENT_URL": "it needs the management plugin, and make test starts RabbitMQ without plugins",
 	"PARLEY_TEST_RABBITMQ4_URL":           "it needs RabbitMQ 4.0 or later, and make test takes the version of the machine",
+	"PARLEY_HELM":                         "it needs helm, and make deploy-check builds it",
+	"PARLEY_TEST_IMAGE":                   "it needs root, Linux and a minute, and make image-check runs it",
 	"PARLEY_BENCH_BEFORE":                 "it compares with the test binary of an earlier version, which has to be built first",
 }
 

@@ -42,7 +42,7 @@ with the line to add to the settings. It does not connect to the broker.
 
 func printRoutes(out io.Writer, o *output.Options, s *service.Service) error {
 	g := routeGraph(s)
-	text := ""
+	var text string
 	switch o.Format() {
 	case "mermaid":
 		text = g.Mermaid()

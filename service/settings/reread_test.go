@@ -117,3 +117,14 @@ func TestRotatingPasswordsWithoutASecretAreWarnedOf(t *testing.T) {
 		t.Errorf("warnings %q lack the one about consumer.secrets", w)
 	}
 }
+
+func TestALoginRotatesIfItComesFromAFile(t *testing.T) {
+	for _, b := range []Broker{{PasswordFile: "f"}, {URLFile: "f"}, {URLsFile: "f"}} {
+		if !b.RotatesLogin() {
+			t.Errorf("%+v: not read again", b)
+		}
+	}
+	if (&Broker{URL: "amqp://u:p@h/", Password: "p"}).RotatesLogin() {
+		t.Error("a login without a file is read again")
+	}
+}
