@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/parley-go/parley/internal/testenv"
 )
 
 // A unit is a systemd unit: the values of each key of [Service], in their order.
