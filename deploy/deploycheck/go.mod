@@ -5,13 +5,15 @@ go 1.26.0
 require (
 	github.com/compose-spec/compose-go/v2 v2.16.2
 	github.com/moby/buildkit v0.31.0
+	github.com/parley-go/parley v0.0.0
 	github.com/parley-go/parley/internal/testenv v0.0.0
-	github.com/parley-go/parley/postgres v0.0.0
 	github.com/parley-go/parley/rabbitmq v0.0.0
 	github.com/parley-go/parley/service v0.0.0
 	github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring v0.95.2
 	k8s.io/api v0.37.2
+	k8s.io/apimachinery v0.37.2
 	sigs.k8s.io/kustomize/api v0.21.1
+	sigs.k8s.io/kustomize/kyaml v0.21.1
 	sigs.k8s.io/yaml v1.6.0
 )
 
@@ -77,10 +79,11 @@ require (
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/opencontainers/go-digest v1.0.0 // indirect
 	github.com/opencontainers/image-spec v1.1.1 // indirect
-	github.com/parley-go/parley v0.0.0 // indirect
+	github.com/parley-go/parley/console v0.0.0 // indirect
 	github.com/parley-go/parley/internal/sqlstore v0.0.0 // indirect
 	github.com/parley-go/parley/mysql v0.0.0 // indirect
 	github.com/parley-go/parley/otelparley v0.0.0 // indirect
+	github.com/parley-go/parley/postgres v0.0.0 // indirect
 	github.com/parley-go/parley/rest v0.0.0 // indirect
 	github.com/parley-go/parley/sqlite v0.0.0 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
@@ -131,7 +134,6 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 	gopkg.in/evanphx/json-patch.v4 v4.13.0 // indirect
 	gopkg.in/inf.v0 v0.9.1 // indirect
-	k8s.io/apimachinery v0.37.2 // indirect
 	k8s.io/klog/v2 v2.140.0 // indirect
 	k8s.io/kube-openapi v0.0.0-20260821135717-be32def86098 // indirect
 	k8s.io/utils v0.0.0-20261023123148-ca04ba58ecab // indirect
@@ -140,13 +142,13 @@ require (
 	modernc.org/memory v1.12.1 // indirect
 	modernc.org/sqlite v1.62.0 // indirect
 	sigs.k8s.io/json v0.0.0-20250730193827-2d320260d730 // indirect
-	sigs.k8s.io/kustomize/kyaml v0.21.1 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 )
 
 replace (
 	github.com/parley-go/parley => ../..
+	github.com/parley-go/parley/console => ../../console
 	github.com/parley-go/parley/internal/sqlstore => ../../internal/sqlstore
 	github.com/parley-go/parley/internal/testenv => ../../internal/testenv
 	github.com/parley-go/parley/mysql => ../../mysql
