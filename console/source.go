@@ -19,7 +19,7 @@ type Source struct {
 	// Status reads the state of the service. The console calls it at most every 2 s.
 	Status func(ctx context.Context) (*Status, error)
 	// Outbox lists due records.
-	Outbox DueLister
+	Outbox parley.DueLister
 	// ParkedRecords are the parked records of the outbox.
 	ParkedRecords parley.ParkedStore
 	// Failures is the table of failed deliveries.
@@ -56,12 +56,6 @@ type ParkedQueue struct {
 	Consumer string
 	// Secrets verify the history of messages; nil means those derived from the broker's login.
 	Secrets [][]byte
-}
-
-// A DueLister lists the records of an outbox that are due.
-type DueLister interface {
-	// Due returns the first due records in the order in which a relay would publish them, without bodies: at most limit.
-	Due(ctx context.Context, limit int) ([]parley.Record, error)
 }
 
 // A Schedule lists and changes the scheduled messages of an outbox.
