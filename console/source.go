@@ -77,6 +77,7 @@ type schedule[Tx any] struct {
 	inTx  func(ctx context.Context, fn func(tx Tx) error) error
 }
 
+// Scheduled implements Schedule.
 func (s schedule[Tx]) Scheduled(ctx context.Context, sel parley.Selection, limit int) (list []parley.Record, err error) {
 	err = s.inTx(ctx, func(tx Tx) (err error) {
 		list, err = s.store.Scheduled(ctx, tx, sel, limit)
@@ -85,6 +86,7 @@ func (s schedule[Tx]) Scheduled(ctx context.Context, sel parley.Selection, limit
 	return list, err
 }
 
+// Change implements Schedule.
 func (s schedule[Tx]) Change(ctx context.Context, sel parley.Selection, due time.Time, limit int, check func([]parley.Record) error) (n int, err error) {
 	err = s.inTx(ctx, func(tx Tx) error {
 		list, err := s.store.Scheduled(ctx, tx, sel, limit)
