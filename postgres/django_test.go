@@ -209,20 +209,8 @@ func TestGoPublishesSchedulesAndCancelsInTheDjangoTable(t *testing.T) {
 		if len(list) != 1 || list[0].Tags["n"] != "1" {
 			t.Errorf("scheduled %+v (%v)", list, err2)
 		}
-		if _, ok, err := parley.ScheduledID(ctx, in, id); err != nil || ok {
-			t.Errorf("an event that is due at once is scheduled: %v (%v)", ok, err)
-		}
 		if len(list) == 1 {
-			r := list[0].ID
-			if moved, err := parley.RescheduleID(ctx, in, r, at.Add(2*time.Hour)); err != nil || !moved {
-				t.Errorf("moved by its id: %v (%v)", moved, err)
-			}
-			if got, ok, err := parley.ScheduledID(ctx, in, r); err != nil || !ok || got.DueAt.Sub(at.Add(2*time.Hour)).Abs() > time.Millisecond {
-				t.Errorf("found by its id: %v, %v (%v)", got.DueAt, ok, err)
-			}
-			if cancelled, err := parley.CancelID(ctx, in, id); err != nil || cancelled {
-				t.Errorf("an event that is due at once was cancelled: %v (%v)", cancelled, err)
-			}
+			changeByID(ctx, t, in, id, list[0].ID)
 		}
 		return err
 	})
@@ -388,5 +376,23 @@ func TestKeysOfDataAreUnchangedThroughTheDjangoTableAndARelayOfParley(t *testing
 	parley.On(r, counted, func(_ context.Context, e parley.Event[map[string]int]) error { got = e.Payload; return nil })
 	if err := r.Dispatch(ctx, parley.NewDelivery(m, "q", false, nil)); err != nil || !maps.Equal(got, want) {
 		t.Errorf("received %v (%v), want %v", got, err, want)
+	}
+}
+
+// changeByID finds and moves a scheduled row by its id. A row that is due at once is not found by its id, and not cancelled.
+func changeByID(ctx context.Context, t *testing.T, in *parley.TxOutbox, atOnce, scheduled int64) {
+	t.Helper()
+	if _, ok, err := parley.ScheduledID(ctx, in, atOnce); err != nil || ok {
+		t.Errorf("an event that is due at once is scheduled: %v (%v)", ok, err)
+	}
+	if cancelled, err := parley.CancelID(ctx, in, atOnce); err != nil || cancelled {
+		t.Errorf("an event that is due at once was cancelled: %v (%v)", cancelled, err)
+	}
+	at := time.Now().Add(3 * time.Hour)
+	if moved, err := parley.RescheduleID(ctx, in, scheduled, at); err != nil || !moved {
+		t.Errorf("moved by its id: %v (%v)", moved, err)
+	}
+	if got, ok, err := parley.ScheduledID(ctx, in, scheduled); err != nil || !ok || got.DueAt.Sub(at).Abs() > time.Millisecond {
+		t.Errorf("found by its id: %v, %v (%v)", got.DueAt, ok, err)
 	}
 }

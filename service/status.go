@@ -19,8 +19,9 @@ func (s *Service) Status(ctx context.Context) *status.Status {
 		src.Outbox, src.Failures = s.db, s.db.Failures()
 		src.FailuresOptional = !s.Settings.FailuresInSQL() // a relay's database, such as that of a Django service, has no such table
 	}
-	// Another process does not see the queues of a broker in memory.
-	if counter, ok := s.Broker.(status.QueueCounter); ok && (src.Process != nil || !s.Settings.Broker.URL.IsMemory()) {
+	// Another process does not see the queues of a broker in memory. One that the program handed in is its own.
+	hidden := s.broker != nil && s.Settings.Broker.URL.IsMemory() && src.Process == nil
+	if counter, ok := s.Broker.(status.QueueCounter); ok && !hidden {
 		src.Broker = counter
 	}
 	for _, q := range s.Settings.RunQueues() {

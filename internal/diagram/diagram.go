@@ -115,7 +115,7 @@ func (g *Graph) Mermaid() string {
 func mermaidText(text string) string {
 	var b strings.Builder
 	for _, r := range clean(text) {
-		if strings.ContainsRune("#\"<>&`*_[]{}|\\", r) {
+		if strings.ContainsRune("#\"<>&`\\", r) {
 			fmt.Fprintf(&b, "#%d;", r)
 		} else {
 			b.WriteRune(r)

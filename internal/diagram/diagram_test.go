@@ -34,9 +34,9 @@ func TestMermaidAndDOTHaveNodesAndEdges(t *testing.T) {
   n2["shop"]
   n3(["user renamed<br>main.go:12"])
   n4(["#60;script#62;alert(#34;x#34;)#60;/script#62; #38; #35;"])
-  n5(["sms�#91;2J�"])
+  n5(["sms�[2J�"])
   n0 -->|"#35;"| n2
-  n1 -->|"paid.#42;#124;#34;x#34;"| n2
+  n1 -->|"paid.*|#34;x#34;"| n2
   n2 --> n3
   n2 --> n4
   n2 -.->|"not bound"| n5

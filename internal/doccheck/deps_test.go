@@ -24,6 +24,7 @@ var allowed = []struct {
 	{"", []string{"/internal/jsonkeys", "/internal/topic", "/internal/failpoint", "/internal/support"}, "users of the vocabulary must not inherit a driver"},
 	{"/internal/jsonkeys", nil, "the core depends on it"},
 	{"/internal/topic", nil, "the core depends on it"},
+	{"/internal/diagram", nil, "commands and a console draw with it"},
 	{"/internal/support", nil, "a table of dates, for the findings of every driver"},
 	{"/internal/failpoint", nil, "everything depends on it, and it is empty but for fault tests"},
 	{"/memory", []string{"", "/internal/topic"}, "the embedded default needs no server and no library"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/failpoint"
 	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/internal/spelling"
@@ -61,7 +62,11 @@ func Main(register func(s *service.Service) error) {
 
 // New returns the command tree of a service's binary called name, for programs that add commands of their own. See Main.
 func New(name string, register func(s *service.Service) error) *cobra.Command {
-	a := &app{register: register}
+	return (&app{register: register}).service(name)
+}
+
+// service returns the command tree of a service's binary.
+func (a *app) service(name string) *cobra.Command {
 	root := a.root(name, name+" is a service built with parley.\n"+exitHelp)
 	root.AddCommand(a.runCommand(), a.consumerCommand(), a.routesCommand(), a.devCommand())
 	root.AddCommand(a.operator()...)
@@ -117,6 +122,7 @@ func exitCode(err error) int {
 // An app holds what the commands of one binary have in common.
 type app struct {
 	register func(s *service.Service) error // nil for the operator's commands
+	broker   parley.Broker                  // of tests; nil means that of the settings
 }
 
 func (a *app) root(name, long string) *cobra.Command {
@@ -179,7 +185,7 @@ func (a *app) open(cmd *cobra.Command, keys ...string) (*service.Service, error)
 	if err := loaded.Need(keys...); err != nil {
 		return nil, err
 	}
-	s, err := service.Open(loaded, &service.Config{LogOutput: cmd.ErrOrStderr()})
+	s, err := service.Open(loaded, &service.Config{LogOutput: cmd.ErrOrStderr(), Broker: a.broker})
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -121,7 +122,7 @@ func routeGraph(s *service.Service) *diagram.Graph {
 		for _, r := range q.Router.Routes() {
 			id := fmt.Sprintf("handler %d", handlers)
 			handlers++
-			g.Nodes = append(g.Nodes, diagram.Node{ID: id, Label: terminal.Printable(r.Exchange + " " + cmp.Or(r.Pattern, "#")), Detail: r.Place, Column: handlerColumn, Shape: diagram.Pill})
+			g.Nodes = append(g.Nodes, diagram.Node{ID: id, Label: terminal.Printable(r.Exchange + " " + cmp.Or(r.Pattern, "#")), Detail: path.Base(r.Place), Column: handlerColumn, Shape: diagram.Pill})
 			edge := diagram.Edge{From: "queue " + q.Name, To: id}
 			if _, hint := fedBy(q, &r, unbound); hint != "" {
 				edge.Label, edge.Dashed = "not bound", true

@@ -24,8 +24,8 @@ func TestStatusShowsOutboxRetriesAndParkedOnEveryDatabase(t *testing.T) {
 			publish(t, s, renamed, 2)
 			out := mustCall(t, ExitOK, "status", flag, "--app-id=shop", "--queue=orders")
 			wantText(t, out, "shop  20", "leader  ", "due        1, the oldest since 20", "scheduled  1",
-				"CONSUMER  WAITING  BEHIND  RUNNING  OVERDUE", "orders    2        0       0        2m0s", "outbox    -       1 ", "consumer  orders  1 ",
-				ids[0], "o1", "too large for the broker", `last\x1b[2J`, "are overdue, the oldest for 2m0s", "parked messages: 2")
+				"CONSUMER  WAITING  BEHIND  RUNNING  OVERDUE", "orders    2        0       0        2m", "outbox    -       1 ", "consumer  orders  1 ",
+				ids[0], "o1", "too large for the broker", `last\x1b[2J`, "are overdue, the oldest for 2m", "parked messages: 2")
 			if strings.ContainsRune(out, 0x1b) {
 				t.Error("the output has escape sequences although it is no terminal")
 			}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/spf13/cobra"
+
 	"github.com/parley-go/parley"
 )
 
@@ -18,6 +20,7 @@ type screen struct {
 	terminal, keyboard *os.File
 	mu                 sync.Mutex // guards the field below
 	text               bytes.Buffer
+	keys               string // what the operator answers to the question
 	done               chan struct{}
 }
 
@@ -46,22 +49,33 @@ func openScreen(t *testing.T) *screen {
 			n, err := control.Read(buffer)
 			s.mu.Lock()
 			s.text.Write(buffer[:n])
+			keys := ""
+			if strings.HasSuffix(s.text.String(), "[y/N] ") {
+				keys, s.keys = s.keys, ""
+			}
 			s.mu.Unlock()
 			if err != nil {
 				return // the terminal is closed
+			}
+			if _, err := control.WriteString(keys); err != nil {
+				t.Error(err)
 			}
 		}
 	}()
 	return s
 }
 
-// call runs a command at the terminal, with the keys that the operator presses, and returns what the screen shows.
+// call runs a command at the terminal, with the keys that the operator answers with, and returns what the screen shows.
 func (s *screen) call(t *testing.T, keys string, args ...string) (code int, shown string) {
 	t.Helper()
-	if _, err := s.keyboard.WriteString(keys); err != nil {
-		t.Fatal(err)
-	}
-	root := NewOperator("parley", "for a test")
+	return s.callRoot(t, NewOperator("parley", "for a test"), keys, args...)
+}
+
+func (s *screen) callRoot(t *testing.T, root *cobra.Command, keys string, args ...string) (code int, shown string) {
+	t.Helper()
+	s.mu.Lock()
+	s.keys = keys
+	s.mu.Unlock()
 	root.SetIn(s.terminal)
 	root.SetOut(s.terminal)
 	root.SetErr(s.terminal)

@@ -172,3 +172,15 @@ func TestDurationsAreRounded(t *testing.T) {
 		}
 	}
 }
+
+func TestACountAtTheLimitIsALowerBound(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 12: "12", status.Limit - 1: "9999", status.Limit: ">= 10000"} {
+		if got := status.CountOf(n).String(); got != want {
+			t.Errorf("%d counted up to the limit is %q, want %q", n, got, want)
+		}
+	}
+	s := &status.Status{Parked: []status.Parked{{Count: status.CountOf(3)}, {Count: status.CountOf(status.Limit)}}}
+	if got := s.ParkedInAll().String(); got != ">= 10003" {
+		t.Errorf("parked in all %q, want the lower bound of the sum", got)
+	}
+}

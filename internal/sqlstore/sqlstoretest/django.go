@@ -216,20 +216,8 @@ func (d Django[Tx]) publish(t *testing.T) {
 		if len(list) != 1 || list[0].Tags["n"] != "1" || list[0].DueAt.Sub(at.Add(time.Hour)).Abs() > time.Millisecond {
 			t.Errorf("scheduled %+v (%v)", list, err)
 		}
-		if _, ok, err := parley.ScheduledID(ctx, in, id); err != nil || ok {
-			t.Errorf("an event that is due at once is scheduled: %v (%v)", ok, err)
-		}
 		if len(list) == 1 {
-			r := list[0].ID
-			if moved, err := parley.RescheduleID(ctx, in, r, at.Add(2*time.Hour)); err != nil || !moved {
-				t.Errorf("moved by its id: %v (%v)", moved, err)
-			}
-			if got, ok, err := parley.ScheduledID(ctx, in, r); err != nil || !ok || got.DueAt.Sub(at.Add(2*time.Hour)).Abs() > time.Millisecond {
-				t.Errorf("found by its id: %v, %v (%v)", got.DueAt, ok, err)
-			}
-			if cancelled, err := parley.CancelID(ctx, in, id); err != nil || cancelled {
-				t.Errorf("an event that is due at once was cancelled: %v (%v)", cancelled, err)
-			}
+			changeByID(ctx, t, in, id, list[0].ID)
 		}
 		return err
 	})
@@ -250,16 +238,7 @@ func (d Django[Tx]) publish(t *testing.T) {
 	if err != nil || st.Due != 1 || st.Scheduled != 1 || st.NeverDue != 1 {
 		t.Errorf("stats %+v (%v), want 1 due, 1 scheduled and 1 never due", st, err)
 	}
-	summarizer, ok := store.(parley.OutboxSummarizer)
-	if !ok {
-		t.Fatal("the store has no summary")
-	}
-	if sum, err := summarizer.Summary(ctx, 10); err != nil || sum.Due != 1 || sum.Scheduled != 1 || sum.NeverDue != 1 || sum.Partial {
-		t.Errorf("summary %+v (%v), want 1 due, 1 scheduled and 1 never due", sum, err)
-	}
-	if sum, err := summarizer.Summary(ctx, 2); err != nil || sum.Due+sum.Scheduled+sum.NeverDue > 3 || !sum.Partial {
-		t.Errorf("summary of the first rows %+v (%v), want it to say so", sum, err)
-	}
+	checkSummary(ctx, t, store)
 	wait, ok, err := store.NextDue(ctx)
 	if err != nil || !ok || wait > 0 {
 		t.Errorf("next due in %v (%v, %v), want at once", wait, ok, err)
@@ -360,4 +339,37 @@ func isMySQL(t *testing.T, db *sql.DB) bool {
 	t.Helper()
 	var version string
 	return db.QueryRowContext(t.Context(), "SELECT @@version").Scan(&version) == nil && !strings.Contains(version, "MariaDB")
+}
+
+// changeByID finds and moves a scheduled row by its id. A row that is due at once is not found by its id, and not cancelled.
+func changeByID(ctx context.Context, t *testing.T, in *parley.TxOutbox, atOnce, scheduled int64) {
+	t.Helper()
+	if _, ok, err := parley.ScheduledID(ctx, in, atOnce); err != nil || ok {
+		t.Errorf("an event that is due at once is scheduled: %v (%v)", ok, err)
+	}
+	if cancelled, err := parley.CancelID(ctx, in, atOnce); err != nil || cancelled {
+		t.Errorf("an event that is due at once was cancelled: %v (%v)", cancelled, err)
+	}
+	at := time.Now().Add(3 * time.Hour)
+	if moved, err := parley.RescheduleID(ctx, in, scheduled, at); err != nil || !moved {
+		t.Errorf("moved by its id: %v (%v)", moved, err)
+	}
+	if got, ok, err := parley.ScheduledID(ctx, in, scheduled); err != nil || !ok || got.DueAt.Sub(at).Abs() > time.Millisecond {
+		t.Errorf("found by its id: %v, %v (%v)", got.DueAt, ok, err)
+	}
+}
+
+// checkSummary expects 1 row that is due, 1 that is scheduled and 1 that is never due.
+func checkSummary(ctx context.Context, t *testing.T, store any) {
+	t.Helper()
+	summarizer, ok := store.(parley.OutboxSummarizer)
+	if !ok {
+		t.Fatal("the store has no summary")
+	}
+	if sum, err := summarizer.Summary(ctx, 10); err != nil || sum.Due != 1 || sum.Scheduled != 1 || sum.NeverDue != 1 || sum.Partial {
+		t.Errorf("summary %+v (%v), want 1 due, 1 scheduled and 1 never due", sum, err)
+	}
+	if sum, err := summarizer.Summary(ctx, 2); err != nil || sum.Due+sum.Scheduled+sum.NeverDue > 3 || !sum.Partial {
+		t.Errorf("summary of the first rows %+v (%v), want it to say so", sum, err)
+	}
 }
