@@ -170,7 +170,7 @@ Roles: reader (states, lists and error texts), payloads (bodies and headers), op
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			password := ""
+			var password string
 			if terminal.Is(cmd.InOrStdin()) {
 				password = rand.Text()
 				report(cmd.ErrOrStderr(), "password of %s: %s", terminal.Printable(args[0]), password)
