@@ -25,6 +25,13 @@ type OutboxSummarizer interface {
 	Summary(ctx context.Context, limit int) (OutboxSummary, error)
 }
 
+// A DueLister lists the records of an outbox that are due, for consoles.
+type DueLister interface {
+	// Due returns the first due records without bodies, tags and properties: those due at once in the order of their ids, then scheduled
+	// ones in the order of their due times; at most limit. Records that a relay holds are among them.
+	Due(ctx context.Context, limit int) ([]Record, error)
+}
+
 // A RelayLeader is the database session of the relay that leads.
 type RelayLeader struct {
 	// Session is the number of the session, or 0 if the database has none.

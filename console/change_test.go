@@ -136,7 +136,7 @@ func TestAnEditShowsItsDifferenceAndKeepsNumbersAndTheOrderOfKeys(t *testing.T) 
 	p.has(t, `<span class="minus">-   &#34;name&#34;: &#34;Ada&#34;`, `<span class="plus">&#43;   &#34;name&#34;: &#34;Grace&#34;`)
 	form := p.form()
 	form.Set("body", body)
-	stolen := url.Values{"hash": form["hash"], "body": {`{"name": "other"}`}}
+	stolen := url.Values{"hash": form["hash"], "body": {`{"id": 1, "z": 2, "name": "other"}`}}
 	w.post("/s/orders/parked/"+id+"/edit/confirm", stolen).must(t, http.StatusConflict)
 	w.post("/s/orders/parked/"+id+"/edit/confirm", form).must(t, http.StatusOK).has(t, "was replaced")
 	row, err := w.row(id)
@@ -146,10 +146,10 @@ func TestAnEditShowsItsDifferenceAndKeepsNumbersAndTheOrderOfKeys(t *testing.T) 
 	w.post("/s/orders/parked/"+id+"/edit/confirm", form).must(t, http.StatusConflict) // once more
 }
 
-func TestABodyThatIsNotJSONIsRefused(t *testing.T) {
+func TestABodyThatIsNotJSONOrLosesAMemberIsRefused(t *testing.T) {
 	w := newWorld(t, nil)
-	id := w.parked(`{}`)
-	for _, body := range []string{"", "{", "no JSON", `[1]`, `{"a": 1} {}`} {
+	id := w.parked(`{"eventId": 1, "payload": {}}`)
+	for _, body := range []string{"", "{", "no JSON", `[1]`, `{"a": 1} {}`, `{"eventId": 1}`} {
 		p := w.post("/s/orders/parked/"+id+"/edit/preview", url.Values{"body": {body}}).must(t, http.StatusOK).has(t, "The new body is wrong")
 		if strings.Contains(p.body, "Confirm") {
 			t.Errorf("%q may be confirmed", body)

@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/parley-go/parley"
@@ -60,7 +63,7 @@ func (c *Console) editForm(q *request) error {
 }
 
 func (q *request) showEdit(v *editView) error {
-	v.Command = fmt.Sprintf("%s parked edit %s --file body.json", q.src.Command, v.Item.ID)
+	v.Command = fmt.Sprintf("%s parked edit %s --raw --file body.json", q.src.Command, v.Item.ID)
 	return q.show(http.StatusOK, "edit.html", view{Title: "Edit " + v.Item.ID, Tab: "parked", Data: v})
 }
 
@@ -76,7 +79,28 @@ func newBody(it *item, text string) ([]byte, error) {
 	if err := parley.CheckBody(it.Message.Kind, out.Bytes()); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), nil
+	return out.Bytes(), lostMember(it.Message.Kind, it.Message.Body, out.Bytes())
+}
+
+// lostMember returns an error if a member of the envelope is missing in a new body, such as eventType, payload or meta: an edit of the
+// payload alone would otherwise look right, and no handler would find it.
+func lostMember(kind parley.Kind, before, after []byte) error {
+	var old, now map[string]json.RawMessage
+	if json.Unmarshal(before, &old) != nil {
+		return nil // it was no object
+	}
+	if err := json.Unmarshal(after, &now); err != nil {
+		return errors.New("the body must stay a JSON object")
+	}
+	for _, name := range slices.Sorted(maps.Keys(old)) {
+		if kind == parley.KindCommand && name != "meta" {
+			continue // the arguments of a command are members of its body
+		}
+		if _, ok := now[name]; !ok {
+			return fmt.Errorf("the member %q is missing", printable(name))
+		}
+	}
+	return nil
 }
 
 // editHash identifies the old and the new body.
@@ -113,7 +137,7 @@ func (c *Console) confirmEdit(q *request) error {
 	if editHash(it, body) != q.get("hash") {
 		return errChanged
 	}
-	command := fmt.Sprintf("%s parked edit %s --file body.json", q.src.Command, it.ID)
+	command := fmt.Sprintf("%s parked edit %s --raw --file body.json", q.src.Command, it.ID)
 	err = p.edit(q.acting(), it.ID, body)
 	c.log(q, action{What: "edit", Count: 1, Target: it.ID, Command: command}, err)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,10 +118,11 @@ func FuzzNoTextOfOthersBecomesMarkup(f *testing.F) {
 			}
 			out := httptest.NewRecorder()
 			c.ServeHTTP(out, r)
-			if !strings.HasPrefix(out.Header().Get("Content-Type"), "text/html") {
-				return // a redirect
+			if out.Code >= 300 && out.Code < 400 {
+				return // net/http writes the page of a redirect
 			}
-			if problems := inspect(out.Body.String()); len(problems) > 0 {
+			problems := slices.DeleteFunc(inspect(out.Body.String()), func(p string) bool { return strings.HasSuffix(p, "has no text") }) // a text may be blank
+			if len(problems) > 0 {
 				t.Errorf("%s %s: %s", method, path, strings.Join(problems, "; "))
 			}
 			if out.Header().Get("Set-Cookie") != "" || out.Header().Get("Content-Security-Policy") != policy {

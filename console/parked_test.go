@@ -113,8 +113,13 @@ func TestParkedRecordsOfTheOutboxAreListedEditedAndReplayed(t *testing.T) {
 	list := w.get("/s/orders/parked?place=o").must(t, http.StatusOK).has(t, "refused by the broker")
 	id := regexp.MustCompile(`value="(o\d+)"`).FindStringSubmatch(list.body)[1]
 	w.get("/s/orders/parked/"+id).must(t, http.StatusOK).has(t, "Ada")
-	edited := w.post("/s/orders/parked/"+id+"/edit/preview", url.Values{"body": {`{"name": "Grace"}`}}).must(t, http.StatusOK).form()
-	edited.Set("body", `{"name": "Grace"}`)
+	rows, err := w.store.ListParked(t.Context(), 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := strings.Replace(string(rows[0].Body), "Ada", "Grace", 1)
+	edited := w.post("/s/orders/parked/"+id+"/edit/preview", url.Values{"body": {body}}).must(t, http.StatusOK).form()
+	edited.Set("body", body)
 	w.post("/s/orders/parked/"+id+"/edit/confirm", edited).must(t, http.StatusOK)
 	p := w.post("/s/orders/parked/preview", preview("replay", id)).must(t, http.StatusOK)
 	w.post("/s/orders/parked/confirm", p.form()).must(t, http.StatusOK)

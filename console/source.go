@@ -19,7 +19,7 @@ type Source struct {
 	// Status reads the state of the service. The console calls it at most every 2 s.
 	Status func(ctx context.Context) (*Status, error)
 	// Outbox lists due records.
-	Outbox DueLister
+	Outbox parley.DueLister
 	// ParkedRecords are the parked records of the outbox.
 	ParkedRecords parley.ParkedStore
 	// Failures is the table of failed deliveries.
@@ -58,12 +58,6 @@ type ParkedQueue struct {
 	Secrets [][]byte
 }
 
-// A DueLister lists the records of an outbox that are due.
-type DueLister interface {
-	// Due returns the first due records in the order in which a relay would publish them, without bodies: at most limit.
-	Due(ctx context.Context, limit int) ([]parley.Record, error)
-}
-
 // A Schedule lists and changes the scheduled messages of an outbox.
 type Schedule interface {
 	// Scheduled lists the messages that match, soonest first: at most limit. Empty fields of s match all.
@@ -83,6 +77,7 @@ type schedule[Tx any] struct {
 	inTx  func(ctx context.Context, fn func(tx Tx) error) error
 }
 
+// Scheduled implements Schedule.
 func (s schedule[Tx]) Scheduled(ctx context.Context, sel parley.Selection, limit int) (list []parley.Record, err error) {
 	err = s.inTx(ctx, func(tx Tx) (err error) {
 		list, err = s.store.Scheduled(ctx, tx, sel, limit)
@@ -91,6 +86,7 @@ func (s schedule[Tx]) Scheduled(ctx context.Context, sel parley.Selection, limit
 	return list, err
 }
 
+// Change implements Schedule.
 func (s schedule[Tx]) Change(ctx context.Context, sel parley.Selection, due time.Time, limit int, check func([]parley.Record) error) (n int, err error) {
 	err = s.inTx(ctx, func(tx Tx) error {
 		list, err := s.store.Scheduled(ctx, tx, sel, limit)

@@ -23,6 +23,7 @@ func relayPromises[Tx any]() []storePromise[Tx] {
 		{name: "RecordOfTheFarFutureIsNotDue", run: recordOfTheFarFutureIsNotDue[Tx]},
 		{name: "RecordsDeletedElsewhereAreCounted", run: recordsDeletedElsewhereAreCounted[Tx]},
 		{name: "StatsTellTheTruth", run: statsTellTheTruth[Tx]},
+		{name: "DueRecordsAreListedInTheOrderOfTheRelay", run: dueRecordsAreListedInTheOrderOfTheRelay[Tx]},
 		{name: "SummariesTellTheTruthUpToTheirLimit", run: summariesTellTheTruthUpToTheirLimit[Tx]},
 		{name: "LeaderIsARelayWithABatch", run: leaderIsARelayWithABatch[Tx]},
 		{name: "WakerWakesAtStartAndOnCommit", run: wakerWakesOnCommit[Tx]},

@@ -46,7 +46,7 @@ func (s *Service) ConsoleSource(name string) console.Source {
 	if s.db != nil {
 		src.ParkedRecords, src.Failures, src.Schedule = s.db, s.db.Failures(), console.ScheduleOf(s.db, s.db.inTx)
 		// Stores have these from one version of the tables on.
-		src.Outbox, _ = s.db.native().(console.DueLister)
+		src.Outbox, _ = s.db.native().(parley.DueLister)
 		src.Groups, _ = any(s.db.Failures()).(parley.FailureGrouper)
 		src.Actions, _ = s.db.native().(parley.ActionLog)
 		src.Control, _ = s.db.native().(parley.ControlStore)
