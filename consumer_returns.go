@@ -16,9 +16,10 @@ import (
 // It knows nothing about subscriptions and timers. It is not safe for concurrent use: the consumer's loop owns it.
 type returns struct {
 	keys   map[string]*returningKey
-	losses []*loss // that are not over
-	held   int     // jobs
-	bytes  int     // of their bodies
+	losses []*loss   // that are not over
+	held   int       // jobs
+	bytes  int       // of their bodies
+	quiet  time.Time // since when the broker could send deliveries and has sent none
 }
 
 const (
@@ -120,6 +121,7 @@ func (r *returns) onlyWaiting(list []keyedDelivery) []keyedDelivery {
 
 // subscribed notes that the next subscription has started, and returns how many deliveries are missing.
 func (r *returns) subscribed(now time.Time) (n int) {
+	r.quiet = now
 	for _, l := range r.losses {
 		if l.deadline.IsZero() {
 			l.deadline = now.Add(returnLimit)
@@ -133,6 +135,7 @@ func (r *returns) subscribed(now time.Time) (n int) {
 
 // arrive takes a delivery and returns the jobs that may be handled now, in their order.
 func (r *returns) arrive(j *job, now time.Time) []*job {
+	r.quiet = now
 	k := r.keys[j.key]
 	var m *missing
 	if k != nil {
@@ -182,12 +185,15 @@ func (r *returns) skip(j *job) {
 }
 
 // due returns the jobs that need not wait any longer, in the order of each key, and how many deliveries before them were given up. free
-// says that the broker may send more deliveries, and has none if none comes.
+// says that the broker may send more deliveries. If it sends none for returnGap, it has none.
 func (r *returns) due(now time.Time, free bool) (pass []*job, gaveUp int) {
-	over := false
+	if !free {
+		r.quiet = now // a worker that has just finished makes room for a moment only
+	}
+	quiet, over := now.Sub(r.quiet) >= returnGap, false
 	for _, l := range r.losses {
 		l.over = !l.deadline.IsZero() && !now.Before(l.deadline) ||
-			!l.split && !l.last.IsZero() && now.Sub(l.last) >= returnGap && (l.passed || free)
+			!l.split && !l.last.IsZero() && now.Sub(l.last) >= returnGap && (l.passed || quiet)
 		over = over || l.over
 	}
 	if !over {
