@@ -128,7 +128,7 @@ func TestDataThatTheDatabaseCannotStoreIsRefused(t *testing.T) {
 // A statement timeout says nothing about the data, and leaves neither a row nor a session in a transaction.
 func TestATimeoutOfTheServerKeepsNothingAndRefusesNothing(t *testing.T) {
 	owner, _ := openPgx(t)
-	pool, f := withSession(t, owner, "SET statement_timeout = 100")
+	pool, f := withSession(t, owner, "SET statement_timeout = 1000")
 	_, err := owner.Exec(t.Context(), `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;
  CREATE TRIGGER slow BEFORE INSERT ON parley_failed FOR EACH ROW WHEN (NEW.message_id = 'slow') EXECUTE FUNCTION slow()`)
 	if err != nil {

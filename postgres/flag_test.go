@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -141,13 +142,15 @@ func TestOfThreeOrderedRelaysAtRestExactlyOneIsActive(t *testing.T) {
 		return n
 	}
 	for round := range 3 {
-		until(t, "one relay is active", func() bool { return active() == 1 })
-		for range 50 {
-			time.Sleep(5 * time.Millisecond)
-			if n := active(); n != 1 {
-				t.Fatalf("round %d: %d relays at rest are active, want 1", round, n)
+		until(t, fmt.Sprintf("round %d: exactly one relay is active and stays so", round), func() bool {
+			for range 50 {
+				if active() != 1 {
+					return false // they are not at rest yet
+				}
+				time.Sleep(5 * time.Millisecond)
 			}
-		}
+			return true
+		})
 		err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error { return note(t.Context(), outbox, tx) })
 		if err != nil {
 			t.Fatal(err)

@@ -27,7 +27,7 @@ func TestA401LogsInOnceMoreAndReplaysOnce(t *testing.T) {
 
 func TestARepeated401CausesNoLoginStorm(t *testing.T) {
 	s := newLoginServer(t, func(string) bool { return false })
-	c := client(t, rest.Config{Host: s.URL, AuthURL: "login", Username: "u", Password: "p"})
+	c := client(t, rest.Config{Host: s.URL, AuthURL: "login", Username: "u", Password: "p", Auth: rest.AuthConfig{MinBackoff: time.Minute}})
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
