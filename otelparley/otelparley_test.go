@@ -162,7 +162,7 @@ func TestMetricsAreRightToTheCount(t *testing.T) {
 }
 
 func TestDashboardAndAlertsNameMetricsThatExist(t *testing.T) {
-	page := scrape(t)
+	page := scrape(t) + scrapePauses(t)
 	names := regexp.MustCompile(`parley_[a-z_]+`)
 	for _, file := range []string{"dashboard.json", "alerts.yaml"} {
 		text, err := os.ReadFile(file)

@@ -13,7 +13,9 @@ import (
 	"github.com/parley-go/parley/otelparley"
 )
 
-func TestPausesAreInTheMetricsWithTheirAge(t *testing.T) {
+// scrapePauses returns the metrics of a process, a minute after a relay was paused.
+func scrapePauses(t *testing.T) (page string) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.NewStore()
 		control := must(parley.NewControl(store, nil))
@@ -34,11 +36,7 @@ func TestPausesAreInTheMetricsWithTheirAge(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
-		for _, want := range []string{"parley_pauses 1", `parley_pause_age_seconds{name="shop",part="relay",scope="exchange"} 60`} {
-			if !strings.Contains(w.Body.String(), want+"\n") {
-				t.Errorf("no line %q in\n%s", want, w.Body)
-			}
-		}
+		page = w.Body.String()
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -47,4 +45,14 @@ func TestPausesAreInTheMetricsWithTheirAge(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return page
+}
+
+func TestPausesAreInTheMetricsWithTheirAge(t *testing.T) {
+	page := scrapePauses(t)
+	for _, want := range []string{"parley_pauses 1", `parley_pause_age_seconds{name="shop",part="relay",scope="exchange"} 60`} {
+		if !strings.Contains(page, want+"\n") {
+			t.Errorf("no line %q in\n%s", want, page)
+		}
+	}
 }

@@ -137,7 +137,7 @@ func TestTablesOfFailedDeliveriesWithImpossibleNamesAreRefused(t *testing.T) {
 func TestAnExistingOutboxGetsTheTableOfFailedDeliveries(t *testing.T) {
 	ctx := t.Context()
 	pool, store := openPgx(t)
-	_, err := pool.Exec(ctx, "DROP TABLE parley_failed; DELETE FROM parley_migrations WHERE version_id >= 2")
+	_, err := pool.Exec(ctx, "DROP TABLE parley_failed, parley_log, parley_control; DELETE FROM parley_migrations WHERE version_id >= 2")
 	if err == nil {
 		err = produce(ctx, pool, store, nil)
 	}

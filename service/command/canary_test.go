@@ -42,7 +42,7 @@ func TestACommandOnABrokerThatRefusesTheLoginEndsInTime(t *testing.T) {
 	if code != ExitFailed || time.Since(start) > 15*time.Second {
 		t.Errorf("exit code %d after %v", code, time.Since(start))
 	}
-	wantText(t, errs, "broker unreachable", "403")
+	wantText(t, errs, "log in to", "403", "check user, password")
 }
 
 func withPassword(t *testing.T, address, password string) string {

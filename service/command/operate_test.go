@@ -39,8 +39,8 @@ func TestGroupsAreListedReplayedDroppedAndLogged(t *testing.T) {
 			}
 			wantText(t, mustCall(t, ExitOK, "parked", "replay", "--group", large[:8], "--rate", "1000/s", "--note", "ticket 7", flag), "replayed 2 of 2")
 			wantText(t, mustCall(t, ExitUsage, "parked", "drop", "--group", small, "--all", flag), "--group replaces ids and filters")
-			wantText(t, mustCall(t, ExitOK, "parked", "drop", "--group", small, flag), "dropped 1")
-			wantText(t, mustCall(t, ExitFailed, "parked", "drop", "--group", small, flag), "no parked delivery in group")
+			wantText(t, mustCall(t, ExitOK, "parked", "drop", "--group", small, "--yes", flag), "dropped 1")
+			wantText(t, mustCall(t, ExitFailed, "parked", "drop", "--group", small, "--yes", flag), "no parked delivery in group")
 			log := mustCall(t, ExitOK, "log", flag)
 			wantText(t, log, "replay", "2 of 2", "group="+large, "ticket 7", "drop", "group="+small)
 			wantText(t, mustCall(t, ExitOK, "log", "--limit", "1", "--json", flag), `"action":"drop"`, `"messages":1`)
@@ -74,8 +74,8 @@ func TestEditsAreLoggedWithBothBodies(t *testing.T) {
 	s := openFlag(t, flag)
 	ids := keep(t, s, "mail", kept{state: parley.FailureParked, body: `{"a": 1}`})
 	file := servicetest.WriteFile(t, "body.json", `{"a": 2}`)
-	mustCall(t, ExitOK, "parked", "edit", ids[0], "--file", file, flag)
-	wantText(t, mustCall(t, ExitOK, "log", "--id", "1", flag), "edit", `before: {"a": 1}`, `after:  {"a": 2}`)
+	mustCall(t, ExitOK, "parked", "edit", ids[0], "--file", file, "--raw", "--yes", flag)
+	wantText(t, mustCall(t, ExitOK, "log", "--id", "1", flag), "edit", `before: {"a": 1}`, `after:  {"a":2}`)
 	wantText(t, mustCall(t, ExitFailed, "log", "--id", "9", flag), "no action 9")
 }
 

@@ -30,8 +30,8 @@ func TestTopologyPlanTellsDifferencesAndMissingExchangesOfBindings(t *testing.T)
 		})
 	})
 	flags := []string{"--broker-url=" + testenv.RabbitMQ(t), "--exchanges=" + name, "--queue=" + name, "--binds=" + name + "," + name + ".other"}
-	wantText(t, mustCall(t, ExitFailed, append(flags, "topology", "plan")...), "differs   exchange "+name, "type", "differs   queue "+name, "x-queue-type",
-		"missing   exchange "+name+".other (of a binding)", "3 of 3 exchanges and queues")
+	wantText(t, mustCall(t, ExitFailed, append(flags, "topology", "plan")...), "STATE", "differs  exchange  "+name, "type", "differs  queue     "+name, "x-queue-type",
+		"missing  exchange  "+name+".other", "of a binding", "3 of 3 exchanges and queues")
 	wantText(t, mustCall(t, ExitFailed, append(flags, "doctor")...), `problem  exchange "`+name+`": differs from the settings`, `problem  queue "`+name+`": differs`,
 		`problem  exchange "`+name+`.other" of a binding: does not exist`)
 }
