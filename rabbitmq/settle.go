@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"runtime"
 	"slices"
 
 	"github.com/parley-go/parley"
@@ -52,6 +53,7 @@ func (s *subscription) settle() {
 		case <-s.s.done:
 			return
 		}
+		runtime.Gosched() // handlers that are about to finish go first: their acks join this batch
 		s.mu.Lock()
 		acks, requeues, stopping, raises := s.acks, s.requeues, s.stopping, s.raises
 		s.acks, s.requeues, s.spare, s.raises = s.spare[:0], nil, nil, 0
