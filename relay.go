@@ -28,7 +28,7 @@ type Relay struct {
 	confirmedUndeleted []SentRecord          // confirmed by the broker, not yet deleted
 	blocked            blockedSince          // due records that another session has locked
 	rejected           map[string]*rejection // exchanges whose queues are full
-	unroutable         map[string]time.Time  // time of the last warning, by address
+	routes             routes                // what the outcomes told about addresses
 	ahead              *aheadClaim           // the batch claimed ahead, or nil
 	next               nextDue
 	sleepy             sleepiness
@@ -46,7 +46,9 @@ type rejection struct {
 	until time.Time
 }
 
-// UnroutablePolicy says what happens to a record that no queue is bound for.
+// UnroutablePolicy says what happens to a record that no queue is bound for. It applies at once to an address that has taken no message
+// since the relay started. An address that became unroutable is retried for 10 seconds first: nodes of a RabbitMQ cluster can report bound
+// exchanges as unroutable for a moment after a partition.
 type UnroutablePolicy int
 
 const (
@@ -96,7 +98,7 @@ type RelayConfig struct {
 
 // NewRelay returns a relay from source to pub. It starts nothing; see Run.
 func NewRelay(source RelaySource, pub Publisher, cfg *RelayConfig) (*Relay, error) {
-	r := &Relay{source: source, pub: pub, rejected: map[string]*rejection{}, unroutable: map[string]time.Time{}}
+	r := &Relay{source: source, pub: pub, rejected: map[string]*rejection{}}
 	if cfg != nil {
 		r.cfg = *cfg
 	}

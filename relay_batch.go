@@ -140,7 +140,11 @@ func (r *Relay) sort(records []Record, outcomes []error, report *BatchReport) (s
 		switch {
 		case err == nil:
 			report.Accepted++
+			r.routes.accepted(rec.Exchange, rec.RoutingKey)
 			sent = append(sent, rec.ID)
+		case errors.Is(err, ErrUnroutable) && r.routes.doubtful(rec.Exchange, rec.RoutingKey):
+			report.Rejected++ // the report says what the relay does: it keeps the record
+			r.probeLater(rec)
 		case errors.Is(err, ErrUnroutable):
 			report.Unroutable++
 			switch r.unroutablePolicy(rec) {
@@ -168,33 +172,6 @@ func (r *Relay) sort(records []Record, outcomes []error, report *BatchReport) (s
 // cleanText returns text that every database accepts: a broker's reply may contain any bytes.
 func cleanText(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(shorten(s, 2000), "�"), "\x00", "�")
-}
-
-func (r *Relay) unroutablePolicy(rec *Record) UnroutablePolicy {
-	policy := r.cfg.Unroutable
-	if policy == UnroutableDefault {
-		policy = UnroutableDrop
-		if rec.Kind != KindEvent && rec.Kind != "" {
-			policy = UnroutablePark
-		}
-	}
-	if r.cfg.Hooks.Unroutable != nil {
-		r.cfg.Hooks.Unroutable(*rec, policy)
-	}
-	address := rec.Exchange + "\x00" + rec.RoutingKey
-	if time.Since(r.unroutable[address]) > time.Minute {
-		if len(r.unroutable) > 1000 {
-			clear(r.unroutable)
-		}
-		r.unroutable[address] = time.Now()
-		r.cfg.Logger.Warn("relay: message unroutable, no queue is bound", "exchange", rec.Exchange,
-			"routing_key", rec.RoutingKey, "record", rec.ID, "done", policy.String())
-	}
-	return policy
-}
-
-func (p UnroutablePolicy) String() string {
-	return [...]string{"default", "dropped", "parked", "kept, retrying"}[p]
 }
 
 // settle deletes and parks records in the batch's own transaction.

@@ -31,7 +31,7 @@ type Failures struct {
 // failures are the rows of one consumer.
 type failures struct {
 	count   int
-	due     failureHeap
+	due     dueHeap[*failure]
 	running map[*failure]struct{}
 	keys    map[string]*failureKey
 }
@@ -47,6 +47,9 @@ type failure struct {
 	key               *failureKey
 	prev, next        *failure // in the list of its key
 }
+
+func (r *failure) due() (time.Time, int64) { return r.DueAt, r.ID }
+func (r *failure) place() *int             { return &r.position }
 
 func newFailures(s *Store) *Failures {
 	f := &Failures{

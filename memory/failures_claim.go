@@ -2,7 +2,6 @@ package memory
 
 import (
 	"cmp"
-	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -61,14 +60,14 @@ func (p *claimer) claimDue() {
 			r.State = parley.FailureBehind
 			p.table.promote(r.key) // the first row may have been replayed while this one was running
 		case !p.wants(r):
-			heap.Pop(&p.consumer.due)
+			p.consumer.due.remove(r)
 			skipped = append(skipped, r)
 		default:
 			p.takeRun(r)
 		}
 	}
 	for _, r := range skipped {
-		heap.Push(&p.consumer.due, r)
+		p.consumer.due.add(r)
 	}
 }
 
@@ -173,7 +172,7 @@ func (f *Failures) Renew(ctx context.Context, claims []parley.FailureClaim, leas
 			continue
 		}
 		r.DueAt = due
-		heap.Fix(&f.consumers[r.Consumer].due, r.position)
+		f.consumers[r.Consumer].due.moved(r)
 	}
 	return lost, nil
 }

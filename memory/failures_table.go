@@ -2,7 +2,6 @@ package memory
 
 import (
 	"cmp"
-	"container/heap"
 	"iter"
 	"slices"
 	"time"
@@ -87,7 +86,7 @@ func (f *Failures) forget(r *failure) {
 func (f *Failures) clear(r *failure) {
 	c := f.consumers[r.Consumer]
 	if r.position >= 0 {
-		heap.Remove(&c.due, r.position)
+		c.due.remove(r)
 	}
 	if r.State == parley.FailureRunning {
 		delete(c.running, r)
@@ -158,7 +157,7 @@ func (f *Failures) promote(k *failureKey) bool {
 // setDue gives a row a due time.
 func (f *Failures) setDue(r *failure, due time.Time) {
 	r.DueAt = due
-	heap.Push(&f.consumers[r.Consumer].due, r)
+	f.consumers[r.Consumer].due.add(r)
 }
 
 // link adds a row to the list of its key. If it becomes the first one, the row that was due until then is behind.
@@ -244,37 +243,4 @@ func (l *failureList) after(id int64) iter.Seq[*failure] {
 			}
 		}
 	}
-}
-
-// A failureHeap has rows with the one that is due first on top.
-type failureHeap []*failure
-
-// Len, Less, Swap, Push and Pop implement heap.Interface.
-func (h failureHeap) Len() int { return len(h) }
-
-func (h failureHeap) Less(i, j int) bool {
-	return cmp.Or(h[i].DueAt.Compare(h[j].DueAt), cmp.Compare(h[i].ID, h[j].ID)) < 0
-}
-
-func (h failureHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].position, h[j].position = i, j
-}
-
-// Push implements heap.Interface.
-func (h *failureHeap) Push(x any) {
-	r := x.(*failure)
-	r.position = len(*h)
-	*h = append(*h, r)
-}
-
-// Pop implements heap.Interface.
-func (h *failureHeap) Pop() any {
-	old := *h
-	last := len(old) - 1
-	r := old[last]
-	old[last] = nil
-	*h = old[:last]
-	r.position = -1
-	return r
 }

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"cmp"
-	"container/heap"
 	"slices"
 )
 
@@ -56,42 +55,4 @@ func (q *idQueue) take(limit int, ok func(*row) bool) []*row {
 		q.rows, q.head = q.rows[:n], 0
 	}
 	return taken
-}
-
-// A dueHeap holds rows with the one that is due first on top.
-type dueHeap []*row
-
-func (h *dueHeap) add(r *row)    { heap.Push(h, r) }
-func (h *dueHeap) remove(r *row) { heap.Remove(h, r.position) }
-
-// Len, Less, Swap, Push and Pop implement heap.Interface.
-func (h dueHeap) Len() int { return len(h) }
-
-func (h dueHeap) Less(i, j int) bool { return sooner(h[i], h[j]) < 0 }
-
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].position, h[j].position = i, j
-}
-
-// Push implements heap.Interface.
-func (h *dueHeap) Push(x any) {
-	r := x.(*row)
-	r.position = len(*h)
-	*h = append(*h, r)
-}
-
-// Pop implements heap.Interface.
-func (h *dueHeap) Pop() any {
-	old := *h
-	last := len(old) - 1
-	r := old[last]
-	old[last] = nil
-	*h = old[:last]
-	r.position = -1
-	return r
-}
-
-func sooner(a, b *row) int {
-	return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.Record.ID, b.Record.ID))
 }

@@ -65,23 +65,3 @@ func TestDeletedRowsLeaveAnIDQueueWithoutBeingTaken(t *testing.T) {
 		t.Errorf("taken %v and %d wait, want row 2 and none", taken, len(q.waiting()))
 	}
 }
-
-func TestADueHeapHasTheFirstDueRowOnTopAndRowsOfOneTimeInOrder(t *testing.T) {
-	now := time.Now()
-	var h dueHeap
-	later, second, first := rowOf(1, now.Add(time.Hour)), rowOf(3, now), rowOf(2, now)
-	removed := rowOf(4, now.Add(-time.Hour))
-	for _, r := range []*row{later, second, removed, first} {
-		h.add(r)
-	}
-	h.remove(removed)
-	var got []int64
-	for h.Len() > 0 {
-		top := h[0]
-		got = append(got, top.Record.ID)
-		h.remove(top)
-	}
-	if !slices.Equal(got, []int64{2, 3, 1}) {
-		t.Errorf("due in the order %v, want 2, 3, 1", got)
-	}
-}

@@ -208,7 +208,7 @@ func (s *Store) Scheduled(ctx context.Context, tx *Tx, sel parley.Selection, lim
 	for _, r := range tx.inserted {
 		add(r)
 	}
-	slices.SortFunc(found, sooner)
+	slices.SortFunc(found, sooner[*row])
 	out := make([]parley.Record, 0, min(limit, len(found)))
 	for _, r := range found[:min(limit, len(found))] {
 		out = append(out, r.record())

@@ -30,7 +30,7 @@ type Store struct {
 	lastID   int64
 	rows     map[int64]*row // the committed records, held ones included
 	direct   idQueue        // those due at once that no relay holds
-	timed    dueHeap        // the scheduled ones that no relay holds
+	timed    dueHeap[*row]  // the scheduled ones that no relay holds
 	batches  int            // how many batches are held
 	open     map[*Tx]struct{}
 	parked   []parley.ParkedRecord // in the order of their ids
@@ -52,6 +52,9 @@ type row struct {
 	position int  // in the heap of scheduled rows, -1 if it is not there
 	deleted  bool // it is no longer in the table
 }
+
+func (r *row) due() (time.Time, int64) { return r.DueAt, r.Record.ID }
+func (r *row) place() *int             { return &r.position }
 
 type watcher struct{ wake func() }
 

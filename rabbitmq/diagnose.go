@@ -22,7 +22,8 @@ func (b *Broker) Diagnose(ctx context.Context) []parley.Finding {
 	for _, a := range b.addresses {
 		s, err := callWithContext(ctx, b, func() (*session, error) { return b.dial("doctor", a) }, func(late *session) { _ = late.conn.Close() })
 		if err != nil {
-			found.Problem("broker", err.Error(), loginHint(err))
+			text, hint := problemOf(err)
+			found.Problem("broker", text, hint)
 			continue
 		}
 		p := s.conn.Properties
@@ -34,18 +35,21 @@ func (b *Broker) Diagnose(ctx context.Context) []parley.Finding {
 	return found
 }
 
-func loginHint(err error) string {
-	text := strings.ToLower(err.Error())
-	_, refused := errors.AsType[*refusal](err)
-	switch {
-	case strings.Contains(text, "tls"), strings.Contains(text, "x509"):
-		return "check broker.tls: the certificate is not trusted, or is for another name"
-	case refused, strings.Contains(text, "403"), strings.Contains(text, "amqp handshake"):
-		return "check user, password and the permission for the virtual host; guest may log in from the broker's own machine only"
-	case strings.Contains(text, "refused"), strings.Contains(text, "timeout"), strings.Contains(text, "deadline"), strings.Contains(text, "no such host"):
-		return "check that the broker runs, and host and port"
+// problemOf returns why a dial failed, and what the reader can do.
+func problemOf(err error) (text, hint string) {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return r.text, r.hint
 	}
-	return ""
+	text = err.Error()
+	switch lower := strings.ToLower(text); {
+	case strings.Contains(lower, "tls"), strings.Contains(lower, "x509"):
+		return text, "check broker.tls: the certificate is not trusted, or is for another name"
+	case strings.Contains(lower, "403"), strings.Contains(lower, "amqp handshake"):
+		return text, loginHint
+	case strings.Contains(lower, "refused"), strings.Contains(lower, "timeout"), strings.Contains(lower, "deadline"), strings.Contains(lower, "no such host"):
+		return text, "check that the broker runs, and host and port"
+	}
+	return text, ""
 }
 
 // diagnosePublishing sends a message to a queue of this connection's own. A broker with a memory or disk

@@ -46,6 +46,9 @@ func TestDiagnoseSaysThatALoginIsRefusedAndShowsNoPassword(t *testing.T) {
 	u.User = url.UserPassword("guest", "cAnArY")
 	text := diagnose(t, u.String())
 	wantLines(t, text, "problem broker", "check user, password and the permission for the virtual host")
+	if n := strings.Count(text, "check user"); n != 1 {
+		t.Errorf("the hint is there %d times:\n%s", n, text)
+	}
 	if strings.Contains(text, "cAnArY") || strings.Contains(text, string(parley.FindingFine)) {
 		t.Errorf("found\n%s", text)
 	}

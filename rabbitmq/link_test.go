@@ -9,7 +9,7 @@ import (
 )
 
 func TestThePauseIsLongOnlyIfEveryHostRefuses(t *testing.T) {
-	no, down := &refusal{"refused", "refused"}, errors.New("connection refused")
+	no, down := &refusal{text: "refused", kind: "refused"}, errors.New("connection refused")
 	for _, c := range []struct {
 		failures connectError
 		slow     bool
@@ -63,9 +63,9 @@ func TestClientsOfAnUnreachableBrokerRetryOnceAtOnceAndThenSlowly(t *testing.T) 
 func TestARefusalIsLoggedOnceForEachReason(t *testing.T) {
 	var out strings.Builder
 	l := link{role: "publish", b: &Broker{cfg: Config{Logger: slog.New(slog.NewTextHandler(&out, nil))}}}
-	expired := connectError{&refusal{"expired at 1", "expired"}}
-	again := connectError{&refusal{"expired at 2", "expired"}}
-	vhost := connectError{&refusal{"no such vhost", "vhost"}}
+	expired := connectError{&refusal{text: "expired at 1", kind: "expired"}}
+	again := connectError{&refusal{text: "expired at 2", kind: "expired"}}
+	vhost := connectError{&refusal{text: "no such vhost", kind: "vhost"}}
 	l.logFailure(expired, nil)
 	l.logFailure(again, expired)
 	l.logFailure(again, again)

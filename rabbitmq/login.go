@@ -27,12 +27,14 @@ func (l *login) Response() string {
 // A refusal means that the broker answered but rejected the login, or is not the expected broker. Its cause is the
 // configuration; waiting does not help.
 type refusal struct {
-	text string
+	text, hint string
 	// kind is the same for the same reason, even if the text contains the time.
 	kind string
 }
 
-func (e *refusal) Error() string { return e.text }
+func (e *refusal) Error() string { return e.text + " (" + e.hint + ")" }
+
+const loginHint = "check user, password and the permission for the virtual host; guest may log in from the broker's own machine only"
 
 // refused returns err as a refusal, or nil if it is none.
 func (a address) refused(err error) *refusal {
@@ -42,7 +44,8 @@ func (a address) refused(err error) *refusal {
 			return nil
 		}
 		return &refusal{
-			text: fmt.Sprintf("log in to %s, virtual host %q, as %q: %s (check user, password and virtual host)", a, a.vhost, a.user, a.redact(cause)),
+			text: fmt.Sprintf("log in to %s, virtual host %q, as %q: %s", a, a.vhost, a.user, a.redact(cause)),
+			hint: loginHint,
 			kind: fmt.Sprint(a, " ", cause.Code, " ", cause.Reason),
 		}
 	}
@@ -60,7 +63,7 @@ func (a address) refused(err error) *refusal {
 	default:
 		return nil
 	}
-	return &refusal{text: fmt.Sprintf("connect to %s: %s (%s)", a, a.redact(err), hint), kind: fmt.Sprint(a, " ", hint)}
+	return &refusal{text: fmt.Sprintf("connect to %s: %s", a, a.redact(err)), hint: hint, kind: fmt.Sprint(a, " ", hint)}
 }
 
 // refusals returns the kinds of the refusals if every host has refused the login. A host that is down may soon be available again.

@@ -107,13 +107,12 @@ func receiverExported(d *ast.FuncDecl) bool {
 	if slices.Contains([]string{"Error", "String", "Unwrap", "Is", "Len", "Less", "Swap"}, d.Name.Name) {
 		return false
 	}
-	found := false
+	var receiver *ast.Ident // the first name; those after it are type parameters
 	ast.Inspect(d.Recv.List[0].Type, func(n ast.Node) bool {
-		if id, ok := n.(*ast.Ident); ok && !found {
-			found = id.IsExported()
-			return false
+		if id, ok := n.(*ast.Ident); ok && receiver == nil {
+			receiver = id
 		}
-		return true
+		return receiver == nil
 	})
-	return found
+	return receiver.IsExported()
 }

@@ -1,0 +1,132 @@
+package parley_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-go/parley"
+)
+
+// withRelay runs f in virtual time beside a relay to the queue q. It returns what the relay did with unroutable records.
+func withRelay(t *testing.T, f func(ctx context.Context, w *world)) []string {
+	var mu sync.Mutex
+	var done []string
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		relay, err := parley.NewRelay(w.store, w.broker, &parley.RelayConfig{Hooks: parley.RelayHooks{
+			Unroutable: func(_ parley.Record, policy parley.UnroutablePolicy) {
+				mu.Lock()
+				defer mu.Unlock()
+				done = append(done, policy.String())
+			},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.declare(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := relay.Run(ctx); err != nil {
+				t.Errorf("run: %v", err)
+			}
+		})
+		f(ctx, w)
+		cancel()
+		wg.Wait()
+	})
+	return done
+}
+
+func (w *world) declare(ctx context.Context) {
+	w.t.Helper()
+	if err := w.broker.Declare(ctx, topology("q")); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// publishFor publishes an event and waits, in virtual time.
+func (w *world) publishFor(ctx context.Context, id int64, wait time.Duration) {
+	w.t.Helper()
+	w.publish(ctx, user{ID: id})
+	time.Sleep(wait)
+	synctest.Wait()
+}
+
+// pending is how many events are still in the outbox.
+func (w *world) pending(ctx context.Context) int {
+	w.t.Helper()
+	stats, err := w.store.Stats(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return int(stats.Due)
+}
+
+// A node that returns from a partition reports exchanges as unroutable whose queues took messages before.
+func TestAnAddressThatIsUnroutableForAMomentLosesNothing(t *testing.T) {
+	done := withRelay(t, func(ctx context.Context, w *world) {
+		w.publishFor(ctx, 1, time.Second)
+		if err := w.broker.DeleteQueue(ctx, "q"); err != nil {
+			t.Fatal(err)
+		}
+		for id := range int64(5) {
+			w.publishFor(ctx, id, time.Second)
+		}
+		if n := w.pending(ctx); n != 5 {
+			t.Errorf("%d of 5 events are in the outbox while their address is unroutable", n)
+		}
+		w.declare(ctx)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		messages := w.broker.Messages("q")
+		if len(messages) != 5 || w.pending(ctx) != 0 {
+			t.Errorf("the queue has %d of 5 events, %d are in the outbox", len(messages), w.pending(ctx))
+		}
+	})
+	if len(done) != 0 {
+		t.Errorf("the policy was applied: %v", done)
+	}
+}
+
+func TestAnAddressThatStaysUnroutableFollowsThePolicyAfterTenSeconds(t *testing.T) {
+	done := withRelay(t, func(ctx context.Context, w *world) {
+		w.publishFor(ctx, 1, time.Second)
+		if err := w.broker.DeleteQueue(ctx, "q"); err != nil {
+			t.Fatal(err)
+		}
+		if w.publishFor(ctx, 2, 8*time.Second); w.pending(ctx) != 1 {
+			t.Error("the event was dropped within 8 seconds")
+		}
+		time.Sleep(7 * time.Second)
+		synctest.Wait()
+		if w.pending(ctx) != 0 {
+			t.Error("the event is still in the outbox after 15 seconds")
+		}
+		if w.publishFor(ctx, 3, 2*time.Second); w.pending(ctx) != 0 {
+			t.Error("a later event to the same address waits again")
+		}
+	})
+	if want := "[dropped dropped]"; fmt.Sprint(done) != want {
+		t.Errorf("got %v, want %s", done, want)
+	}
+}
+
+// Publish/subscribe without a subscriber is no fault: nothing waits.
+func TestAnAddressThatNeverTookAMessageFollowsThePolicyAtOnce(t *testing.T) {
+	done := withRelay(t, func(ctx context.Context, w *world) {
+		if err := w.broker.DeleteQueue(ctx, "q"); err != nil {
+			t.Fatal(err)
+		}
+		if w.publishFor(ctx, 1, 2*time.Second); w.pending(ctx) != 0 {
+			t.Error("the event waits")
+		}
+	})
+	if want := "[dropped]"; fmt.Sprint(done) != want {
+		t.Errorf("got %v, want %s", done, want)
+	}
+}
