@@ -7,6 +7,61 @@ import (
 	"time"
 )
 
+// judge decides on the outcome of an attempt that returned err.
+func (s *session) judge(j *job, err error) verdict {
+	c := s.c
+	if err == nil {
+		c.kill.note(nil, 0)
+		return verdict{action: actAck, outcome: OutcomeHandled}
+	}
+	if err == errUnhandled {
+		if j.row != nil {
+			return verdict{action: actPark, err: err} // it had a handler earlier: a failed message is never dropped
+		}
+		return c.unrouted(j.d)
+	}
+	if j.row != nil && j.row.isLost(err) {
+		return verdict{action: actAbandon, err: err}
+	}
+	o, _ := errors.AsType[*outcomeError](err)
+	if o != nil && o.ignore {
+		return verdict{action: actAck, outcome: ignoredAs(err), err: err}
+	}
+	if s.hard.Err() != nil {
+		return verdict{action: actReturn, err: err}
+	}
+	j.d = j.d.failed(err, time.Now())
+	f := s.facts(j, err, o)
+	c.kill.failing(j.d)
+	if f.counted() && c.kill.note(err, j.retries+j.d.history.Replays) {
+		s.trip()
+	}
+	f.paused, f.outage = c.kill.cause() != nil, c.kill.outage(j.began)
+	v := decide(f)
+	if (v.action == actWait && !f.immediate() || v.action == actRetry) && !v.putOff {
+		j.retries++
+	}
+	return v
+}
+
+// facts collects what is known about a failed attempt. Errors and policies are user code: if they panic, the message is parked.
+func (s *session) facts(j *job, err error, o *outcomeError) (f facts) {
+	f = facts{
+		err: err, policy: s.c.policyOf(j.route), tries: j.tries, retries: j.retries, ordered: j.key != "", row: j.row != nil,
+		store: s.rows != nil, shared: s.c.shared.Load(), probing: s.probing,
+	}
+	if o != nil {
+		f.after, f.park = o.retryAfter, o.park
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			f.park, f.err = true, fmt.Errorf("retry policy: %w", &PanicError{Value: v, Stack: debug.Stack()})
+		}
+	}()
+	f.park = f.park || f.policy.permanent(err)
+	return f
+}
+
 // facts are all inputs to the decision after a failed attempt.
 type facts struct {
 	err     error
@@ -69,61 +124,6 @@ func (f *facts) counted() bool {
 		return !f.immediate() && (f.store || !f.ordered || f.retries >= len(f.policy.Delays))
 	}
 	return f.ordered || !f.immediate()
-}
-
-// judge decides on the outcome of an attempt that returned err.
-func (s *session) judge(j *job, err error) verdict {
-	c := s.c
-	if err == nil {
-		c.kill.note(nil, 0)
-		return verdict{action: actAck, outcome: OutcomeHandled}
-	}
-	if err == errUnhandled {
-		if j.row != nil {
-			return verdict{action: actPark, err: err} // it had a handler earlier: a failed message is never dropped
-		}
-		return c.unrouted(j.d)
-	}
-	if j.row != nil && j.row.isLost(err) {
-		return verdict{action: actAbandon, err: err}
-	}
-	o, _ := errors.AsType[*outcomeError](err)
-	if o != nil && o.ignore {
-		return verdict{action: actAck, outcome: ignoredAs(err), err: err}
-	}
-	if s.hard.Err() != nil {
-		return verdict{action: actReturn, err: err}
-	}
-	j.d = j.d.failed(err, time.Now())
-	f := s.facts(j, err, o)
-	c.kill.failing(j.d)
-	if f.counted() && c.kill.note(err, j.retries+j.d.history.Replays) {
-		s.trip()
-	}
-	f.paused, f.outage = c.kill.cause() != nil, c.kill.outage(j.began)
-	v := decide(f)
-	if (v.action == actWait && !f.immediate() || v.action == actRetry) && !v.putOff {
-		j.retries++
-	}
-	return v
-}
-
-// facts collects what is known about a failed attempt. Errors and policies are user code: if they panic, the message is parked.
-func (s *session) facts(j *job, err error, o *outcomeError) (f facts) {
-	f = facts{
-		err: err, policy: s.c.policyOf(j.route), tries: j.tries, retries: j.retries, ordered: j.key != "", row: j.row != nil,
-		store: s.rows != nil, shared: s.c.shared.Load(), probing: s.probing,
-	}
-	if o != nil {
-		f.after, f.park = o.retryAfter, o.park
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			f.park, f.err = true, fmt.Errorf("retry policy: %w", &PanicError{Value: v, Stack: debug.Stack()})
-		}
-	}()
-	f.park = f.park || f.policy.permanent(err)
-	return f
 }
 
 func ignoredAs(err error) Outcome {

@@ -51,6 +51,27 @@ func (s *session) ensureExchange(b *Broker, m *parley.Message) error {
 	return nil
 }
 
+// knows reports whether ensureExchange has checked an exchange.
+func (s *session) knows(exchange string) bool {
+	_, ok := s.exchanges[exchange]
+	return ok || exchange == ""
+}
+
+// lookUp checks the exchanges of these messages, several at once. It only saves time: ensureExchange checks an exchange again that
+// could not be used.
+func (s *session) lookUp(b *Broker, messages []parley.Message) {
+	if len(messages) < 2 {
+		return
+	}
+	s.wire.uncork()
+	errs := concurrently(len(messages), func(i int) error { return s.declareIfMissing(b, &messages[i]) })
+	for i, err := range errs {
+		if err == nil {
+			s.exchanges[messages[i].Exchange] = knowledge{}
+		}
+	}
+}
+
 // declareIfMissing checks the message's exchange passively, which needs no permission, and declares it only
 // if it is missing: another service may have declared it with another type.
 func (s *session) declareIfMissing(b *Broker, m *parley.Message) error {

@@ -3,6 +3,7 @@ package rabbitmq_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -23,6 +24,42 @@ func TestAMissingExchangeOfTheBrokersOwnNameSpaceIsRefused(t *testing.T) {
 	}
 	if errs := b.Publish(ctx, []parley.Message{{Exchange: "amq.topic", RoutingKey: "no.queue", Body: []byte("{}")}}); len(errs) != 1 || !errors.Is(errs[0], parley.ErrUnroutable) {
 		t.Errorf("amq.topic: %v", errs)
+	}
+}
+
+// A batch to many new exchanges checks several of them at once. An exchange that is refused concerns only its own messages.
+func TestABatchToManyNewExchangesDeclaresThemAll(t *testing.T) {
+	b, exchange, queue := open(t, rabbitmq.Config{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	batch := messages(exchange, 1)
+	for i := range 40 {
+		name := fmt.Sprintf("%s.%d", exchange, i)
+		t.Cleanup(func() { _ = b.DeleteExchange(context.WithoutCancel(ctx), name) })
+		batch = append(batch, messages(name, 2)...)
+	}
+	batch = append(append(batch, messages("amq.missing", 2)...), messages(exchange, 1)...)
+	outcomes := b.Publish(ctx, batch)
+	if len(outcomes) != len(batch) {
+		t.Fatalf("%d outcomes of %d messages: %v", len(outcomes), len(batch), outcomes)
+	}
+	for i, err := range outcomes {
+		want := parley.ErrUnroutable
+		switch batch[i].Exchange {
+		case exchange:
+			want = nil
+		case "amq.missing":
+			want = parley.ErrRefused
+		}
+		if !errors.Is(err, want) {
+			t.Errorf("message %d to %s: got %v, want %v", i, batch[i].Exchange, err, want)
+		}
+	}
+	if n, _, err := b.QueueLen(ctx, queue); n != 2 || err != nil {
+		t.Errorf("the queue has %d messages, want 2 (%v)", n, err)
+	}
+	if err := b.Declare(ctx, parley.Topology{Mode: parley.TopologyVerify, Exchanges: []parley.Exchange{{Name: exchange + ".0"}, {Name: exchange + ".39"}}}); err != nil {
+		t.Errorf("exchanges of the batch are not there: %v", err)
 	}
 }
 

@@ -188,6 +188,10 @@ func (p *pipeline) exists(r *request, m *parley.Message) error {
 			return refuse(m, reason)
 		}
 	}
+	if !r.looked && !p.s.knows(m.Exchange) {
+		r.looked = true
+		p.s.lookUp(p.b, r.firstOfEach(p.s.knows))
+	}
 	err := p.s.ensureExchange(p.b, m)
 	if refused, ok := errors.AsType[*parley.RefusedError](err); ok {
 		r.note(m.Exchange, refused.Reason)

@@ -101,6 +101,7 @@ type request struct {
 	done chan struct{} // closed when every message has its outcome
 	lost error         // why the remaining messages are not sent; belongs to the leader
 
+	looked  bool              // the exchanges of all messages have been checked; belongs to the leader
 	missing map[string]string // why messages to an exchange are refused, "" if only replies cannot go there; belongs to the leader
 
 	mu       sync.Mutex // guards the fields below
@@ -109,6 +110,26 @@ type request struct {
 	outcomes []error // nil while there are no errors
 	sure     int     // messages[:sure] have their outcome
 	open     int     // the number of messages without an outcome
+}
+
+// firstOfEach returns the first message to each exchange that is not known, without its body. Replies are left out: whether their exchange
+// may be declared depends on the message.
+func (r *request) firstOfEach(known func(exchange string) bool) (first []parley.Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gone {
+		return nil
+	}
+	seen := map[string]bool{}
+	for i := range r.messages {
+		m := &r.messages[i]
+		if seen[m.Exchange] || known(m.Exchange) || isReply(m) {
+			continue
+		}
+		seen[m.Exchange] = true
+		first = append(first, parley.Message{Exchange: m.Exchange, RoutingKey: m.RoutingKey, Kind: m.Kind})
+	}
+	return first
 }
 
 // note records why messages to an exchange are refused.
