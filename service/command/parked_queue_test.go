@@ -47,27 +47,6 @@ func TestMessagesInAParkedQueueAreListedEditedReplayedAndDropped(t *testing.T) {
 	}
 }
 
-// Once, parked ls was empty and check reported parked 0.
-func TestTheParkedListAndCheckIncludeOutboxAndParkedQueue(t *testing.T) {
-	name, url := testenv.Unique(t, "parley_parked"), testenv.RabbitMQ(t)
-	servicetest.CleanUp(t, name)
-	failThenPark(t, settings.URL(url), name, 3)
-	flag := sqliteURL(t)
-	park(t, openFlag(t, flag), 2, "refused")
-	flags := []string{flag, "--broker-url=" + url, "--queue=" + name}
-	list := mustCall(t, ExitOK, append(flags, "parked", "ls")...)
-	if records, messages := idsOf(list, outboxLetter), idsOf(list, queueLetter); len(records) != 2 || len(messages) != 3 {
-		t.Errorf("listed %q and %q, want 2 records and 3 messages of the queue:\n%s", records, messages, list)
-	}
-	wantText(t, mustCall(t, ExitOK, append(flags, "check")...), "parked 5", "parked queue: 3")
-	wantText(t, mustCall(t, ExitFailed, append(flags, "check", "--max-parked=4")...), "UNHEALTHY: 5 messages are parked")
-	wantText(t, mustCall(t, ExitOK, append(flags, "check", "--json")...), `"parked":5`, `"parked_queue":3`, `"parked_outbox":2`)
-	limited := mustCall(t, ExitOK, append(flags, "parked", "ls", "--limit=3")...)
-	wantText(t, limited, "continue with --after q")
-	wantText(t, mustCall(t, ExitOK, append(flags, "parked", "drop", "--outbox", "--all", "--yes")...), "dropped 2")
-	wantText(t, mustCall(t, ExitOK, append(flags, "parked", "drop", "--all", "--yes")...), "dropped 3")
-}
-
 func TestABrokerThatIsUnreachableDoesNotHideWhatIsInTheDatabase(t *testing.T) {
 	flag := sqliteURL(t)
 	park(t, openFlag(t, flag), 1, "refused")

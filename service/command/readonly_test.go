@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/parley-go/parley/internal/testenv"
-	"github.com/parley-go/parley/service/internal/servicetest"
 )
 
 // diagnostics are the commands that promise to write nothing.
@@ -67,23 +66,6 @@ func folder(t *testing.T, dir string) string {
 		fmt.Fprintf(&b, "%s %x\n", f.Name(), sha256.Sum256(data))
 	}
 	return b.String()
-}
-
-func TestMigrateStatusCreatesNoTableOnAnyServer(t *testing.T) {
-	address := testenv.Postgres(t)
-	for _, flag := range []string{"--database-url=" + address, "--database-url=" + servicetest.MySQLURL(t, testenv.MariaDB(t))} {
-		wantText(t, mustCall(t, ExitFailed, "migrate", "status", flag), "pending", "migrate up")
-		wantText(t, mustCall(t, ExitFailed, "doctor", flag), "migrations are not applied")
-		if strings.Contains(flag, "postgres") {
-			if n := tables(t, address); n != 0 {
-				t.Errorf("%d tables were created, want none", n)
-			}
-		}
-		mustCall(t, ExitOK, "migrate", "up", flag)
-		if out := mustCall(t, ExitOK, "migrate", "status", flag); strings.Contains(out, "pending") {
-			t.Errorf("after migrate up:\n%s", out)
-		}
-	}
 }
 
 func tables(t *testing.T, address string) (n int) {

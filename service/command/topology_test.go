@@ -65,3 +65,12 @@ func TestPublishWarnsOfAnExchangeThatDoesNotExist(t *testing.T) {
 		t.Errorf("publish warns of an exchange that exists:\n%s", out)
 	}
 }
+
+func TestTopologyPlanListsWhatApplyWouldDeclare(t *testing.T) {
+	name := testenv.Unique(t, "parley_topology")
+	servicetest.CleanUp(t, name)
+	flags := []string{"--broker-url=" + testenv.RabbitMQ(t), "--queue=" + name, "--exchanges=" + name + ":fanout", "--binds=" + name}
+	wantText(t, mustCall(t, ExitFailed, append(flags, "topology", "plan")...), "missing  exchange  "+name+"  type fanout", "missing  queue", "wanted   binding")
+	wantText(t, mustCall(t, ExitOK, append(flags, "topology", "apply")...), "declared 1 exchange, 1 queue, 1 binding")
+	wantText(t, mustCall(t, ExitOK, append(flags, "topology", "plan")...), "exists  exchange", "exists  queue")
+}

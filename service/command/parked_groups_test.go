@@ -7,7 +7,6 @@ import (
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
-	"github.com/parley-go/parley/service/internal/servicetest"
 )
 
 // keepGroups keeps three parked deliveries of mail in two groups.
@@ -67,42 +66,4 @@ func TestAReplayOfAGroupStopsAtItsCanaryAndIsInTheLog(t *testing.T) {
 	}
 	wantText(t, mustCall(t, ExitFailed, "parked", "replay", "--group", large, "--canary", "1", flag), "continued action", "the first message failed again")
 	wantText(t, mustCall(t, ExitOK, "log", flag), "stopped", "1 of 2")
-}
-
-func TestEditsAreLoggedWithBothBodies(t *testing.T) {
-	flag := sqliteURL(t)
-	s := openFlag(t, flag)
-	ids := keep(t, s, "mail", kept{state: parley.FailureParked, body: `{"a": 1}`})
-	file := servicetest.WriteFile(t, "body.json", `{"a": 2}`)
-	mustCall(t, ExitOK, "parked", "edit", ids[0], "--file", file, "--raw", "--yes", flag)
-	wantText(t, mustCall(t, ExitOK, "log", "--id", "1", flag), "edit", `before: {"a": 1}`, `after:  {"a":2}`)
-	wantText(t, mustCall(t, ExitFailed, "log", "--id", "9", flag), "no action 9")
-}
-
-func TestPausesAreSetListedCheckedAndEnded(t *testing.T) {
-	for kind, flag := range databases(t) {
-		t.Run(kind, func(t *testing.T) {
-			wantText(t, mustCall(t, ExitOK, "pause", "relay", "--exchange", "shop", "--for", "30m", "--reason", "ticket 7", flag), "paused relay exchange shop until")
-			mustCall(t, ExitOK, "pause", "consumer", "--routing-key", "order.#", "--for", "1h", flag)
-			mustCall(t, ExitOK, "pause", "consumer", "--queue", "mail", "--for", "1h", flag)
-			wantText(t, mustCall(t, ExitOK, "pauses", flag), "relay exchange shop", "ticket 7", "consumer routing key order.#", "consumer queue mail")
-			wantText(t, mustCall(t, ExitOK, "check", flag), "paused: relay exchange shop until", "ticket 7")
-			wantText(t, mustCall(t, ExitOK, "check", "--json", flag), `"pauses":[{`)
-			wantText(t, mustCall(t, ExitOK, "resume", "relay", "--exchange", "shop", flag), "resumed relay exchange shop")
-			wantText(t, mustCall(t, ExitOK, "resume", "consumer", "--routing-key", "order.#", flag), "0 messages are due again")
-			wantText(t, mustCall(t, ExitFailed, "resume", "relay", flag), "not paused")
-			if out := mustCall(t, ExitOK, "pauses", flag); strings.Contains(out, "shop") || !strings.Contains(out, "queue mail") {
-				t.Errorf("after the resumes:\n%s", out)
-			}
-			wantText(t, mustCall(t, ExitOK, "log", flag), "pause", "relay exchange shop for 30m0s", "resume")
-		})
-	}
-}
-
-func TestPausesThatCannotBeAreUsageErrors(t *testing.T) {
-	flag := sqliteURL(t)
-	wantText(t, mustCall(t, ExitUsage, "pause", "relay", flag), "--for")
-	wantText(t, mustCall(t, ExitUsage, "pause", "consumer", "--for", "1h", flag), "--queue or --routing-key")
-	wantText(t, mustCall(t, ExitUsage, "pause", "consumer", "--for", "1h", "--queue", "a", "--routing-key", "b", flag), "not both")
-	wantText(t, mustCall(t, ExitUsage, "pause", "relay", "--for", "1h"), "database.url")
 }

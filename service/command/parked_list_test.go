@@ -53,23 +53,3 @@ func TestListingsPrintEveryFormat(t *testing.T) {
 		}
 	}
 }
-
-func TestRoutesAreDrawn(t *testing.T) {
-	register := func(s *service.Service) error {
-		s.Router.Handle("user", "renamed", parley.HandlerFunc(nil))
-		s.Router.Handle("sms", "", parley.HandlerFunc(nil))
-		return nil
-	}
-	for format, want := range map[string][]string{
-		"mermaid": {"flowchart LR", "accTitle: Routes of shop", "accDescr: 1 exchange, 1 queue, 2 handlers", `n1("user<br>topic")`, `n0["orders<br>queue"]`, `-->|"#35;"| n0`, `-.->|"not bound"|`},
-		"dot":     {"digraph {", `label="user\ntopic"`, "style=dashed"},
-		"svg":     {"<svg ", "<title ", "prefers-color-scheme"},
-		"json":    {`"exchange":"user"`, `"bound_by":"user:#"`, `"hint":"not bound: add {exchange: sms`},
-	} {
-		code, out, errs := callWith(t, register, nil, "routes", "--app-id=shop", "--exchanges=user", "--queue=orders", "--binds=user", "-o", format)
-		if code != ExitOK {
-			t.Errorf("%s: exit code %d\n%s", format, code, errs)
-		}
-		wantText(t, out, want...)
-	}
-}

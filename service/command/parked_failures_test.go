@@ -2,9 +2,7 @@ package command
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +11,6 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/internal/servicetest"
-	"github.com/parley-go/parley/service/internal/terminal"
 	"github.com/parley-go/parley/service/settings"
 )
 
@@ -137,29 +134,6 @@ func TestAReplayOfAWaitingMessageMakesItDueNow(t *testing.T) {
 	}
 }
 
-func TestAReplayWithARateSpacesOutTheDueTimesAndEnds(t *testing.T) {
-	flag := sqliteURL(t)
-	s := openFlag(t, flag)
-	keep(t, s, "orders", parkedRow, parkedRow, parkedRow)
-	start := time.Now()
-	wantText(t, mustCall(t, ExitOK, "parked", "replay", "--all", "--rate=1/m", flag, "--queue=orders"), "replayed 3")
-	if took := time.Since(start); took > 30*time.Second {
-		t.Errorf("the command took %v, want it to end without waiting", took)
-	}
-	rows, err := s.Database().Failures().List(t.Context(), parley.FailureQuery{Consumer: "orders"}, 0, 10)
-	if err != nil || len(rows) != 3 {
-		t.Fatalf("%d rows: %v", len(rows), err)
-	}
-	for i := 1; i < 3; i++ {
-		if gap := rows[i].DueAt.Sub(rows[i-1].DueAt); gap != time.Minute {
-			t.Errorf("row %d is due %v after the one before, want 1m", i, gap)
-		}
-	}
-	for _, rate := range []string{"many", "0/s", "-1/s", "5/d", "/s", "NaN/s"} {
-		wantText(t, mustCall(t, ExitUsage, "parked", "replay", "--all", "--rate="+rate, flag), "is not a rate such as 50/s")
-	}
-}
-
 func TestAMessageThatIsBeingHandledIsLeftAlone(t *testing.T) {
 	flag := sqliteURL(t)
 	s := openFlag(t, flag)
@@ -185,22 +159,6 @@ func TestAnExpiredCommandIsReplayedOnlyWithForce(t *testing.T) {
 	wantText(t, mustCall(t, ExitOK, "parked", "replay", ids[0], ids[1], "--force", flag), "replayed 2")
 }
 
-func TestDroppingNeedsYesWithoutATerminal(t *testing.T) {
-	flag := sqliteURL(t)
-	s := openFlag(t, flag)
-	ids := keep(t, s, "orders", parkedRow, parkedRow, parkedRow)
-	for _, args := range [][]string{{"--all"}, {ids[0], ids[1]}, {ids[0]}, {"--reason=gave"}} {
-		args = append([]string{"parked", "drop", flag, "--queue=orders"}, args...)
-		wantText(t, mustCall(t, ExitUsage, args...), ": --yes is required")
-		mustCall(t, ExitOK, append(args, "--dry-run")...)
-	}
-	if rows, err := s.Database().Failures().List(t.Context(), parley.FailureQuery{}, 0, 10); err != nil || len(rows) != 3 {
-		t.Errorf("%d rows are left (%v), want all three", len(rows), err)
-	}
-	wantText(t, mustCall(t, ExitOK, "parked", "drop", ids[0], "--yes", flag), "dropped 1")
-	wantText(t, mustCall(t, ExitOK, "parked", "drop", ids[1], ids[2], "--yes", flag), "dropped 2")
-}
-
 func TestMoreThanOnePageOfFailedDeliveriesIsReplayedAndDropped(t *testing.T) {
 	flag := sqliteURL(t)
 	s := openFlag(t, flag)
@@ -213,75 +171,9 @@ func TestMoreThanOnePageOfFailedDeliveriesIsReplayedAndDropped(t *testing.T) {
 	wantText(t, mustCall(t, ExitOK, "parked", "drop", "--waiting", "--all", "--yes", flag), fmt.Sprintf("dropped %d", len(list)))
 }
 
-func TestIDsWithoutTheirLetterAreRefusedWithAHint(t *testing.T) {
-	for _, id := range []string{"12", "x12", "c", "c-1", "cx", "o0"} {
-		wantText(t, mustCall(t, ExitUsage, "parked", "show", "--database-url=sqlite:x.db", id), "parked ls lists ids: o12")
-	}
-	wantText(t, mustCall(t, ExitUsage, "parked", "ls", "--waiting", "--outbox", "--database-url=sqlite:x.db"), "scheduled ls")
-	wantText(t, mustCall(t, ExitUsage, "parked", "ls", "--all-consumers", "--outbox", "--database-url=sqlite:x.db"), "give one of")
-	wantText(t, mustCall(t, ExitUsage, "parked", "ls"), "database.url: is missing")
-	wantText(t, mustCall(t, ExitUsage, "parked", "ls", "--database-url=memory:"), "is in-process only")
-	wantText(t, mustCall(t, ExitUsage, "parked", "move", "--consumer=a", "a", "--database-url=sqlite:x.db"), "both the old and the new name")
-	wantText(t, mustCall(t, ExitUsage, "parked", "return", "--database-url=sqlite:x.db"), "--to-queue is required")
-}
-
-func TestCheckNamesConsumersWhoseRetriesNoProcessRuns(t *testing.T) {
-	flag := sqliteURL(t)
-	s := openFlag(t, flag)
-	keep(t, s, "old-orders", kept{state: parley.FailureWaiting})
-	due := func() bool { // at least 2ms overdue, by the database's clock
-		st, err := s.Database().Failures().Stats(t.Context(), "old-orders")
-		return err == nil && st.OldestWaiting >= 2*time.Millisecond
-	}
-	for deadline := time.Now().Add(servicetest.Patience); !due() && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
-	args := []string{"check", flag, "--queue=orders", "--max-overdue=1ms"}
-	wantText(t, mustCall(t, ExitFailed, args...), `UNHEALTHY: retries of consumer "old-orders" are overdue`, `parked move --consumer "old-orders" NEW`)
-	mustCall(t, ExitOK, "check", flag, "--queue=orders", "--max-overdue=1h")
-	var got struct {
-		Healthy   bool
-		Consumers []struct {
-			Name    string
-			Waiting int
-			Own     bool
-		}
-	}
-	if err := json.Unmarshal([]byte(mustCall(t, ExitFailed, append(args, "--json")...)), &got); err != nil || got.Healthy || len(got.Consumers) != 1 || got.Consumers[0].Waiting != 1 || got.Consumers[0].Own {
-		t.Errorf("JSON is %+v (%v), want one other consumer with one waiting row", got, err)
-	}
-	wantText(t, mustCall(t, ExitOK, "parked", "move", "--consumer=old-orders", "orders", flag), "moved 1")
-	wantText(t, mustCall(t, ExitOK, "check", flag, "--queue=orders", "--max-overdue=1h"), "consumer orders: waiting 1")
-}
-
 func num(n int64) string { return fmt.Sprint(n) }
 
 func contains(text, part string) bool { return strings.Contains(text, part) }
-
-func TestARateIsTheTimeBetweenTwoMessages(t *testing.T) {
-	for text, want := range map[string]time.Duration{
-		"": 0, "50/s": 20 * time.Millisecond, "50": 20 * time.Millisecond, "100/m": 600 * time.Millisecond, "1000/h": 3600 * time.Millisecond, "0.5/s": 2 * time.Second,
-	} {
-		if got, err := parseRate(text); err != nil || got != want {
-			t.Errorf("%q is one message every %v (%v), want %v", text, got, err, want)
-		}
-	}
-}
-
-func TestOnlyATerminalIsAskedForAnAnswer(t *testing.T) {
-	for _, name := range []string{os.DevNull, servicetest.WriteFile(t, "answers", "y\n")} {
-		f, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if terminal.Is(f) {
-			t.Errorf("%s is taken for a terminal", name)
-		}
-		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-}
 
 func TestTheTableOfFailedDeliveriesMayHaveAnotherName(t *testing.T) {
 	flag := sqliteURL(t)

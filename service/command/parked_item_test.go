@@ -14,6 +14,18 @@ import (
 	"github.com/parley-go/parley/service/internal/terminal"
 )
 
+func TestIDsWithoutTheirLetterAreRefusedWithAHint(t *testing.T) {
+	for _, id := range []string{"12", "x12", "c", "c-1", "cx", "o0"} {
+		wantText(t, mustCall(t, ExitUsage, "parked", "show", "--database-url=sqlite:x.db", id), "parked ls lists ids: o12")
+	}
+	wantText(t, mustCall(t, ExitUsage, "parked", "ls", "--waiting", "--outbox", "--database-url=sqlite:x.db"), "scheduled ls")
+	wantText(t, mustCall(t, ExitUsage, "parked", "ls", "--all-consumers", "--outbox", "--database-url=sqlite:x.db"), "give one of")
+	wantText(t, mustCall(t, ExitUsage, "parked", "ls"), "database.url: is missing")
+	wantText(t, mustCall(t, ExitUsage, "parked", "ls", "--database-url=memory:"), "is in-process only")
+	wantText(t, mustCall(t, ExitUsage, "parked", "move", "--consumer=a", "a", "--database-url=sqlite:x.db"), "both the old and the new name")
+	wantText(t, mustCall(t, ExitUsage, "parked", "return", "--database-url=sqlite:x.db"), "--to-queue is required")
+}
+
 func TestEveryMessageCanBePrintedAsJSON(t *testing.T) {
 	far := time.Unix(1<<45, 0)
 	m := parley.Message{

@@ -1,0 +1,33 @@
+package command
+
+import (
+	"testing"
+
+	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/service/internal/servicetest"
+)
+
+func TestRelayOnceDrainsAndExits(t *testing.T) {
+	broker := "--broker-url=" + testenv.RabbitMQ(t)
+	for name, flag := range map[string]string{"SQLite": sqliteURL(t), "PostgreSQL": "--database-url=" + testenv.Postgres(t)} {
+		t.Run(name, func(t *testing.T) {
+			mustCall(t, ExitOK, "migrate", "up", flag)
+			s := openFlag(t, flag)
+			event := parley.NewEvent[user](testenv.Unique(t, "parley_cli"), "made")
+			servicetest.CleanUp(t, event.Exchange())
+			for id := range int64(3) {
+				publish(t, s, event, id)
+			}
+			// No queue is bound, so the broker drops the events.
+			wantText(t, mustCall(t, ExitFailed, "relay", "--once", flag, broker), "delivered 0, dropped 3 (no queue bound: "+event.Exchange()+"/made), parked 0")
+			wantText(t, mustCall(t, ExitOK, "relay", "--once", flag, broker), "delivered 0, dropped 0, parked 0")
+			wantText(t, mustCall(t, ExitOK, "check", flag, "--max-delay=0s"), "due 0")
+			wantText(t, mustCall(t, ExitFailed, "relay", "--once", "--timeout=300ms", flag, "--broker-url=amqp://127.0.0.1:1"), "gave up after 300ms")
+		})
+	}
+}
+
+func TestARelayOrConsumerAloneRefusesAMemoryBroker(t *testing.T) {
+	wantText(t, mustCall(t, ExitUsage, "relay", "--once", sqliteURL(t), "--broker-url=memory:"), "flag --broker-url: memory: is in-process only")
+}
