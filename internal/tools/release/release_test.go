@@ -250,11 +250,13 @@ func TestNotesAreTheSectionOfTheVersion(t *testing.T) {
 // A tag cannot be taken back: module proxies and the checksum database keep what they have seen of it.
 func TestNoTagIsMadeWhileAFileSaysThatTheVersionIsNotReleased(t *testing.T) {
 	for name, c := range map[string]struct{ file, text, want string }{
-		"heading":            {"CHANGELOG.md", "## 0.1.0 (not released yet)\n\nAll.\n", `the heading "## 0.1.0 (not released yet)" has no date`},
-		"README":             {"README.md", "# m\n\nThere is no release yet. Use a clone.\n", "is no longer true"},
-		"chart":              {"deploy/helm/parley/Chart.yaml", "version: 0.0.9\nappVersion: \"0.1.0\"\n", `"version: 0.0.9" is not the version 0.1.0`},
-		"application":        {"deploy/helm/parley/Chart.yaml", "version: 0.1.0\nappVersion: \"0.0.9\"\n", "is not the version 0.1.0"},
-		"released (nothing)": {"README.md", "# m\n\ngo get example.com/m\n", ""},
+		"heading":     {"CHANGELOG.md", "## 0.1.0 (not released yet)\n\nAll.\n", `the heading "## 0.1.0 (not released yet)" has no date`},
+		"README":      {"README.md", "# m\n\nThere is no release yet. Use a clone.\n", "is no longer true"},
+		"chart":       {"deploy/helm/parley/Chart.yaml", "version: 0.0.9\nappVersion: \"0.1.0\"\n", `"version: 0.0.9" is not the version 0.1.0`},
+		"application": {"deploy/helm/parley/Chart.yaml", "version: 0.1.0\nappVersion: \"0.0.9\"\n", "is not the version 0.1.0"},
+		"security":    {"SECURITY.md", "There is no release yet.\n", "is no longer true"},
+		"key":         {".github/workflows/release.yml", "on: {}\n", "there is no public key"},
+		"nothing":     {"README.md", "# m\n\ngo get example.com/m\n", ""},
 	} {
 		repo := fixture(t)
 		file := filepath.Join(repo, filepath.FromSlash(c.file))
@@ -267,7 +269,7 @@ func TestNoTagIsMadeWhileAFileSaysThatTheVersionIsNotReleased(t *testing.T) {
 		mustGit(t, repo, "add", ".")
 		mustGit(t, repo, "-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "commit.gpgSign=false", "commit", "--quiet", "--message=more")
 		out, err := release1(t, repo, "tag")
-		if err != nil || (c.want != "") != strings.Contains(out, "to do before the tags are made: "+c.file) || !strings.Contains(out, c.want) {
+		if err != nil || (c.want != "") != strings.Contains(out, "to do before the tags are made: ") || !strings.Contains(out, c.want) {
 			t.Errorf("%s: a dry run printed %q (%v), want %q", name, out, err, c.want)
 		}
 		_, err = release1(t, repo, "tag", "-yes")
