@@ -97,7 +97,7 @@ func writeDist(t *testing.T, files map[string][]byte) (dir string) {
 	return dir
 }
 
-const bom = `{"bomFormat": "CycloneDX", "components": [{"name": "github.com/parley-go/parley", "version": "v0.1.0"}, {"name": "github.com/parley-go/parley/service", "version": "v0.1.0"}]}`
+const bom = `{"bomFormat": "CycloneDX", "metadata": {"component": {"name": "github.com/parley-go/parley/cmd/parley", "version": "v0.1.0"}}, "components": [{"name": "github.com/parley-go/parley", "version": "v0.1.0"}, {"name": "github.com/parley-go/parley/service", "version": "v0.1.0"}]}`
 
 func TestVerifyRefusesWhatIsMissingChangedOrOfAnotherVersion(t *testing.T) {
 	defer func(all []string) { targets = all }(targets)
@@ -169,6 +169,7 @@ func TestVerifyReadsTheBinaryOfAnArchive(t *testing.T) {
 func TestVerifyReadsTheSBOM(t *testing.T) {
 	for content, good := range map[string]bool{
 		bom: true, strings.ReplaceAll(bom, "v0.1.0", "(devel)"): false, strings.Replace(bom, "CycloneDX", "SPDX", 1): false, "{": false, `{"bomFormat": "CycloneDX"}`: false,
+		strings.Replace(bom, "v0.1.0", "v0.0.9", 1): false, strings.Replace(bom, `parley/service", "version": "v0.1.0`, `parley/service", "version": "v0.0.9`, 1): false,
 	} {
 		file := filepath.Join(t.TempDir(), "bom.json")
 		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
