@@ -189,32 +189,67 @@ func queue(t *testing.T) (name string, p parley.Puller) {
 	return name, p
 }
 
-// The units run the same way without systemd: their commands, with their credentials in a folder and their settings file.
+// install runs the commands of docs/deploy.md that install the units, below a root of its own, and returns the root. The commands that need
+// systemd must name units that were installed.
+func install(t *testing.T, binary string) (root string) {
+	t.Helper()
+	root = t.TempDir()
+	for _, folder := range []string{"usr/local/bin", "etc/systemd/system"} { // every system has them
+		if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, text, _ := strings.Cut(string(read(t, filepath.Join(deploy, "..", "docs", "deploy.md"))), "\n## Plain processes with systemd\n")
+	_, text, _ = strings.Cut(text, "\n```sh fragment\n")
+	text, _, _ = strings.Cut(text, "\n```\n")
+	ran, named := 0, 0
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
+		switch fields := strings.Fields(line); fields[0] {
+		case "install":
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.NewReplacer(" parley /", " "+binary+" "+root+"/", " /", " "+root+"/").Replace(line))
+			cmd.Dir = filepath.Join(deploy, "..")
+			run(t, cmd, "")
+			ran++
+		case "systemctl":
+			if name := fields[len(fields)-1]; name != "daemon-reload" {
+				unitOf(t, filepath.Join(root, "etc/systemd/system", name+".service"))
+				named++
+			}
+		case "curl": // the test asks for the same path
+		default:
+			t.Errorf("docs/deploy.md has the command %q, which this test does not know", line)
+		}
+	}
+	if ran != 5 || named != 2 {
+		t.Errorf("docs/deploy.md installs with %d commands and starts %d units, want 5 and 2", ran, named)
+	}
+	return root
+}
+
+// The path of docs/deploy.md without containers: what its commands install runs the same way without systemd, with the credentials and the
+// settings file in their places below another root.
 func TestTheUnitsPublishAnEventOnRealServers(t *testing.T) {
 	testenv.Long(t, "builds a program and starts processes")
 	database, broker := testenv.Postgres(t), testenv.RabbitMQ(t)
-	binary, dir := buildParley(t, ""), t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join(deploy, "systemd"))); err != nil {
-		t.Fatal(err)
-	}
+	root := install(t, buildParley(t, ""))
 	for name, content := range map[string]string{"broker-url": broker, "database-url": database, "database-owner-url": database} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content+"\n"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(root, "etc/parley/credentials", name), []byte(content+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	command := func(name string) func(environment ...string) *exec.Cmd {
-		u := readUnit(t, name)
+		u := unitOf(t, filepath.Join(root, "etc/systemd/system", name))
 		return func(environment ...string) *exec.Cmd {
 			args := u.command(t)
 			for i := range args {
-				args[i] = strings.ReplaceAll(args[i], "/etc/parley", dir)
+				args[i] = strings.ReplaceAll(args[i], "/etc/parley", filepath.Join(root, "etc/parley"))
 			}
-			cmd := exec.Command(binary, args...)
+			cmd := exec.Command(filepath.Join(root, "usr/local/bin/parley"), args...)
 			cmd.Env = append([]string{}, environment...) // nothing of this test's environment, as with systemd
 			for _, e := range u["Environment"] {
 				variable, file, _ := strings.Cut(e, "=%d/")
-				file = strings.ReplaceAll(u.credentials()[file], "/etc/parley/credentials", dir)
-				cmd.Env = append(cmd.Env, variable+"="+file)
+				cmd.Env = append(cmd.Env, variable+"="+filepath.Join(root, u.credentials()[file]))
 			}
 			return cmd
 		}

@@ -18,8 +18,13 @@ type unit map[string][]string
 
 func readUnit(t *testing.T, name string) unit {
 	t.Helper()
+	return unitOf(t, filepath.Join(deploy, "systemd", name))
+}
+
+func unitOf(t *testing.T, name string) unit {
+	t.Helper()
 	u, section := unit{}, ""
-	for line := range strings.Lines(string(read(t, filepath.Join(deploy, "systemd", name)))) {
+	for line := range strings.Lines(string(read(t, name))) {
 		line = strings.TrimSpace(line)
 		key, value, isKey := strings.Cut(line, "=")
 		switch {

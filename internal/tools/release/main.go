@@ -68,6 +68,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return tree(ctx, *repo, *target, *version, out)
 	case "verify":
+		if *target == "" || *commit == "" {
+			return fmt.Errorf("verify needs -out and -commit\n%s", usage)
+		}
 		return verify(ctx, *target, *version, *commit, out)
 	case "tag":
 		return tagAll(ctx, *repo, *version, *yes, out)
@@ -90,6 +93,13 @@ func tree(ctx context.Context, repo, target, version string, out io.Writer) erro
 
 // tagAll makes all tags in the repository at once, or prints them.
 func tagAll(ctx context.Context, repo, version string, yes bool, out io.Writer) error {
+	problems, err := notReady(repo, version)
+	if err != nil {
+		return err
+	}
+	if yes && len(problems) > 0 {
+		return fmt.Errorf("main is not ready for %s (change and commit this):\n  %s", version, strings.Join(problems, "\n  "))
+	}
 	dir, err := os.MkdirTemp("", "parley-release-")
 	if err != nil {
 		return err
@@ -106,6 +116,11 @@ func tagAll(ctx context.Context, repo, version string, yes bool, out io.Writer) 
 		}
 	}
 	if !yes {
+		for _, p := range problems {
+			if _, err := fmt.Fprintln(out, "to do before the tags are made:", p); err != nil {
+				return err
+			}
+		}
 		_, err := fmt.Fprintf(out, "dry run: %d tags, none was made (make them with -yes)\n", len(tags))
 		return err
 	}

@@ -135,9 +135,8 @@ func section(changelog []byte, version string) (string, error) {
 	var notes bytes.Buffer
 	inside := false
 	for line := range strings.Lines(string(changelog)) {
-		if heading, ok := strings.CutPrefix(line, "## "); ok {
-			name, _, _ := strings.Cut(strings.Trim(strings.TrimSpace(heading), "[]"), " ")
-			inside = "v"+strings.TrimSuffix(name, "]") == version
+		if strings.HasPrefix(line, "## ") {
+			inside = headingOf(line, version)
 			continue
 		}
 		if inside {

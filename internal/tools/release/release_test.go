@@ -204,6 +204,7 @@ func TestAReleaseNeedsACleanTreeNotesAndAVersion(t *testing.T) {
 		{[]string{"tag", "-repo", repo, "-version", "v2.0.0"}, "major version"},
 		{[]string{"tag", "-repo", repo, "-version", "v0.3.0"}, "no notes for v0.3.0"},
 		{[]string{"tree", "-repo", repo, "-version", version}, "-out"},
+		{[]string{"verify", "-out", repo, "-version", version}, "-commit"},
 		{[]string{"publish", "-version", version}, "unknown command"},
 		{nil, "no command"},
 	} {
@@ -242,6 +243,38 @@ func TestNotesAreTheSectionOfTheVersion(t *testing.T) {
 	for heading, found := range map[string]bool{"## 0.1.0": true, "## [0.1.0] - 2026-12-01": true, "## v0.1.0": false, "## 0.1.01": false} {
 		if _, err := section([]byte(heading+"\n\nx\n"), version); (err == nil) != found {
 			t.Errorf("%q: %v", heading, err)
+		}
+	}
+}
+
+// A tag cannot be taken back: module proxies and the checksum database keep what they have seen of it.
+func TestNoTagIsMadeWhileAFileSaysThatTheVersionIsNotReleased(t *testing.T) {
+	for name, c := range map[string]struct{ file, text, want string }{
+		"heading":     {"CHANGELOG.md", "## 0.1.0 (not released yet)\n\nAll.\n", `the heading "## 0.1.0 (not released yet)" has no date`},
+		"README":      {"README.md", "# m\n\nThere is no release yet. Use a clone.\n", "is no longer true"},
+		"chart":       {"deploy/helm/parley/Chart.yaml", "version: 0.0.9\nappVersion: \"0.1.0\"\n", `"version: 0.0.9" is not the version 0.1.0`},
+		"application": {"deploy/helm/parley/Chart.yaml", "version: 0.1.0\nappVersion: \"0.0.9\"\n", "is not the version 0.1.0"},
+		"security":    {"SECURITY.md", "There is no release yet.\n", "is no longer true"},
+		"key":         {".github/workflows/release.yml", "on: {}\n", "there is no public key"},
+		"nothing":     {"README.md", "# m\n\ngo get example.com/m\n", ""},
+	} {
+		repo := fixture(t)
+		file := filepath.Join(repo, filepath.FromSlash(c.file))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		mustGit(t, repo, "add", ".")
+		mustGit(t, repo, "-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "commit.gpgSign=false", "commit", "--quiet", "--message=more")
+		out, err := release1(t, repo, "tag")
+		if err != nil || (c.want != "") != strings.Contains(out, "to do before the tags are made: ") || !strings.Contains(out, c.want) {
+			t.Errorf("%s: a dry run printed %q (%v), want %q", name, out, err, c.want)
+		}
+		_, err = release1(t, repo, "tag", "-yes")
+		if made := mustGit(t, repo, "tag") != ""; made != (c.want == "") || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: tags made: %v, error %v, want %q", name, made, err, c.want)
 		}
 	}
 }

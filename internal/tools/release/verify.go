@@ -129,21 +129,25 @@ func verifyVersion(ctx context.Context, binary []byte, number, commit string) er
 	return nil
 }
 
-// verifySBOM checks that an SBOM lists the modules of the binary, those of this repository at the version.
+// verifySBOM checks that an SBOM is that of the command at the version, and lists the modules of the binary, those of this repository at the version.
 func verifySBOM(name, version string) error {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
+	type component struct{ Name, Version string }
 	var bom struct {
 		BOMFormat  string `json:"bomFormat"`
-		Components []struct{ Name, Version string }
+		Metadata   struct{ Component component }
+		Components []component
 	}
 	if err := json.Unmarshal(text, &bom); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	want := []struct{ Name, Version string }{{"github.com/parley-go/parley", version}, {"github.com/parley-go/parley/service", version}}
-	for _, c := range want {
+	if main := (component{"github.com/parley-go/parley/cmd/parley", version}); bom.Metadata.Component != main {
+		return fmt.Errorf("%s is the list of %+v, want %+v", name, bom.Metadata.Component, main)
+	}
+	for _, c := range []component{{"github.com/parley-go/parley", version}, {"github.com/parley-go/parley/service", version}} {
 		if bom.BOMFormat != "CycloneDX" || !slices.Contains(bom.Components, c) {
 			return fmt.Errorf("%s is no CycloneDX document with %s %s (%d components)", name, c.Name, c.Version, len(bom.Components))
 		}

@@ -7,9 +7,11 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -95,25 +97,56 @@ func writeDist(t *testing.T, files map[string][]byte) (dir string) {
 	return dir
 }
 
-const bom = `{"bomFormat": "CycloneDX", "components": [{"name": "github.com/parley-go/parley", "version": "v0.1.0"}, {"name": "github.com/parley-go/parley/service", "version": "v0.1.0"}]}`
+const bom = `{"bomFormat": "CycloneDX", "metadata": {"component": {"name": "github.com/parley-go/parley/cmd/parley", "version": "v0.1.0"}}, "components": [{"name": "github.com/parley-go/parley", "version": "v0.1.0"}, {"name": "github.com/parley-go/parley/service", "version": "v0.1.0"}]}`
 
-func TestVerifyFindsAChangedFileAndAMissingTarget(t *testing.T) {
+func TestVerifyRefusesWhatIsMissingChangedOrOfAnotherVersion(t *testing.T) {
 	defer func(all []string) { targets = all }(targets)
-	targets = []string{"linux_amd64"}
-	good := map[string][]byte{"parley_0.1.0_linux_amd64.tar.gz": archive(t, false, program(t, "linux_amd64")), "parley_0.1.0_linux_amd64.cdx.json": []byte(bom)}
-	dir := writeDist(t, good)
-	var out bytes.Buffer
-	if err := verify(t.Context(), dir, version, "abc", &out); err != nil || !strings.Contains(out.String(), "SBOM: good") {
-		t.Fatalf("a good release: %v\n%s", err, &out)
+	targets = []string{runtime.GOOS + "_" + runtime.GOARCH}
+	archiveName, bomName := "parley_0.1.0_"+targets[0]+".tar.gz", "parley_0.1.0_"+targets[0]+".cdx.json"
+	binary := program(t, targets[0])
+	good := map[string][]byte{archiveName: archive(t, false, binary), bomName: []byte(bom)}
+	without := func(name string) map[string][]byte {
+		files := maps.Clone(good)
+		delete(files, name)
+		return files
 	}
-	if err := os.WriteFile(filepath.Join(dir, "parley_0.1.0_linux_amd64.cdx.json"), []byte(bom+"\n"), 0o644); err != nil {
-		t.Fatal(err)
+	for name, c := range map[string]struct {
+		files           map[string][]byte
+		change          func(dir string) error // after the checksums were made
+		version, commit string
+		want            string // "" if the release is good
+	}{
+		"good": {good, nil, version, "abc", ""},
+		"changed binary": {good, func(dir string) error {
+			changed := archive(t, false, append(bytes.Clone(binary), 0))
+			return os.WriteFile(filepath.Join(dir, archiveName), changed, 0o644)
+		}, version, "abc", archiveName + " does not have the checksum"},
+		"changed SBOM": {good, func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, bomName), []byte(bom+"\n"), 0o644)
+		}, version, "abc", bomName + " does not have the checksum"},
+		"deleted archive":        {good, func(dir string) error { return os.Remove(filepath.Join(dir, archiveName)) }, version, "abc", archiveName},
+		"no SBOM":                {without(bomName), nil, version, "abc", "checksums.txt does not list " + bomName},
+		"no archive":             {without(archiveName), nil, version, "abc", "checksums.txt does not list " + archiveName},
+		"version of the binary":  {good, nil, version, "abd", `want "parley 0.1.0 abd" first`},
+		"version of the release": {good, nil, "v0.2.0", "abc", "does not list parley_0.2.0_"},
+	} {
+		dir := writeDist(t, c.files)
+		if c.change != nil {
+			if err := c.change(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var out bytes.Buffer
+		err := verify(t.Context(), dir, c.version, c.commit, &out)
+		if c.want == "" && (err != nil || !strings.Contains(out.String(), "it runs here, version: good")) {
+			t.Errorf("%s: %v\n%s", name, err, &out)
+		}
+		if c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
 	}
-	if err := verify(t.Context(), dir, version, "abc", &out); err == nil || !strings.Contains(err.Error(), "does not have the checksum") {
-		t.Errorf("a changed file: %v", err)
-	}
-	targets = []string{"linux_amd64", "windows_amd64"}
-	if err := verify(t.Context(), writeDist(t, good), version, "abc", &out); err == nil || !strings.Contains(err.Error(), "does not list parley_0.1.0_windows_amd64.zip") {
+	targets = append(targets, "windows_386")
+	if err := verify(t.Context(), writeDist(t, good), version, "abc", &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "does not list parley_0.1.0_windows_386.zip") {
 		t.Errorf("a missing target: %v", err)
 	}
 }
@@ -136,6 +169,7 @@ func TestVerifyReadsTheBinaryOfAnArchive(t *testing.T) {
 func TestVerifyReadsTheSBOM(t *testing.T) {
 	for content, good := range map[string]bool{
 		bom: true, strings.ReplaceAll(bom, "v0.1.0", "(devel)"): false, strings.Replace(bom, "CycloneDX", "SPDX", 1): false, "{": false, `{"bomFormat": "CycloneDX"}`: false,
+		strings.Replace(bom, "v0.1.0", "v0.0.9", 1): false, strings.Replace(bom, `parley/service", "version": "v0.1.0`, `parley/service", "version": "v0.0.9`, 1): false,
 	} {
 		file := filepath.Join(t.TempDir(), "bom.json")
 		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {

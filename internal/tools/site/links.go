@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	hrefPattern = regexp.MustCompile(`\s(?:href|src)="([^"]*)"`)
+	hrefPattern = regexp.MustCompile(`\s(?:href|src|srcset)="([^"]*)"`) // a srcset has one file here, without a width
 	idPattern   = regexp.MustCompile(`\sid="([^"]*)"`)
 )
 
@@ -47,6 +47,32 @@ func checkLinks(dir string) (pages int, problems []string, err error) {
 	}
 	slices.Sort(problems)
 	return len(texts), slices.Compact(problems), nil
+}
+
+// checkSearch returns the pages below dir that the index of the search lacks.
+func checkSearch(dir string) (problems []string, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, "search", "search_index.json"))
+	if err != nil {
+		return nil, err
+	}
+	var index struct {
+		Docs []struct{ Location, Text string }
+	}
+	if err := json.Unmarshal(text, &index); err != nil {
+		return nil, fmt.Errorf("search_index.json: %w", err)
+	}
+	found := map[string]bool{}
+	for _, d := range index.Docs {
+		page, _, _ := strings.Cut(d.Location, "#")
+		found[page] = found[page] || d.Text != ""
+	}
+	err = fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && path.Ext(name) == ".html" && name != "404.html" && !found[name] {
+			problems = append(problems, name+" is not in the index of the search")
+		}
+		return err
+	})
+	return problems, err
 }
 
 // follow returns what is wrong with a link, or "".

@@ -1,5 +1,5 @@
 // Command site makes the site of the documents: it prepares the content for mkdocs with the theme Material (Debian: mkdocs-material), runs it,
-// and checks every link of the result.
+// and checks that every link of the result leads somewhere and that the search finds every page.
 //
 //	site -version 0.1.0 -out site/public
 //
@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -56,6 +57,10 @@ func build(ctx context.Context, root, out, version string) error {
 	if err != nil {
 		return err
 	}
+	problems, err := unlisted(string(text), filepath.Join(dir, "content"))
+	if err != nil {
+		return err
+	}
 	var nav strings.Builder
 	for _, name := range examples {
 		fmt.Fprintf(&nav, "\n      - %s: examples/%s.md", name, name)
@@ -75,15 +80,19 @@ func build(ctx context.Context, root, out, version string) error {
 	if err := writeVersions(out); err != nil {
 		return err
 	}
-	pages, problems, err := checkLinks(target)
+	pages, broken, err := checkLinks(target)
 	if err != nil {
 		return err
 	}
-	for _, p := range problems {
+	missing, err := checkSearch(target)
+	if err != nil {
+		return err
+	}
+	for _, p := range slices.Concat(problems, broken, missing) {
 		err = errors.Join(err, errors.New(p))
 	}
 	if err == nil {
-		fmt.Printf("%s: %d pages, all links lead to pages and headings that exist\n", target, pages)
+		fmt.Printf("%s: %d pages, all in the search index, all links lead to pages and headings that exist\n", target, pages)
 	}
 	return err
 }

@@ -23,12 +23,8 @@ func prepare(root, content string) (examples []string, err error) {
 	for name, page := range roots {
 		pages[name] = page
 	}
-	files, err := os.ReadDir(filepath.Join(root, "docs"))
-	if err != nil {
+	if err := documents(root, pages); err != nil {
 		return nil, err
-	}
-	for _, f := range files {
-		pages["docs/"+f.Name()] = f.Name()
 	}
 	folders, err := os.ReadDir(filepath.Join(root, "examples"))
 	if err != nil {
@@ -59,6 +55,28 @@ func prepare(root, content string) (examples []string, err error) {
 		}
 	}
 	return examples, nil
+}
+
+// documents adds the files below docs, also the pictures in its folders.
+func documents(root string, pages map[string]string) error {
+	docs := os.DirFS(filepath.Join(root, "docs"))
+	return fs.WalkDir(docs, ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			pages["docs/"+name] = name
+		}
+		return err
+	})
+}
+
+// unlisted returns the pages that the navigation of mkdocs.yml lacks: mkdocs only notes them, and readers would not find them.
+func unlisted(config string, content string) (problems []string, err error) {
+	names, err := filepath.Glob(filepath.Join(content, "*.md"))
+	for _, name := range names {
+		if page := filepath.Base(name); !strings.Contains(config, ": "+page+"\n") {
+			problems = append(problems, "site/mkdocs.yml: nav lacks "+page)
+		}
+	}
+	return problems, err
 }
 
 var (

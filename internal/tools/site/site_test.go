@@ -60,6 +60,44 @@ func TestALinkToNoFileOrToNoHeadingIsFound(t *testing.T) {
 	}
 }
 
+func TestAPictureForDarkScreensIsALink(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"a.html": `<picture><source srcset="p/dark.png"><img src="p/light.png"></picture>`, "p/light.png": ""})
+	if _, problems, err := checkLinks(dir); err != nil || len(problems) != 1 || !strings.Contains(problems[0], `"p/dark.png"`) {
+		t.Errorf("got %q (%v)", problems, err)
+	}
+}
+
+func TestPicturesInFoldersOfDocsArePartOfTheSite(t *testing.T) {
+	root, content := t.TempDir(), filepath.Join(t.TempDir(), "content")
+	write(t, root, map[string]string{
+		"README.md": "# m\n", "CHANGELOG.md": "", "CONTRIBUTING.md": "", "SECURITY.md": "", "docs/console.md": "![a](console/a.png)\n", "docs/console/a.png": "picture",
+		"examples/hello/main.go": "package main\n",
+	})
+	if examples, err := prepare(root, content); err != nil || len(examples) != 1 {
+		t.Fatalf("got the examples %q (%v)", examples, err)
+	}
+	if got, err := os.ReadFile(filepath.Join(content, "console", "a.png")); err != nil || string(got) != "picture" {
+		t.Errorf("the picture is %q (%v)", got, err)
+	}
+	problems, err := unlisted("nav:\n  - parley: index.md\n  - Changelog: changelog.md\n  - C: contributing.md\n  - S: security.md\n", content)
+	if err != nil || len(problems) != 1 || !strings.Contains(problems[0], "nav lacks console.md") {
+		t.Errorf("got %q (%v)", problems, err)
+	}
+}
+
+func TestAPageThatTheSearchDoesNotFindIsReported(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{
+		"a.html": "", "sub/b.html": "", "c.html": "", "404.html": "",
+		"search/search_index.json": `{"docs": [{"location": "a.html", "text": ""}, {"location": "a.html#one", "text": "one"}, {"location": "c.html", "text": ""}]}`,
+	})
+	problems, err := checkSearch(dir)
+	if text := strings.Join(problems, "\n"); err != nil || len(problems) != 2 || !strings.Contains(text, "sub/b.html is") || !strings.Contains(text, "c.html is") {
+		t.Errorf("got %q (%v)", problems, err)
+	}
+}
+
 func TestTheNewestVersionIsTheFirst(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"dev", "0.9.0", "0.10.0", "other"} {
