@@ -81,6 +81,13 @@ func (p RetryPolicy) permanent(err error) bool {
 	return p.Permanent != nil && p.Permanent(err)
 }
 
+// Parks reports whether a delivery is parked at once after a handler's error, without a retry: after [Park], a malformed body or a
+// permanent error. It is for tests of handlers.
+func (p RetryPolicy) Parks(err error) bool {
+	o, _ := errors.AsType[*outcomeError](err)
+	return o != nil && o.park || err != nil && p.permanent(err)
+}
+
 // delay returns the n-th retry delay. If after is set, it returns the next longer delay of the
 // policy, or the longest one.
 func (p RetryPolicy) delay(n int, after time.Duration) time.Duration {

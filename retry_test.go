@@ -2,6 +2,7 @@ package parley
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -70,6 +71,27 @@ func TestMalformedMessagesAndPermanentErrorsAreNotRetried(t *testing.T) {
 	}
 	if (RetryPolicy{}).permanent(io.EOF) {
 		t.Error("without Permanent an error is permanent")
+	}
+}
+
+func TestAPolicyTellsWhichErrorsPark(t *testing.T) {
+	p := RetryPolicy{Permanent: func(err error) bool { return errors.Is(err, io.EOF) }}
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{io.ErrNoProgress, false},
+		{RetryAfter(time.Minute, io.ErrNoProgress), false},
+		{Ignore(io.ErrNoProgress), false},
+		{Park(io.ErrNoProgress), true},
+		{fmt.Errorf("rename: %w", Park(io.ErrNoProgress)), true},
+		{&MalformedError{Err: io.ErrNoProgress}, true},
+		{io.EOF, true},
+	} {
+		if got := p.Parks(c.err); got != c.want {
+			t.Errorf("Parks(%v) = %v, want %v", c.err, got, c.want)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 // packages are the packages that snippets use without an import.
 var packages = map[string]string{
 	"context": "context", "errors": "errors", "fmt": "fmt", "time": "time", "sync": "sync", "sql": "database/sql", "slog": "log/slog", "os": "os",
-	"testing": "testing", "synctest": "testing/synctest", "log": "log", "tls": "crypto/tls", "json": "encoding/json", "http": "net/http",
+	"filepath": "path/filepath", "testing": "testing", "synctest": "testing/synctest", "log": "log", "tls": "crypto/tls", "json": "encoding/json", "http": "net/http",
 	"pgx": "github.com/jackc/pgx/v5", "pgxpool": "github.com/jackc/pgx/v5/pgxpool",
 	"parley": "github.com/parley-go/parley", "memory": "github.com/parley-go/parley/memory", "parleytest": "github.com/parley-go/parley/parleytest",
 	"postgres": "github.com/parley-go/parley/postgres", "mysql": "github.com/parley-go/parley/mysql", "sqlite": "github.com/parley-go/parley/sqlite",
