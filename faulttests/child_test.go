@@ -55,6 +55,7 @@ var roles = map[string]role{
 	"producer": {"victim", "produce", "victim: first event committed"},
 	"reader":   {"victim", "read", "victim: reading started"},
 	"keeper":   {"victim", "keep", "victim: subscribed"},
+	"replayer": {"parley", "parked", ""}, // an operator
 }
 
 // command returns the program with its settings, not yet started.
