@@ -3,6 +3,8 @@ package parley
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -41,6 +43,10 @@ const (
 	ActionEditRecord   = "edit-record"   // one parked record of the outbox
 	ActionPause        = "pause"
 	ActionResume       = "resume"
+	// ActionCancelScheduled and ActionMoveScheduled are changes of scheduled records.
+	ActionCancelScheduled = "cancel-scheduled"
+	ActionMoveScheduled   = "move-scheduled"
+	ActionReturn          = "return" // failed deliveries, to their queue
 )
 
 // The states of an action.
@@ -100,6 +106,10 @@ type ActionLog interface {
 	SweepActions(ctx context.Context, age time.Duration, limit int) (int, error)
 }
 
+// A ScheduleLogger is an [OutboxStore] whose Cancel and Reschedule write the action log in the caller's transaction, if their context
+// has an actor. All stores on parley's own tables are such stores.
+type ScheduleLogger interface{ LogsSchedule() bool }
+
 // NewAction returns the entry that a store writes for a change within ctx, or false if ctx has no actor. With a.Entry of the
 // actor the entry exists, and only Changed and Cursor are to be added to it; its id is set then.
 func NewAction(ctx context.Context, name, filter string) (Action, bool) {
@@ -142,6 +152,7 @@ func (q FailureQuery) String() string {
 	var parts []string
 	for _, c := range []struct{ name, value string }{
 		{"consumer", q.Consumer}, {"group", q.Fingerprint}, {"exchange", q.Exchange}, {"routing_key", q.RoutingKey}, {"message_id", q.MessageID},
+		{"identity", q.Identity},
 	} {
 		if c.value != "" {
 			parts = append(parts, c.name+"="+quoteIfNeeded(c.value))
@@ -160,6 +171,31 @@ func (q FailureQuery) String() string {
 		return "all"
 	}
 	return strings.Join(parts, " ")
+}
+
+// String returns the conditions of the selection as a text for the action log, such as "exchange=mail routing_key=remind tag.user=7".
+func (s Selection) String() string {
+	if s.ID > 0 {
+		return fmt.Sprintf("record=%d", s.ID)
+	}
+	var parts []string
+	for _, c := range []struct{ name, value string }{{"exchange", s.Exchange}, {"routing_key", s.RoutingKey}} {
+		if c.value != "" {
+			parts = append(parts, c.name+"="+quoteIfNeeded(c.value))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Tags)) {
+		parts = append(parts, "tag."+quoteIfNeeded(name)+"="+quoteIfNeeded(s.Tags[name]))
+	}
+	if len(parts) == 0 {
+		return "all"
+	}
+	return strings.Join(parts, " ")
+}
+
+// MoveText returns the text for the action log of a selection that is moved to another time.
+func MoveText(s Selection, due time.Time) string {
+	return s.String() + " to=" + due.UTC().Format(time.RFC3339)
 }
 
 // IDsText returns ids as a text for the action log, such as "ids=1,2,3". It names the first 20.

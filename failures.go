@@ -223,6 +223,8 @@ type FailureQuery struct {
 	Exchange    string
 	RoutingKey  string
 	MessageID   string
+	// Identity is the identity of a message, as [Identity] returns it. Stores find it by an index.
+	Identity string
 	// UpTo, if positive, is the largest id.
 	UpTo int64
 }

@@ -233,7 +233,7 @@ func describeIDs(ids []string) string {
 // command returns the command that does the same.
 func (ch *change) command(name string) string {
 	args := append([]string{name, "parked", ch.Action}, ch.IDs...)
-	if len(ch.IDs) > 20 && ch.Filter.Narrow() {
+	if len(ch.IDs) > 20 && (ch.Filter.Consumer != "" || ch.Filter.Narrow()) {
 		args = args[:3]
 		for _, p := range [...][2]string{{"--consumer", ch.Filter.Consumer}, {"--exchange", ch.Filter.Exchange}, {"--routing-key", ch.Filter.RoutingKey}, {"--reason", ch.Filter.Reason}} {
 			if p[1] != "" {

@@ -1,7 +1,10 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -60,8 +63,44 @@ func (s *source) lag(now time.Time) (chart, bool) {
 	for _, p := range s.samples.last(now.Add(-chartSpan)) {
 		points = append(points, point{p.at, p.Lag.Seconds()})
 	}
-	return draw("Lag of the outbox, last hour", []series{{"lag", "line-a", points}}, now, func(v float64) string { return age(time.Duration(v * float64(time.Second))) })
+	return draw("Lag of the outbox, last hour", []series{{"lag", "line-a", points}}, now, seconds)
 }
+
+// lagLines is the most exchanges of a graph.
+const lagLines = 6
+
+// lagByExchange draws how long the oldest due record of each exchange has been due, for the exchanges with the longest lag.
+func (s *source) lagByExchange(now time.Time) (chart, bool) {
+	list := s.samples.last(now.Add(-chartSpan))
+	longest := map[string]time.Duration{}
+	for _, p := range list {
+		for name, lag := range p.Lags {
+			longest[name] = max(longest[name], lag)
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(longest), func(a, b string) int {
+		return cmp.Or(cmp.Compare(longest[b], longest[a]), cmp.Compare(a, b))
+	})
+	title := "Lag by exchange, last hour"
+	if len(names) > lagLines {
+		title = fmt.Sprintf("Lag by exchange, last hour: the %d longest of %d", lagLines, len(names))
+		names = names[:lagLines]
+	}
+	var lines []series
+	for i, name := range names {
+		one := series{name: printable(name), class: "line-" + string(rune('a'+i))}
+		for _, p := range list {
+			if p.Lags != nil {
+				one.points = append(one.points, point{p.at, p.Lags[name].Seconds()})
+			}
+		}
+		lines = append(lines, one)
+	}
+	return draw(title, lines, now, seconds)
+}
+
+// seconds formats a number of seconds.
+func seconds(v float64) string { return age(time.Duration(v * float64(time.Second))) }
 
 type series struct {
 	name, class string

@@ -101,6 +101,7 @@ func (w *world) park(f parley.Failure) string {
 	if f.State == "" {
 		f.State = parley.FailureParked
 	}
+	f.Identity = parley.Identity(&f.Message)
 	kept, err := w.store.Failures().Keep(w.t.Context(), "orders", []parley.Failure{f})
 	if err != nil {
 		w.t.Fatal(err)

@@ -135,7 +135,7 @@ func (s *source) search(q *request, id string) (hits []hit, err error) {
 	if s.Failures == nil || strings.ContainsRune(id, 0) {
 		return hits, nil
 	}
-	rows, err := s.Failures.List(q.r.Context(), parley.FailureQuery{MessageID: id}, 0, findLimit)
+	rows, err := s.Failures.List(q.r.Context(), parley.FailureQuery{Identity: parley.Identity(&parley.Message{ID: id})}, 0, findLimit)
 	for i := range rows {
 		hits = append(hits, hit{s, failures{s.Failures}.item(&rows[i])})
 	}

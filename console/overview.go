@@ -49,7 +49,7 @@ func (c *Console) overviewOf(q *request, s *source) overviewOf {
 		return out
 	}
 	out.Status = st
-	for _, draw := range [...]func(time.Time) (chart, bool){s.throughput, s.lag} {
+	for _, draw := range [...]func(time.Time) (chart, bool){s.throughput, s.lag, s.lagByExchange} {
 		if one, ok := draw(c.now()); ok {
 			out.Charts = append(out.Charts, one)
 		}
@@ -102,8 +102,12 @@ func (c *Console) outbox(q *request) error {
 		data["Groups"] = groups
 		data["Capped"] = len(list) == dueLimit
 	}
-	if one, ok := q.src.lag(c.now()); ok {
-		data["Lag"] = one
+	var lags []chart
+	for _, draw := range [...]func(time.Time) (chart, bool){q.src.lag, q.src.lagByExchange} {
+		if one, ok := draw(c.now()); ok {
+			lags = append(lags, one)
+		}
 	}
+	data["Lags"] = lags
 	return q.show(http.StatusOK, "outbox.html", view{Title: "Outbox", Tab: "outbox", Refresh: refreshSeconds, Data: data})
 }

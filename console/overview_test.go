@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -127,6 +128,44 @@ func TestTheGraphsShowTheLastHour(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestTheLagOfEachExchangeIsDrawnTheLongestFirst(t *testing.T) {
+	now := time.Now()
+	s := &source{}
+	s.samples.add(now.Add(-30*time.Second), Sample{}) // not known
+	s.samples.add(now.Add(-20*time.Second), Sample{Lags: map[string]time.Duration{"user": 2 * time.Second, "mail": 0}})
+	s.samples.add(now.Add(-10*time.Second), Sample{Lags: map[string]time.Duration{"user": time.Second, "shop": 90 * time.Second}})
+	c, ok := s.lagByExchange(now)
+	if !ok || len(c.Lines) != 3 || c.Lines[0].Name != "shop" || c.Lines[2].Name != "mail" || c.Top != "1m30s" {
+		t.Fatalf("the graph is %+v", c)
+	}
+	if want := "Latest: shop 1m30s, user 1s, mail 0s."; c.Latest != want {
+		t.Errorf("the sentence is %q, want %q", c.Latest, want)
+	}
+	if got := strings.Fields(c.Lines[1].Points[0]); len(got) != 2 {
+		t.Errorf("user has the points %q, want one for each known sample", got)
+	}
+	many := map[string]time.Duration{}
+	for i := range 9 {
+		many[fmt.Sprint("x", i)] = time.Duration(i+100) * time.Second
+	}
+	s.samples.add(now, Sample{Lags: many})
+	if c, _ = s.lagByExchange(now); len(c.Lines) != lagLines || c.Lines[0].Name != "x8" || !strings.Contains(c.Title, "the 6 longest of 12") {
+		t.Errorf("the graph of many exchanges is %+v", c)
+	}
+}
+
+func TestAPauseIsInTheVerdict(t *testing.T) {
+	w := newWorld(t, func(s *Source, _ *Options) {
+		s.Status = func(context.Context) (*Status, error) {
+			return &Status{Pauses: []PauseStatus{{What: "relay exchange shop", By: "bob", Reason: "ticket <7>", Until: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}}}, nil
+		}
+	})
+	w.get("/").must(t, http.StatusOK).has(t, `<span class="verdict paused">paused</span>`, "by bob: relay exchange shop until <time>2030-01-02 03:04:05 UTC</time> (ticket &lt;7&gt;)")
+	if got := (&Status{Problems: []string{"x"}, Pauses: []PauseStatus{{}}}).Verdict(); got != "unhealthy" {
+		t.Errorf("with a problem and a pause the verdict is %q, want unhealthy", got)
+	}
 }
 
 func TestALineIsInterruptedWhereSamplesAreMissing(t *testing.T) {

@@ -100,7 +100,7 @@ func TestChangesAreInTheLastingLogWithBeforeAndAfter(t *testing.T) {
 	w.schedule("7")
 	p := w.post("/s/orders/scheduled/preview", with(selected, "action", "cancel")).must(t, http.StatusOK)
 	w.post("/s/orders/scheduled/confirm", p.confirmation()).must(t, http.StatusOK)
-	w.get("/actions").must(t, http.StatusOK).has(t, "cancel-scheduled", "user/remind user=7")
+	w.get("/actions").must(t, http.StatusOK).has(t, "cancel-scheduled", "exchange=user routing_key=remind tag.user=7")
 }
 
 // unreachable is a log of actions that cannot be read.

@@ -62,9 +62,10 @@ func (f filter) pairs() [][2]string {
 // Hidden returns the filter as fields of a form.
 func (f filter) Hidden() [][2]string { return f.pairs() }
 
-// Narrow reports whether the filter selects less than all messages of its place.
+// Narrow reports whether the filter selects less than all messages of its place and its consumer, so that the groups of all say nothing
+// about the list.
 func (f filter) Narrow() bool {
-	return f.Consumer != "" || f.Exchange != "" || f.RoutingKey != "" || f.Reason != "" || f.Group != ""
+	return f.Exchange != "" || f.RoutingKey != "" || f.Reason != "" || f.Group != ""
 }
 
 // takes reports whether the filter selects an item.
@@ -90,20 +91,13 @@ func matches(pattern, name string) bool {
 	return pattern == "" || ok
 }
 
-// exact returns a pattern that matches only itself, and "" for one with wildcards.
-func exact(pattern string) string {
-	if strings.ContainsAny(pattern, `*?[\`) {
-		return ""
-	}
-	return pattern
-}
-
 // parkedView is the data of the list.
 type parkedView struct {
 	Filter    filter
 	Places    []tab
 	Consumers []string
 	Groups    []parley.FailureGroup
+	MoreOf    int // the number of groups if there may be more
 	Items     []*item
 	Next      string
 	Queue     bool // a parked queue, which is read only when the user asks
@@ -179,19 +173,21 @@ func (c *Console) parkedList(q *request) error {
 			return err
 		}
 	}
-	if v.Filter.Place == "c" && q.src.Groups != nil && v.Filter.State == "parked" {
+	if v.Filter.Place == "c" && q.src.Groups != nil && v.Filter.State == "parked" && !v.Filter.Narrow() && v.Filter.After == "" {
 		groups, err := q.src.Groups.FailureGroups(q.r.Context(), v.Filter.Consumer, groupLimit)
 		if err != nil {
 			return err
 		}
 		slices.SortStableFunc(groups, func(a, b parley.FailureGroup) int { return cmp.Compare(b.Count, a.Count) })
-		v.Groups = groups
+		if v.Groups = groups; len(groups) == groupLimit {
+			v.MoreOf = groupLimit
+		}
 	}
 	return q.showParked(v)
 }
 
 // groupLimit is the most groups that the page lists.
-const groupLimit = 100
+const groupLimit = 50
 
 // lookQueue shows the messages of a parked queue.
 func (c *Console) lookQueue(q *request) error {

@@ -1,15 +1,38 @@
 package console
 
 import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/memory"
 )
+
+func TestAFilterComparesAThousandRowsForEachPageAndGoesOn(t *testing.T) {
+	w := newWorld(t, nil)
+	var list []parley.Failure
+	for range scanLimit + 5 {
+		list = append(list, parley.Failure{Message: parley.Message{Exchange: "user", RoutingKey: "renamed", Body: []byte("{}")}, State: parley.FailureParked})
+	}
+	list[scanLimit+3].Message.Exchange = "rare"
+	if _, err := w.store.Failures().Keep(t.Context(), "orders", list); err != nil {
+		t.Fatal(err)
+	}
+	p := w.get("/s/orders/parked?place=c&exchange=rare").must(t, http.StatusOK).has(t, "No message among those looked at so far matches the filter.", "Look at the next rows")
+	next := regexp.MustCompile(`<a href="([^"]+)" rel="next">`).FindStringSubmatch(p.body)
+	if next == nil {
+		t.Fatal("the page does not lead on")
+	}
+	w.get(unescape(next[1])).must(t, http.StatusOK).has(t, "<td>rare</td>")
+}
 
 func TestListsArePagedAndNoMessageIsLeftOut(t *testing.T) {
 	w := newWorld(t, nil)
@@ -134,9 +157,53 @@ func TestAParkedQueueIsReadOnlyOnDemandAndItsMessagesAreReplayed(t *testing.T) {
 	})
 	topology := parley.RetryTopology("orders", nil, nil)
 	topology.Queues = append(topology.Queues, parley.Queue{Name: "orders"})
+	topology.Exchanges = append(topology.Exchanges, parley.Exchange{Name: "user"})
+	topology.Bindings = append(topology.Bindings, parley.Binding{Queue: "orders", Exchange: "user"})
 	if err := w.broker.Declare(t.Context(), topology); err != nil {
 		t.Fatal(err)
 	}
 	w.get("/s/orders/parked?place=q:orders").must(t, http.StatusOK).has(t, "The queue has 0 messages", "Look into the queue")
 	w.post("/s/orders/parked/look", url.Values{"place": {"q:orders"}}).must(t, http.StatusOK).has(t, "Nothing is parked here")
+
+	w.parkInQueue(topology)
+	w.get("/s/orders/parked?place=q:orders").must(t, http.StatusOK).has(t, "The queue has 1 messages")
+	look := w.post("/s/orders/parked/look", url.Values{"place": {"q:orders"}}).must(t, http.StatusOK)
+	look.has(t, "no such user", "A message in a queue is edited with a command", "parley parked edit qm-7")
+	p := w.post("/s/orders/parked/preview", url.Values{"place": {"q:orders"}, "id": {"qm-7"}, "action": {"replay"}}).must(t, http.StatusOK)
+	w.post("/s/orders/parked/confirm", p.form()).must(t, http.StatusOK).has(t, "Replayed: 1 message.")
+	if n, _, err := w.broker.QueueLen(t.Context(), "orders"); err != nil || n != 1 {
+		t.Errorf("%d messages are in the queue (%v), want the replayed one", n, err)
+	}
+}
+
+// parkInQueue lets a consumer without a database park the message m-7.
+func (w *world) parkInQueue(topology parley.Topology) {
+	w.t.Helper()
+	router := parley.NewRouter()
+	router.Handle("user", "renamed", parley.HandlerFunc(func(context.Context, *parley.Delivery) error { return parley.Park(errors.New("no such user")) }))
+	consumer, err := parley.NewConsumer(w.broker, router, &parley.ConsumerConfig{
+		Queue: "orders", Topology: topology, Secrets: [][]byte{[]byte("0123456789abcdef")}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- consumer.Run(ctx) }()
+	m := parley.Message{Exchange: "user", RoutingKey: "renamed", Kind: parley.KindEvent, ID: "m-7", Body: []byte(`{"eventId": 1}`)}
+	for _, err := range w.broker.Publish(ctx, []parley.Message{m}) {
+		if err != nil {
+			w.t.Error(err)
+		}
+	}
+	parked := func() bool {
+		n, _, err := w.broker.QueueLen(ctx, parley.ParkedQueue("orders"))
+		return err == nil && n == 1
+	}
+	for deadline := time.Now().Add(30 * time.Second); !parked() && time.Now().Before(deadline); <-time.After(5 * time.Millisecond) {
+	}
+	cancel()
+	if err := <-done; err != nil {
+		w.t.Error(err)
+	}
 }

@@ -60,10 +60,38 @@ type place interface {
 
 const (
 	pageSize = 50
-	// scanLimit is the most rows that one page reads to find those that a filter selects.
-	scanLimit = 5000
-	scanPage  = 500
+	// scanLimit is the fewest rows that are compared with a filter before a list ends without having found enough; larger lists
+	// compare scanFactor times their size.
+	scanLimit  = 1000
+	scanFactor = 5
+	scanPage   = 500
 )
+
+// scan returns the items that a filter selects, in the order of their numbers: at most limit. read returns items behind a number. The
+// list ends early after many rows that the filter does not select: next is then where it goes on.
+func scan(letter byte, f *filter, limit int, read func(after int64, n int) ([]*item, error)) (items []*item, next string, err error) {
+	after := numberOf(letter, f.After)
+	most := max(scanLimit, scanFactor*limit)
+	size := min(scanPage, limit+1)
+	for seen := 0; seen < most; {
+		page, err := read(after, size)
+		if err != nil || len(page) == 0 {
+			return items, "", err
+		}
+		seen += len(page)
+		for _, it := range page {
+			if f.takes(it) {
+				if len(items) == limit {
+					return items, fmt.Sprintf("%c%d", letter, after), nil
+				}
+				items = append(items, it)
+			}
+			after = numberOf(letter, it.ID)
+		}
+		size = scanPage
+	}
+	return items, fmt.Sprintf("%c%d", letter, after), nil
+}
 
 // numberOf returns the number of an id such as c34, or 0.
 func numberOf(letter byte, id string) int64 {
@@ -95,26 +123,13 @@ func (p records) item(row *parley.ParkedRecord) *item {
 }
 
 func (p records) list(ctx context.Context, f *filter, limit int) (items []*item, next string, err error) {
-	after := numberOf('o', f.After)
-	for read := 0; read < scanLimit; {
-		page, err := p.store.ListParked(ctx, after, min(scanPage, limit*2))
-		if err != nil || len(page) == 0 {
-			return items, "", err
+	return scan('o', f, limit, func(after int64, n int) (page []*item, err error) {
+		rows, err := p.store.ListParked(ctx, after, n)
+		for i := range rows {
+			page = append(page, p.item(&rows[i]))
 		}
-		read += len(page)
-		for i := range page {
-			it := p.item(&page[i])
-			if !f.takes(it) {
-				after = page[i].ID
-				continue
-			}
-			if len(items) == limit {
-				return items, fmt.Sprintf("o%d", after), nil
-			}
-			after, items = page[i].ID, append(items, it)
-		}
-	}
-	return items, fmt.Sprintf("o%d", after), nil
+		return page, err
+	})
 }
 
 func (p records) load(ctx context.Context, ids []string) (items []*item, err error) {
@@ -164,32 +179,19 @@ func (p failures) item(row *parley.FailureRow) *item {
 	return it
 }
 
+// list reads by consumer, group and state, for which the table has indexes. Other conditions are compared with one row after another.
 func (p failures) list(ctx context.Context, f *filter, limit int) (items []*item, next string, err error) {
-	after := numberOf('c', f.After)
-	query := parley.FailureQuery{Consumer: f.Consumer, Fingerprint: f.Group, Exchange: exact(f.Exchange), RoutingKey: exact(f.RoutingKey)}
-	query.States = []parley.FailureState{parley.FailureParked}
+	query := parley.FailureQuery{Consumer: f.Consumer, Fingerprint: f.Group, States: []parley.FailureState{parley.FailureParked}}
 	if f.State == "waiting" {
 		query.States = []parley.FailureState{parley.FailureWaiting, parley.FailureBehind, parley.FailureRunning}
 	}
-	for read := 0; read < scanLimit; {
-		page, err := p.store.List(ctx, query, after, min(scanPage, limit*2))
-		if err != nil || len(page) == 0 {
-			return items, "", err
+	return scan('c', f, limit, func(after int64, n int) (page []*item, err error) {
+		rows, err := p.store.List(ctx, query, after, n)
+		for i := range rows {
+			page = append(page, p.item(&rows[i]))
 		}
-		read += len(page)
-		for i := range page {
-			it := p.item(&page[i])
-			if !f.takes(it) {
-				after = page[i].ID
-				continue
-			}
-			if len(items) == limit {
-				return items, fmt.Sprintf("c%d", after), nil
-			}
-			after, items = page[i].ID, append(items, it)
-		}
-	}
-	return items, fmt.Sprintf("c%d", after), nil
+		return page, err
+	})
 }
 
 func (p failures) load(ctx context.Context, ids []string) (items []*item, err error) {

@@ -13,6 +13,8 @@ type Sample struct {
 	Published, Handled, Failed int64
 	// Lag is how long the oldest due record has been due.
 	Lag time.Duration
+	// Lags is the same for each exchange; an exchange without a due record has 0 or is missing. Nil means not known.
+	Lags map[string]time.Duration
 }
 
 const (

@@ -19,6 +19,9 @@ import (
 // scheduledLimit is the most scheduled messages that a page lists, and that one confirmation changes.
 const scheduledLimit = 500
 
+// scheduledScan is how many messages are compared with a filter for which stores have no index, the soonest first.
+const scheduledScan = 1000
+
 // scheduledView is the data of the list, and of the preview of a change.
 type scheduledView struct {
 	Missing              bool
@@ -27,6 +30,7 @@ type scheduledView struct {
 	Tags                 string // name=value, one per line
 	List                 []scheduledItem
 	Capped               bool
+	Searched             bool // only the first messages were compared with the filter
 	Changeable           bool // the selection names an exchange, a routing key and a tag
 	Action, To           string
 	Due                  time.Time
@@ -90,13 +94,35 @@ func (c *Console) scheduled(q *request) error {
 		return err
 	}
 	if v.Missing = q.src.Schedule == nil; !v.Missing {
-		list, err := q.src.Schedule.Scheduled(q.r.Context(), sel, scheduledLimit)
+		list, err := q.scheduledList(v, sel)
 		if err != nil {
 			return err
 		}
 		v.fill(list)
 	}
 	return q.show(http.StatusOK, "scheduled.html", view{Title: "Scheduled", Tab: "scheduled", Data: v})
+}
+
+// scheduledList returns the messages of a page. Stores find a message by its number, and by exchange, routing key and tags together. For
+// other filters it compares the first messages.
+func (q *request) scheduledList(v *scheduledView, sel parley.Selection) ([]parley.Record, error) {
+	if v.Changeable || v.Exchange == "" && len(sel.Tags) == 0 {
+		return q.src.Schedule.Scheduled(q.r.Context(), sel, scheduledLimit)
+	}
+	list, err := q.src.Schedule.Scheduled(q.r.Context(), parley.Selection{}, scheduledScan)
+	v.Searched = len(list) == scheduledScan
+	list = slices.DeleteFunc(list, func(r parley.Record) bool {
+		if v.Exchange != "" && (r.Exchange != v.Exchange || r.RoutingKey != v.RoutingKey) {
+			return true
+		}
+		for name, value := range sel.Tags {
+			if got, ok := r.Tags[name]; !ok || got != value {
+				return true
+			}
+		}
+		return false
+	})
+	return list[:min(len(list), scheduledLimit)], err
 }
 
 // readScheduled reads a change of scheduled messages. A relative time is resolved by the preview, so that confirm has a fixed one.
@@ -178,7 +204,7 @@ func (c *Console) confirmScheduled(q *request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(q.r.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(q.acting(), 20*time.Second)
 	defer cancel()
 	n, err := q.src.Schedule.Change(ctx, sel, v.Due, scheduledLimit, func(list []parley.Record) error {
 		if v.hash(list) != q.get("hash") {
@@ -193,7 +219,7 @@ func (c *Console) confirmScheduled(q *request) error {
 	if sel.ID > 0 {
 		target = fmt.Sprint("record ", sel.ID)
 	}
-	if err == nil {
+	if l, ok := q.src.Schedule.(parley.ScheduleLogger); err == nil && (!ok || !l.LogsSchedule()) {
 		err = q.logged(v.Action+"-scheduled", target, n)
 	}
 	c.log(q, action{What: v.Action, Count: int64(n), Target: target, Command: v.Command}, err)

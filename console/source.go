@@ -77,6 +77,12 @@ type schedule[Tx any] struct {
 	inTx  func(ctx context.Context, fn func(tx Tx) error) error
 }
 
+// LogsSchedule implements parley.ScheduleLogger.
+func (s schedule[Tx]) LogsSchedule() bool {
+	l, ok := s.store.(parley.ScheduleLogger)
+	return ok && l.LogsSchedule()
+}
+
 // Scheduled implements Schedule.
 func (s schedule[Tx]) Scheduled(ctx context.Context, sel parley.Selection, limit int) (list []parley.Record, err error) {
 	err = s.inTx(ctx, func(tx Tx) (err error) {

@@ -21,6 +21,8 @@ type Status struct {
 	Retries []RetryStatus
 	// Parked are the places that have parked messages.
 	Parked []ParkedStatus
+	// Pauses are what operators have paused.
+	Pauses []PauseStatus
 	// Process is the state of each part of this process: "ok", or the problem.
 	Process map[string]string
 	// Errors are the last errors of messages that are still stored, the newest first.
@@ -29,13 +31,22 @@ type Status struct {
 	Problems, Unknown []string
 }
 
-// Verdict returns "healthy", "unhealthy", or "unknown" if a part could not be read and no problem is known.
+// PauseStatus is a part that an operator has paused.
+type PauseStatus struct {
+	What, By, Reason string
+	Until            time.Time
+}
+
+// Verdict returns "healthy", "unhealthy", "unknown" if a part could not be read and no problem is known, or "paused" if something is
+// paused and all else is healthy.
 func (s *Status) Verdict() string {
 	switch {
 	case len(s.Problems) > 0:
 		return "unhealthy"
 	case len(s.Unknown) > 0:
 		return "unknown"
+	case len(s.Pauses) > 0:
+		return "paused"
 	}
 	return "healthy"
 }

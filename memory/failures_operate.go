@@ -111,7 +111,7 @@ func (f *Failures) withIDs(ids []int64, after int64) func(yield func(*failure) b
 func (r *failure) matches(q *parley.FailureQuery) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
 	return is(q.Consumer, r.Consumer) && is(q.Fingerprint, r.Fingerprint) && is(q.Exchange, r.Message.Exchange) &&
-		is(q.RoutingKey, r.Message.RoutingKey) && is(q.MessageID, r.Message.ID) &&
+		is(q.RoutingKey, r.Message.RoutingKey) && is(q.MessageID, r.Message.ID) && is(q.Identity, r.Identity) &&
 		(len(q.States) == 0 || slices.Contains(q.States, r.State))
 }
 

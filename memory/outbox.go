@@ -114,14 +114,21 @@ func hasTags(r *row, tags map[string]string) bool {
 // waits while a relay or another transaction holds one of them.
 func (s *Store) Cancel(ctx context.Context, tx *Tx, sel parley.Selection) (int, error) {
 	own := func(r *row) { tx.dropInserted(r) }
-	return s.change(ctx, tx, sel, own, func(r *row) { r.gone = true })
+	n, err := s.change(ctx, tx, sel, own, func(r *row) { r.gone = true })
+	tx.acted(ctx, parley.ActionCancelScheduled, sel.String(), n)
+	return n, err
 }
+
+// LogsSchedule implements parley.ScheduleLogger.
+func (s *Store) LogsSchedule() bool { return true }
 
 // Reschedule gives the matching scheduled records another due time within tx and
 // returns how many. It waits like Cancel.
 func (s *Store) Reschedule(ctx context.Context, tx *Tx, sel parley.Selection, due time.Time) (int, error) {
 	own := func(r *row) { r.DueAt = due }
-	return s.change(ctx, tx, sel, own, func(r *row) { r.moved = due })
+	n, err := s.change(ctx, tx, sel, own, func(r *row) { r.moved = due })
+	tx.acted(ctx, parley.ActionMoveScheduled, parley.MoveText(sel, due), n)
+	return n, err
 }
 
 // change applies own to the matching records that tx has inserted, and other to

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/parley-go/parley"
 )
 
 // A Tx is a transaction of a [Store]. It is not for concurrent use.
@@ -14,7 +16,8 @@ type Tx struct {
 	changed  []*row     // rows of others that it has cancelled or rescheduled
 	seen     *identity  // recorded in the inbox
 	removed  []*failure // failed deliveries that it has handled
-	waitsFor *Tx        // the transaction whose end it waits for
+	actions  []parley.Action
+	waitsFor *Tx // the transaction whose end it waits for
 	done     bool
 }
 
@@ -90,6 +93,9 @@ func (tx *Tx) commit() error {
 	for _, r := range tx.removed {
 		s.failures.removeOnly(r)
 	}
+	for i := range tx.actions {
+		s.actions.add(tx.actions[i])
+	}
 	tx.end()
 	return nil
 }
@@ -136,6 +142,16 @@ func (tx *Tx) waitFor(ctx context.Context, other *Tx) error {
 	tx.waitsFor = other
 	defer func() { tx.waitsFor = nil }()
 	return tx.store.wait(ctx)
+}
+
+// acted logs a change of scheduled records if an operator makes it. The entry is visible after the commit.
+func (tx *Tx) acted(ctx context.Context, action, filter string, changed int) {
+	a, ok := parley.NewAction(ctx, action, filter)
+	if !ok || changed == 0 {
+		return
+	}
+	a.Changed = int64(changed)
+	tx.actions = append(tx.actions, a)
 }
 
 // write marks a row of the table as changed by tx.

@@ -77,6 +77,7 @@ func listSelects[Tx any](f *failureTest[Tx]) {
 	all[0].Message.Exchange = "users"
 	all[1].Message.RoutingKey = "paid"
 	all[4].Message.ID, all[4].Begun = "m-5", parley.SuspectAfter
+	all[4].Identity, all[5].Identity = "id:m-5", "id:m-6"
 	all[5].Fingerprint = "ffff"
 	ids := f.keepIDs(all...)
 	ids = append(ids, f.keep("shipping", parked(failed(`{}`)))[0].ID)
@@ -100,6 +101,8 @@ func listSelects[Tx any](f *failureTest[Tx]) {
 		"an exchange":   {parley.FailureQuery{Exchange: "users"}, ids[:1]},
 		"a routing key": {parley.FailureQuery{RoutingKey: "paid"}, ids[1:2]},
 		"a message id":  {parley.FailureQuery{MessageID: "m-5"}, ids[4:5]},
+		"an identity":   {parley.FailureQuery{Identity: "id:m-5"}, ids[4:5]},
+		"another state": {parley.FailureQuery{Identity: "id:m-5", States: []parley.FailureState{parley.FailureParked}}, []int64{}},
 		"up to an id":   {parley.FailureQuery{UpTo: ids[1]}, ids[:2]},
 		"several":       {parley.FailureQuery{Consumer: billing, Exchange: "orders", UpTo: ids[2]}, ids[1:3]},
 		"nothing":       {parley.FailureQuery{Consumer: billing, Exchange: "nowhere"}, []int64{}},

@@ -1,8 +1,11 @@
 package parleytest
 
 import (
+	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +23,7 @@ func schedulePromises[Tx any]() []storePromise[Tx] {
 		{name: "RescheduleIsUndoneByRollback", run: rescheduleIsUndoneByRollback[Tx]},
 		{name: "ScheduledListsSoonestFirst", run: scheduledListsSoonestFirst[Tx]},
 		{name: "OneRecordIsSelectedByItsID", run: oneRecordIsSelectedByItsID[Tx]},
+		{name: "ChangesOfAnOperatorAreLogged", run: changesOfAnOperatorAreLogged[Tx]},
 		{name: "UnlessTagsInsertsOnce", run: unlessTagsInsertsOnce[Tx]},
 		{name: "UnlessTagsInParallelInsertsOnce", run: unlessTagsInParallelInsertsOnce[Tx]},
 	}
@@ -84,6 +88,46 @@ func nextDueTellsTheTime[Tx any](s *storeTest[Tx]) {
 	s.insert(scheduled(-time.Hour, nil))
 	if wait, ok := next(); !ok || wait > 0 {
 		s.Errorf("the next record is due in %v (%t), want not positive: one is overdue", wait, ok)
+	}
+}
+
+func changesOfAnOperatorAreLogged[Tx any](s *storeTest[Tx]) {
+	log, ok := any(s.Store).(parley.ActionLog)
+	if l, logs := any(s.Store).(parley.ScheduleLogger); !ok || !logs || !l.LogsSchedule() {
+		return // a store on the tables of others has no log
+	}
+	tags := map[string]string{"user": "7"}
+	sample := scheduled(time.Hour, tags)
+	sel := parley.Selection{Exchange: sample.Exchange, RoutingKey: sample.RoutingKey, Tags: tags}
+	ids := s.insert(scheduled(time.Hour, tags), scheduled(time.Hour, tags), scheduled(time.Hour, nil))
+	ctx := parley.WithActor(s.ctx, parley.Actor{Name: "ann", Host: "ops-1", Reason: "ticket 7"})
+	move := func(ctx context.Context, end func(tx Tx)) {
+		tx := s.begin()
+		n, err := s.Store.Reschedule(ctx, tx, sel, time.Now().Add(2*time.Hour))
+		if s.must(err, "reschedule"); n != 2 {
+			s.Errorf("moved %d records, want 2", n)
+		}
+		end(tx)
+	}
+	move(ctx, s.rollback)
+	move(s.ctx, s.commit) // a program's own change
+	move(ctx, s.commit)
+	tx := s.begin()
+	for _, sel := range []parley.Selection{{ID: ids[2]}, {ID: ids[2]}} { // the second finds nothing
+		_, err := s.Store.Cancel(ctx, tx, sel)
+		s.must(err, "cancel")
+	}
+	s.commit(tx)
+	found, err := log.Actions(s.ctx, parley.ActionQuery{})
+	s.must(err, "read the action log")
+	if len(found) != 2 {
+		s.Fatalf("the log has %d entries, want one of the move and one of the cancellation: %+v", len(found), found)
+	}
+	if a := found[1]; a.Name != parley.ActionMoveScheduled || a.Changed != 2 || a.By != "ann" || a.Reason != "ticket 7" || !strings.Contains(a.Filter, "tag.user=7 to=") {
+		s.Errorf("the entry of the move is %+v", a)
+	}
+	if a := found[0]; a.Name != parley.ActionCancelScheduled || a.Changed != 1 || a.Filter != fmt.Sprint("record=", ids[2]) {
+		s.Errorf("the entry of the cancellation is %+v", a)
 	}
 }
 

@@ -188,7 +188,12 @@ func (e *engine[Tx]) Cancel(ctx context.Context, tx Tx, s parley.Selection) (int
 	if err != nil {
 		return 0, err
 	}
-	return e.use(tx).exec(ctx, "DELETE FROM "+e.names.outbox+" WHERE "+cond, args...)
+	c := e.use(tx)
+	n, err := c.exec(ctx, "DELETE FROM "+e.names.outbox+" WHERE "+cond, args...)
+	if err == nil {
+		err = e.logIn(ctx, c, parley.ActionCancelScheduled, s.String(), n)
+	}
+	return n, err
 }
 
 // Reschedule implements parley.OutboxStore.
@@ -199,7 +204,12 @@ func (e *engine[Tx]) Reschedule(ctx context.Context, tx Tx, s parley.Selection, 
 	}
 	args = append(args, due.UTC().Format(time.RFC3339Nano))
 	q := fmt.Sprintf("UPDATE %s SET due_at = $%d::timestamptz WHERE %s", e.names.outbox, len(args), cond)
-	return e.use(tx).exec(ctx, q, args...)
+	c := e.use(tx)
+	n, err := c.exec(ctx, q, args...)
+	if err == nil {
+		err = e.logIn(ctx, c, parley.ActionMoveScheduled, parley.MoveText(s, due), n)
+	}
+	return n, err
 }
 
 // Scheduled implements parley.OutboxStore.

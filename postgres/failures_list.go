@@ -41,12 +41,8 @@ func (s *failureSearch) ids(q *parley.FailureQuery, after int64, limit int) stri
 	if limit > 0 {
 		tail += " LIMIT " + s.arg(limit)
 	}
-	if len(q.IDs) > 0 {
-		condition += " AND f.id = ANY(" + s.arg(idList(q.IDs)) + "::text::bigint[])" + statesAre(q.States)
-		if q.Consumer != "" {
-			condition += " AND f.consumer = " + s.arg(q.Consumer)
-		}
-		return "SELECT f.id FROM " + s.table + " f WHERE" + condition + tail
+	if len(q.IDs) > 0 || q.Identity != "" {
+		return s.named(q, condition, tail)
 	}
 	consumers := consumersOf(s.table)
 	if q.Consumer != "" {
@@ -67,6 +63,23 @@ func (s *failureSearch) ids(q *parley.FailureQuery, after int64, limit int) stri
 		return "SELECT NULL::bigint AS id WHERE false"
 	}
 	return "WITH c AS (" + consumers + ") SELECT id FROM (" + strings.Join(parts, " UNION ALL ") + ") y" + tail
+}
+
+// named returns the statement for rows of known ids or of one identity. OFFSET 0 keeps the planner from reading the whole table in the
+// order of its ids, which it may prefer before the table is analyzed.
+func (s *failureSearch) named(q *parley.FailureQuery, condition, tail string) string {
+	if len(q.IDs) > 0 {
+		condition += " AND f.id = ANY(" + s.arg(idList(q.IDs)) + "::text::bigint[])"
+	}
+	condition += statesAre(q.States)
+	if q.Consumer != "" {
+		condition += " AND f.consumer = " + s.arg(q.Consumer)
+	}
+	if q.Identity == "" {
+		return "SELECT f.id FROM " + s.table + " f WHERE" + condition + tail
+	}
+	condition += " AND f.identity = " + s.arg(q.Identity) + " AND f.identity <> ''"
+	return "SELECT id FROM (SELECT f.id FROM " + s.table + " f WHERE" + condition + " OFFSET 0) x" + tail
 }
 
 // statesAre returns a condition for the row named f; it is empty for any state.

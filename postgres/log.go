@@ -29,6 +29,24 @@ func (e *engine[Tx]) logged(a parley.Action, id *int64) statement {
 	return statement{query: q, args: args, scan: func(row scanner) error { return row.Scan(id) }}
 }
 
+// logIn counts scheduled records that an operator has changed, in the transaction of the change.
+func (e *engine[Tx]) logIn(ctx context.Context, c conn, action, filter string, changed int) error {
+	entry, logs := parley.NewAction(ctx, action, filter)
+	if !logs || changed == 0 {
+		return nil
+	}
+	entry.Changed = int64(changed)
+	st := e.logged(entry, new(int64))
+	if st.scan != nil {
+		return c.query(ctx, st.query, st.scan, st.args...)
+	}
+	_, err := c.exec(ctx, st.query, st.args...)
+	return err
+}
+
+// LogsSchedule implements parley.ScheduleLogger.
+func (e *engine[Tx]) LogsSchedule() bool { return true }
+
 // LogAction implements parley.ActionLog.
 func (e *engine[Tx]) LogAction(ctx context.Context, a parley.Action) (id int64, err error) {
 	a.ID = 0

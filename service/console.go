@@ -120,6 +120,43 @@ func (s *Service) consoleSample(ctx context.Context) (console.Sample, error) {
 	}
 	sum, err := s.db.Summary(ctx, 1) // the lag needs no count
 	out.Lag = sum.OldestDue
+	if lister, ok := s.db.native().(parley.DueLister); ok && err == nil {
+		out.Lags, err = s.lags(ctx, lister, &sum)
+	}
+	return out, err
+}
+
+// lagRecords is how many due records are read for the lag of the exchanges.
+const lagRecords = 1000
+
+// lags returns the lag of each exchange of the settings, and of those with a record among the first that are due.
+func (s *Service) lags(ctx context.Context, lister parley.DueLister, sum *parley.OutboxSummary) (map[string]time.Duration, error) {
+	out := map[string]time.Duration{}
+	for _, e := range s.Settings.Exchanges {
+		out[e.Name] = 0
+	}
+	if sum.Due == 0 {
+		return out, nil
+	}
+	list, err := lister.Due(ctx, lagRecords)
+	oldest := map[string]time.Time{}
+	var first time.Time
+	for i := range list {
+		r := &list[i]
+		at := r.DueAt
+		if at.IsZero() { // due at once
+			at = r.CreatedAt
+		}
+		if t, ok := oldest[r.Exchange]; !ok || at.Before(t) {
+			oldest[r.Exchange] = at
+		}
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	for exchange, at := range oldest { // by the clock of the database, as the lag of the outbox is
+		out[exchange] = max(0, sum.OldestDue-at.Sub(first))
+	}
 	return out, err
 }
 
@@ -141,6 +178,9 @@ func (s *Service) consoleStatus(ctx context.Context) (*console.Status, error) {
 	for i := range st.Parked {
 		p := &st.Parked[i]
 		out.Parked = append(out.Parked, console.ParkedStatus{Place: p.Place, Name: p.Name, Count: count(p.Count), Oldest: time.Duration(p.Oldest)})
+	}
+	for _, p := range st.Pauses {
+		out.Pauses = append(out.Pauses, console.PauseStatus{What: p.What, By: p.By, Reason: p.Reason, Until: p.Until})
 	}
 	for i := range st.Errors {
 		e := &st.Errors[i]

@@ -25,6 +25,7 @@ type Database interface {
 	// The log of what operators did, and what they have paused.
 	parley.ActionLog
 	parley.ControlStore
+	parley.ScheduleLogger
 	// Failures returns the table of failed deliveries.
 	Failures() FailureStore
 	// Migrations lists all migrations and whether they are applied.
@@ -112,6 +113,12 @@ func (a *adapter[T]) Cancel(ctx context.Context, tx *Tx, s parley.Selection) (in
 // Reschedule implements parley.OutboxStore.
 func (a *adapter[T]) Reschedule(ctx context.Context, tx *Tx, s parley.Selection, due time.Time) (int, error) {
 	return a.store.Reschedule(ctx, a.unwrap(tx), s, due)
+}
+
+// LogsSchedule implements parley.ScheduleLogger.
+func (a *adapter[T]) LogsSchedule() bool {
+	l, ok := a.store.(parley.ScheduleLogger)
+	return ok && l.LogsSchedule()
 }
 
 // Scheduled implements parley.OutboxStore.

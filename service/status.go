@@ -16,7 +16,7 @@ func (s *Service) Status(ctx context.Context) *status.Status {
 		Process: s.process.Load(),
 	}
 	if s.db != nil {
-		src.Outbox, src.Failures = s.db, s.db.Failures()
+		src.Outbox, src.Failures, src.Control = s.db, s.db.Failures(), s.db
 		src.FailuresOptional = !s.Settings.FailuresInSQL() // a relay's database, such as that of a Django service, has no such table
 	}
 	// Another process does not see the queues of a broker in memory. One that the program handed in is its own.

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"fmt"
 	"slices"
@@ -93,6 +94,14 @@ func (f *Failures[T]) matching(q *parley.FailureQuery) (where string, args []any
 		marks, values := Placeholders(states)
 		where, args = where+" AND f.state IN ("+marks+")", append(args, values...)
 	}
+	switch {
+	case q.Identity == "":
+	case f.d.Digests:
+		sum := sha256.Sum256([]byte(q.Identity))
+		where, args = where+" AND f.identity_digest = ?", append(args, sum[:])
+	default:
+		where, args = where+" AND f.identity = ? AND f.identity <> ''", append(args, q.Identity)
+	}
 	if q.UpTo > 0 {
 		where += fmt.Sprintf(" AND f.id <= %d", q.UpTo)
 	}
@@ -115,6 +124,8 @@ func (f *Failures[T]) find(ctx context.Context, q *parley.FailureQuery, after in
 	switch {
 	case len(q.IDs) > 0:
 		err = Chunks(q.IDs, func(list string) error { return read("", " AND f.id IN "+list) })
+	case q.Identity != "":
+		err = read("identity", "")
 	case q.Fingerprint != "":
 		err = read("fingerprint", " AND f.fingerprint = ? AND f.fingerprint <> ''", q.Fingerprint)
 	case q.Consumer != "" || len(q.States) > 0:

@@ -20,7 +20,24 @@ func (e *Engine[T]) Cancel(ctx context.Context, tx T, s parley.Selection) (int, 
 	if err != nil {
 		return 0, err
 	}
-	return n, e.dialect.DropTags(ctx, tx, append(stale, ids...))
+	if err := e.dialect.DropTags(ctx, tx, append(stale, ids...)); err != nil {
+		return 0, err
+	}
+	return n, e.logSchedule(ctx, tx, parley.ActionCancelScheduled, s.String(), n)
+}
+
+// LogsSchedule implements parley.ScheduleLogger.
+func (e *Engine[T]) LogsSchedule() bool { return true }
+
+// logSchedule counts scheduled records that an operator has changed, in the transaction of the change.
+func (e *Engine[T]) logSchedule(ctx context.Context, tx Tx, action, filter string, changed int) error {
+	entry, logs := parley.NewAction(ctx, action, filter)
+	if !logs || changed == 0 {
+		return nil
+	}
+	entry.Changed = int64(changed)
+	_, err := e.logged(ctx, tx, entry)
+	return err
 }
 
 // Reschedule changes the due time of the matching scheduled records within tx and
@@ -41,7 +58,7 @@ func (e *Engine[T]) Reschedule(ctx context.Context, tx T, s parley.Selection, du
 	if err != nil {
 		return 0, fmt.Errorf("update due times: %w", err)
 	}
-	return len(ids), nil
+	return len(ids), e.logSchedule(ctx, tx, parley.ActionMoveScheduled, parley.MoveText(s, due), len(ids))
 }
 
 // change returns the records that a caller may change.
@@ -66,6 +83,9 @@ func (e *Engine[T]) Scheduled(ctx context.Context, tx T, s parley.Selection, lim
 		return e.records(ctx, tx, q, []any{s.ID})
 	}
 	if len(s.Tags) > 0 && s.Exchange != "" && s.RoutingKey != "" {
+		if list, enough, err := e.soonestTagged(ctx, tx, s, limit); enough || err != nil {
+			return list, err
+		}
 		from, where, args, err := e.tagged(ctx, tx, s, e.dialect.Join)
 		if err != nil {
 			return nil, err
@@ -86,6 +106,40 @@ func (e *Engine[T]) Scheduled(ctx context.Context, tx T, s parley.Selection, lim
 		return e.records(ctx, tx, fmt.Sprintf("%s LIMIT %d", q, limit), args)
 	}
 	return filtered(ctx, tx, q, args, s.Tags, limit)
+}
+
+const (
+	// commonTag is the number of records from which on the records of a tag are not sorted before the soonest were tried.
+	commonTag = 2000
+	// tagScan is how many of the soonest records are compared with common tags.
+	tagScan = 2000
+)
+
+// soonestTagged reads the soonest records and returns those that match, if all tags are common: sorting a million records by their due
+// time takes seconds. enough reports whether it found limit of them.
+func (e *Engine[T]) soonestTagged(ctx context.Context, tx Tx, s parley.Selection, limit int) (out []parley.Record, enough bool, err error) {
+	if limit > tagScan {
+		return nil, false, nil
+	}
+	for _, d := range tagDigests(s) {
+		var n int
+		q := fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM parley_outbox_tags WHERE digest = ? LIMIT %d) c", commonTag)
+		if err := tx.QueryRowContext(ctx, q, d).Scan(&n); err != nil {
+			return nil, false, fmt.Errorf("count records with a tag: %w", err)
+		}
+		if n < commonTag {
+			return nil, false, nil
+		}
+	}
+	q := "SELECT " + e.dialect.columns() + " FROM " + e.dialect.ByDue + fmt.Sprintf(" WHERE o.due_at IS NOT NULL ORDER BY o.due_at, o.id LIMIT %d", tagScan)
+	soonest, err := e.records(ctx, tx, q, nil)
+	for i := range soonest {
+		r := &soonest[i]
+		if r.Exchange == s.Exchange && r.RoutingKey == s.RoutingKey && hasTags(r.Tags, s.Tags) && len(out) < limit {
+			out = append(out, *r)
+		}
+	}
+	return out, len(out) == limit, err
 }
 
 // filtered returns the first records that have the tags.

@@ -111,12 +111,28 @@ func returnToQueue(ctx context.Context, s *service.Service, cmd *cobra.Command, 
 	if f.waiting {
 		q.States = []parley.FailureState{parley.FailureWaiting, parley.FailureBehind, parley.FailureRunning}
 	}
+	ctx, err := loggedReturn(ctx, s, q, queue.Name)
+	if err != nil {
+		return err
+	}
 	done, err := parley.ReturnFailures(ctx, s.Broker, s.Database().Failures(), q, parley.ReturnOptions{Queue: queue.Name, Secrets: s.Settings.ConsumerSecrets()})
 	report(cmd.OutOrStdout(), "returned %d to queue %s", done.Returned, terminal.Printable(queue.Name))
 	if done.Running > 0 {
 		err = errors.Join(err, fmt.Errorf("not returned: %s being handled (stop the consumer, wait 30 s and repeat the command)", plural(done.Running, "message")))
 	}
 	return err
+}
+
+// loggedReturn returns a context whose changes count in one entry of the action log. The store counts a row in the transaction that deletes it.
+func loggedReturn(ctx context.Context, s *service.Service, q parley.FailureQuery, queue string) (context.Context, error) {
+	actor := operator("", 0)
+	id, err := s.Database().LogAction(ctx, parley.Action{
+		Name: parley.ActionReturn, By: actor.Name, Host: actor.Host, Filter: q.String() + " to_queue=" + queue,
+	})
+	if err != nil {
+		return ctx, err
+	}
+	return asOperator(ctx, "", id), nil
 }
 
 // refuseOtherConsumers returns an error if another library's consumer may be on the queue, because it would drop retry copies.

@@ -28,6 +28,11 @@ func TestFailedDeliveriesReturnToTheirQueueAndAreHandledThere(t *testing.T) {
 		t.Errorf("rows left: %+v (%v), want the parked one", rows, err)
 	}
 	wantText(t, mustCall(t, ExitOK, flags...), "returned 1 to queue "+name)
+	wantText(t, mustCall(t, ExitOK, "log", flag), "return", "to_queue="+name)
+	log, err := s.Database().Actions(t.Context(), parley.ActionQuery{})
+	if err != nil || len(log) != 2 || log[0].Changed != 1 || log[1].Changed != 1 || log[0].Name != parley.ActionReturn {
+		t.Errorf("the log has %+v (%v), want two returns of one row", log, err)
+	}
 	var mu sync.Mutex
 	seen := map[string]int{}
 	serve(t, &settings.Settings{Queue: name, Broker: settings.Broker{URL: settings.URL(url)}, Database: settings.Database{URL: "memory:"}}, 2, func(s *service.Service, done func()) {

@@ -14,6 +14,7 @@ func TestPausesAreSetListedCheckedAndEnded(t *testing.T) {
 			wantText(t, mustCall(t, ExitOK, "pauses", flag), "relay exchange shop", "ticket 7", "consumer routing key order.#", "consumer queue mail")
 			wantText(t, mustCall(t, ExitOK, "check", flag), "paused: relay exchange shop until", "ticket 7")
 			wantText(t, mustCall(t, ExitOK, "check", "--json", flag), `"pauses":[{`)
+			wantText(t, mustCall(t, ExitOK, "status", flag), "3 paused", "Paused by operators", "relay exchange shop", "ticket 7")
 			wantText(t, mustCall(t, ExitOK, "resume", "relay", "--exchange", "shop", flag), "resumed relay exchange shop")
 			wantText(t, mustCall(t, ExitOK, "resume", "consumer", "--routing-key", "order.#", flag), "0 messages are due again")
 			wantText(t, mustCall(t, ExitFailed, "resume", "relay", flag), "not paused")

@@ -17,7 +17,7 @@ var errDryRun = errors.New("dry run")
 
 func (a *app) scheduledCancel() *cobra.Command {
 	return a.changeScheduled(&scheduledChange{
-		use: "cancel", short: "delete scheduled messages by id, or with given tags", done: "cancelled",
+		use: "cancel", short: "delete scheduled messages by id, or with given tags", done: "cancelled", action: parley.ActionCancelScheduled,
 		byTags: func(ctx context.Context, in *parley.TxOutbox, sel *selector, tags parley.Tags) (int, error) {
 			return parley.Cancel(ctx, in, sel, tags)
 		},
@@ -29,7 +29,7 @@ func (a *app) scheduledReschedule() *cobra.Command {
 	var to string
 	var at time.Time
 	c := a.changeScheduled(&scheduledChange{
-		use: "reschedule", short: "move scheduled messages to another time, by id or with given tags", done: "moved",
+		use: "reschedule", short: "move scheduled messages to another time, by id or with given tags", done: "moved", action: parley.ActionMoveScheduled,
 		prepare: func() (err error) {
 			at, err = parseTo(to)
 			return err
@@ -60,6 +60,7 @@ func parseTo(text string) (time.Time, error) {
 // A scheduledChange cancels or moves scheduled messages.
 type scheduledChange struct {
 	use, short, done string
+	action           string       // in the action log
 	prepare          func() error // checks further flags; may be nil
 	byTags           func(ctx context.Context, in *parley.TxOutbox, sel *selector, tags parley.Tags) (int, error)
 	byID             func(ctx context.Context, in *parley.TxOutbox, id int64) (bool, error)
@@ -67,6 +68,7 @@ type scheduledChange struct {
 	sel    selector
 	tags   parley.Tags
 	ids    []int64
+	note   string // for the action log
 	dryRun bool
 }
 
@@ -94,6 +96,7 @@ func (a *app) changeScheduled(ch *scheduledChange) *cobra.Command {
 	}
 	ch.sel.flags(c)
 	c.Flags().BoolVar(&ch.dryRun, "dry-run", false, "only count the messages")
+	c.Flags().StringVar(&ch.note, "note", "", "text for the action log, such as the number of a ticket")
 	return c
 }
 
@@ -118,8 +121,12 @@ func (ch *scheduledChange) parse(cmd *cobra.Command, args []string) (err error) 
 	return nil
 }
 
-// run changes the messages in one transaction. If an id does not exist, nothing is changed.
+// run changes the messages in one transaction, which also writes the action log. If an id does not exist, nothing is changed.
 func (ch *scheduledChange) run(ctx context.Context, s *service.Service) (n int, err error) {
+	ctx, logged, err := ch.logged(ctx, s)
+	if err != nil {
+		return 0, err
+	}
 	err = s.InTx(ctx, func(tx *service.Tx) (err error) {
 		in := s.Outbox.In(tx)
 		if len(ch.ids) == 0 {
@@ -140,5 +147,49 @@ func (ch *scheduledChange) run(ctx context.Context, s *service.Service) (n int, 
 		}
 		return err
 	})
-	return n, err
+	return n, errors.Join(err, logged(n, err))
+}
+
+// logged returns a context whose changes are logged in their transaction, and a function for the end of the change. Several ids count
+// in one entry. The store of a Django outbox has no log in its transactions: its entry is written afterwards, if parley's tables exist.
+func (ch *scheduledChange) logged(ctx context.Context, s *service.Service) (context.Context, func(n int, err error) error, error) {
+	nothing := func(int, error) error { return nil }
+	if ch.dryRun {
+		return ctx, nothing, nil
+	}
+	log, actor := s.Database(), operator(ch.note, 0)
+	entry := parley.Action{Name: ch.action, By: actor.Name, Host: actor.Host, Reason: actor.Reason, Filter: ch.text()}
+	switch {
+	case !log.LogsSchedule():
+		return ctx, func(n int, err error) error {
+			if entry.Changed = int64(n); err != nil || n == 0 {
+				return nil
+			}
+			if _, err = log.LogAction(context.WithoutCancel(ctx), entry); errors.Is(err, parley.ErrControlNotReady) {
+				return nil
+			}
+			return err
+		}, nil
+	case len(ch.ids) < 2:
+		return asOperator(ctx, ch.note, 0), nothing, nil
+	}
+	id, err := log.LogAction(ctx, entry)
+	return asOperator(ctx, ch.note, id), func(_ int, err error) error {
+		if err == nil {
+			return nil
+		}
+		return log.UpdateAction(context.WithoutCancel(ctx), parley.Action{ID: id, State: parley.ActionStopped, Detail: err.Error()})
+	}, err
+}
+
+// text names the selected messages in the action log.
+func (ch *scheduledChange) text() string {
+	if len(ch.ids) > 0 {
+		return parley.IDsText(ch.ids)
+	}
+	sel := parley.Selection{Exchange: ch.sel.exchange, RoutingKey: ch.sel.routingKey, Tags: map[string]string{}}
+	for name, value := range ch.tags {
+		sel.Tags[name] = fmt.Sprint(value)
+	}
+	return sel.String()
 }

@@ -80,6 +80,9 @@ func (s *statusScreen) print(st *status.Status) error {
 	if n := len(st.Problems) + len(st.Unknown); n > 0 {
 		verdict = s.style.Red(plural(n, "problem"))
 	}
+	if n := len(st.Pauses); n > 0 {
+		verdict += ", " + s.style.Red(fmt.Sprintf("%d paused", n))
+	}
 	name := terminal.Printable(st.AppID)
 	if name == "" {
 		name = "status"
@@ -88,7 +91,7 @@ func (s *statusScreen) print(st *status.Status) error {
 	if st.Relay != nil {
 		s.relay(st.Relay)
 	}
-	return errors.Join(s.queues(st.Queues), s.retries(st.Retries), s.parked(st.Parked), s.errors(st.Errors), s.remarks(st))
+	return errors.Join(s.queues(st.Queues), s.retries(st.Retries), s.parked(st.Parked), s.pauses(st.Pauses), s.errors(st.Errors), s.remarks(st))
 }
 
 func (s *statusScreen) relay(r *status.Relay) {
@@ -154,6 +157,12 @@ func (s *statusScreen) parked(list []status.Parked) error {
 			oldest = "-"
 		}
 		return []string{p.Place, name, p.Count.String(), oldest}
+	})
+}
+
+func (s *statusScreen) pauses(list []status.Pause) error {
+	return table(s, "Paused by operators", list, []string{"WHAT", "UNTIL", "BY", "REASON"}, func(p *status.Pause) []string {
+		return []string{p.What, timeText(p.Until, time.RFC3339), p.By, cell(s.o, p.Reason)}
 	})
 }
 

@@ -43,6 +43,8 @@ type Sources struct {
 	// Failures is the table of failed deliveries. FailuresOptional says that a missing table is no problem.
 	Failures         Failures
 	FailuresOptional bool
+	// Control has the pauses. A database without its table has none.
+	Control parley.ControlStore
 	// Consumers are the names of the service's own consumers.
 	Consumers []string
 	// Broker counts Queues.
@@ -57,7 +59,7 @@ type Sources struct {
 // Read reads the status. A part that cannot be read becomes an entry of Unknown; Read waits for servers until ctx ends.
 func Read(ctx context.Context, s *Sources) *Status {
 	r := &reader{Sources: s, out: &Status{
-		At: time.Now().UTC(), AppID: s.AppID, Queues: []Queue{}, Retries: []Retries{}, Parked: []Parked{}, Errors: []LastError{}, Unknown: []string{},
+		At: time.Now().UTC(), AppID: s.AppID, Queues: []Queue{}, Retries: []Retries{}, Parked: []Parked{}, Pauses: []Pause{}, Errors: []LastError{}, Unknown: []string{},
 	}}
 	var wg sync.WaitGroup
 	var counted []Queue
@@ -65,6 +67,7 @@ func Read(ctx context.Context, s *Sources) *Status {
 	wg.Go(func() { counted, brokerErr = r.queues(ctx) })
 	r.outbox(ctx)
 	r.failures(ctx)
+	r.pauses(ctx)
 	wg.Wait()
 	r.addQueues(counted, brokerErr)
 	if s.Process != nil {
@@ -190,6 +193,24 @@ func (r *reader) failures(ctx context.Context) {
 			Route: row.Message.Exchange + "/" + row.Message.RoutingKey, Error: short(cmp.Or(row.History.LastError, row.History.Reason)),
 		})
 	}
+}
+
+func (r *reader) pauses(ctx context.Context) {
+	if r.Control == nil {
+		return
+	}
+	list, err := r.Control.Pauses(ctx)
+	if err != nil {
+		if !errors.Is(err, parley.ErrControlNotReady) {
+			r.unknown("pauses", err)
+		}
+		return
+	}
+	for i := range list {
+		p := &list[i]
+		r.out.Pauses = append(r.out.Pauses, Pause{What: p.String(), Until: p.Until.UTC(), By: p.By, Reason: p.Reason})
+	}
+	slices.SortStableFunc(r.out.Pauses, func(a, b Pause) int { return a.Until.Compare(b.Until) })
 }
 
 func latest(a, b time.Time) time.Time {

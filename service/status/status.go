@@ -26,6 +26,8 @@ type Status struct {
 	Retries []Retries `json:"retries"`
 	// Parked are the places that have parked messages.
 	Parked []Parked `json:"parked"`
+	// Pauses are what operators have paused, the one that ends first at the front.
+	Pauses []Pause `json:"pauses"`
 	// Process is the state of each part of the process that has read the status; nil in a command.
 	Process map[string]string `json:"process,omitempty"`
 	// Errors are the last errors of messages that are still stored, the newest first.
@@ -34,6 +36,15 @@ type Status struct {
 	Problems []string `json:"problems"`
 	// Unknown are the parts that could not be read, with the reason.
 	Unknown []string `json:"unknown"`
+}
+
+// Pause is a part of the service that an operator has paused.
+type Pause struct {
+	// What names the part, such as "relay exchange shop".
+	What   string    `json:"what"`
+	Until  time.Time `json:"until"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
 }
 
 // Relay is the state of an outbox.

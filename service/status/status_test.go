@@ -99,6 +99,33 @@ func TestAStatusNamesWhatNeedsAPerson(t *testing.T) {
 	}
 }
 
+// A control has the pauses of its fields.
+type control struct {
+	parley.ControlStore
+	list []parley.Pause
+	err  error
+}
+
+func (c control) Pauses(context.Context) ([]parley.Pause, error) { return c.list, c.err }
+
+func TestAStatusHasThePausesTheFirstToEndInFront(t *testing.T) {
+	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	got := status.Read(t.Context(), &status.Sources{Control: control{list: []parley.Pause{
+		{Part: parley.PauseConsumer, Queue: "mail", Until: at.Add(time.Hour)}, {Part: parley.PauseRelay, Exchange: "shop", Until: at, By: "ann", Reason: "ticket 7"},
+	}}})
+	want := status.Pause{What: "relay exchange shop", Until: at, By: "ann", Reason: "ticket 7"}
+	if len(got.Pauses) != 2 || got.Pauses[0] != want || got.Pauses[1].What != "consumer queue mail" || len(got.Problems) > 0 {
+		t.Errorf("the pauses are %+v", got.Pauses)
+	}
+	got = status.Read(t.Context(), &status.Sources{Control: control{err: parley.ErrControlNotReady}})
+	if len(got.Unknown) > 0 {
+		t.Errorf("a database without the table of pauses: %q is unknown, want nothing: nothing can be paused", got.Unknown)
+	}
+	if got = status.Read(t.Context(), &status.Sources{Control: control{err: errors.New("timeout")}}); len(got.Unknown) != 1 {
+		t.Errorf("pauses that cannot be read: unknown is %q", got.Unknown)
+	}
+}
+
 func TestAPartThatCannotBeReadDoesNotHideTheOthers(t *testing.T) {
 	got := status.Read(t.Context(), &status.Sources{
 		Outbox: outbox{sum: stats(1, 0, 0, 0), err: errors.ErrUnsupported}, Broker: deadBroker{}, Queues: []status.QueueName{{"orders", "queue"}},
@@ -122,7 +149,7 @@ func TestTheJSONOfAStatusKeepsItsNames(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"app_id":"shop"`, `"lag_seconds":1.5`, `"oldest_due_at":"`, `"due":{"n":1,"at_least":false}`, `"never_due":{"n":0`,
-		`"queues":[{"name":"orders","messages":3,"consumers":2,"role":"queue","missing":false}]`, `"retries":[]`, `"parked":[]`,
+		`"queues":[{"name":"orders","messages":3,"consumers":2,"role":"queue","missing":false}]`, `"retries":[]`, `"parked":[]`, `"pauses":[]`,
 		`"last_errors":[]`, `"problems":[]`, `"unknown":[]`, `"process":{"process":"ok"}`,
 	} {
 		if !strings.Contains(string(text), want) {

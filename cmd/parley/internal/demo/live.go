@@ -21,6 +21,12 @@ type Text struct {
 // SendText is a command whose records the relay parks: no queue is bound for it.
 var SendText = parley.NewCommand[Text]("sms", "send")
 
+// Invoiced is an event whose exchange is paused at first, so that its records wait in the outbox.
+var Invoiced = parley.NewEvent[User]("invoice", "created")
+
+// invoicePause is how long the exchange of invoices is paused.
+const invoicePause = 30 * time.Minute
+
 // Live runs a service on the SQLite file at path with a console at address, until ctx ends. A trickle of events keeps it busy: some fail
 // until their body is edited, some are scheduled, some can never be routed.
 func Live(ctx context.Context, path, address string, cfg *service.Config) error {
@@ -29,6 +35,7 @@ func Live(ctx context.Context, path, address string, cfg *service.Config) error 
 		return err
 	}
 	parley.OnPattern(s.Router, "user", "#", receiveLive)
+	parley.On(s.Router, Invoiced, func(context.Context, parley.Event[User]) error { return nil })
 	s.Doctor = command.Examine(s)
 	s.Add("trickle", parley.RunnerFunc(func(ctx context.Context) error { return trickle(ctx, s) }))
 	err = s.Run(ctx, service.PartRelay|service.PartConsumer)
@@ -40,8 +47,8 @@ func liveSettings(path, address string) *settings.Settings {
 		AppID: "demo", Queue: queue,
 		Database:  settings.Database{URL: settings.URL("sqlite:" + path), Migrate: true},
 		Broker:    settings.Broker{URL: "memory:"},
-		Exchanges: []settings.Exchange{{Name: "user"}, {Name: "sms"}},
-		Binds:     []settings.Bind{{Exchange: "user"}},
+		Exchanges: []settings.Exchange{{Name: "user"}, {Name: "sms"}, {Name: "invoice"}},
+		Binds:     []settings.Bind{{Exchange: "user"}, {Exchange: "invoice"}},
 		Consumer:  settings.Consumer{ImmediateRetries: []time.Duration{100 * time.Millisecond}, RetryDelays: []time.Duration{2 * time.Second}},
 		Console:   settings.Console{Address: address, Write: true},
 		Log:       settings.Log{Level: "warn"},
@@ -69,6 +76,11 @@ const (
 
 // trickle publishes until ctx ends.
 func trickle(ctx context.Context, s *service.Service) error {
+	operator := parley.WithActor(ctx, parley.Actor{Name: "demo", Host: "demo"})
+	pause := parley.Pause{Part: parley.PauseRelay, Exchange: "invoice", Reason: "the demo shows a pause"}
+	if _, err := s.Database().SetPause(operator, pause, invoicePause); err != nil {
+		return err
+	}
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	for i := int64(1); ; i++ {
@@ -99,6 +111,10 @@ func publishLive(ctx context.Context, in *parley.TxOutbox, i int64) error {
 		errs = append(errs, err)
 	case i == 10:
 		_, err := parley.SendTx(ctx, in, SendText, Text{"+49 30 123", "hello"})
+		errs = append(errs, err)
+	}
+	if i%10 == 4 {
+		_, err := parley.Publish(ctx, in, Invoiced, u)
 		errs = append(errs, err)
 	}
 	_, err := parley.Publish(ctx, in, Renamed, u)

@@ -39,8 +39,8 @@ func TestEveryScreenOfTheDemoIsFilledSoon(t *testing.T) {
 		}
 	}()
 	for path, want := range map[string]string{
-		"/": "Relay: ", "/s/demo/outbox": "Lag", "/s/demo/parked": "the name is empty", "/s/demo/parked?place=o": "sms", "/s/demo/scheduled": "user_id=",
-		"/s/demo/queues": "live.go:", "/s/demo/tail": "user", "/s/demo/settings": "console.address", "/s/demo/doctor": "Examine now", "/actions": "No change was made",
+		"/": "Lag by exchange", "/?again": "Relay: ", "/s/demo/outbox": "invoice", "/s/demo/parked": "the name is empty", "/s/demo/parked?place=o": "sms", "/s/demo/scheduled": "user_id=",
+		"/s/demo/queues": "live.go:", "/s/demo/tail": "user", "/s/demo/settings": "console.address", "/s/demo/doctor": "Examine now", "/s/demo/queues?again": "the demo shows a pause", "/actions": "relay exchange invoice",
 	} {
 		if err := await(t, "http://"+address+path, want); err != nil {
 			t.Errorf("%s: %v", path, err)
