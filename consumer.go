@@ -315,8 +315,14 @@ func (c *Consumer) between(ctx context.Context, end sessionEnd, err error, retry
 		c.prefetch.logResize(c.cfg.Logger, c.cfg.Queue)
 		return
 	}
-	if _, paused := c.Paused(); paused || cause == nil && end == endReturned {
-		return // Run waits until the operator's pause ends; endReturned is logged
+	if _, paused := c.Paused(); paused {
+		if cause != nil {
+			c.kill.probe() // the first delivery after the operator's pause decides
+		}
+		return // Run waits until the operator's pause ends
+	}
+	if cause == nil && end == endReturned {
+		return // it is logged
 	}
 	c.setSubscribed(false, err)
 	switch {

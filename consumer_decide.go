@@ -43,6 +43,9 @@ func (s *session) judge(j *job, err error) verdict {
 	if (v.action == actWait && !f.immediate() || v.action == actRetry) && !v.putOff {
 		j.retries++
 	}
+	if v.action == actReturn {
+		s.trip() // before another worker takes the next job of its key
+	}
 	return v
 }
 

@@ -45,14 +45,17 @@ func (c *Consumer) takeInParked(ctx context.Context) error {
 		}
 		f := c.failure(j, verdict{action: actPark, err: errors.New(reason)})
 		f.History.Reason = reason
-		if _, err := c.cfg.Failures.Keep(ctx, c.cfg.Name, []Failure{f}); err != nil {
+		if _, err := c.cfg.Failures.Keep(ctx, c.cfg.Name, []Failure{f}); errors.Is(err, ErrRefused) {
+			left++ // the others must not wait behind a message that the database cannot take
+			return ParkedKeep, nil
+		} else if err != nil {
 			return ParkedKeep, err
 		}
 		moved++
 		return ParkedDrop, nil
 	})
 	if moved+left > 0 {
-		c.cfg.Logger.Info("consumer: parked messages moved from their queue into the database", "queue", ParkedQueue(c.cfg.Queue), "moved", moved, "not_verified", left)
+		c.cfg.Logger.Info("consumer: parked messages moved from their queue into the database", "queue", ParkedQueue(c.cfg.Queue), "moved", moved, "left", left)
 	}
 	return err
 }

@@ -49,6 +49,7 @@ type killSwitch struct {
 	open    error     // why consumption is paused
 	since   time.Time // when the switch tripped
 	probing bool
+	noted   int                  // outcomes that were counted
 	storing bool                 // tripped because failed deliveries could not be stored
 	success time.Time            // time of the last success
 	failed  map[uint64]time.Time // messages that failed since then, and when; a limited number
@@ -58,6 +59,7 @@ type killSwitch struct {
 func (k *killSwitch) note(failure error, earlier int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.noted++
 	if failure == nil {
 		k.success = time.Now()
 		clear(k.failed)
@@ -187,6 +189,13 @@ func (k *killSwitch) pause(now time.Time) time.Duration {
 	defer k.mu.Unlock()
 	limit := min(max(now.Sub(k.since)/8, shortestPause), longestPause)
 	return limit/2 + jitter(limit/2)
+}
+
+// notes returns how many outcomes were counted so far.
+func (k *killSwitch) notes() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.noted
 }
 
 // probe makes the next delivery the probe.

@@ -84,7 +84,8 @@ const (
 	returning    = time.Minute     // limit for returning the deliveries of a pause
 )
 
-// returnRows makes the deliveries of pauses that operators end early due at once, until ctx ends.
+// returnRows makes the deliveries of pauses that operators end early or shorten due at once, until ctx ends. A shortened pause keeps them
+// again, until its new end.
 func (c *Consumer) returnRows(ctx context.Context) {
 	store, ok := c.cfg.Failures.(FailureOperator)
 	if !ok || c.cfg.Control == nil {
@@ -100,7 +101,7 @@ func (c *Consumer) returnRows(ctx context.Context) {
 			}
 		}
 		for group, end := range known {
-			if _, still := now[group]; !still && time.Until(end) > nearEnd {
+			if later, still := now[group]; !still && time.Until(end) > nearEnd || still && end.Sub(later) > nearEnd {
 				c.returnGroup(ctx, store, group)
 			}
 		}

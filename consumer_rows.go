@@ -62,8 +62,8 @@ const (
 
 func newRowSource(s *session) *rowSource {
 	return &rowSource{
-		s: s, c: s.c, store: s.c.cfg.Failures, claims: map[*job]*claimed{}, early: make(chan struct{}, 1),
-		keys: keyChecks{store: s.c.cfg.Failures, consumer: s.c.cfg.Name},
+		s: s, c: s.c, store: patientStore{s.c.cfg.Failures}, claims: map[*job]*claimed{}, early: make(chan struct{}, 1),
+		keys: keyChecks{store: patientStore{s.c.cfg.Failures}, consumer: s.c.cfg.Name},
 	}
 }
 
@@ -159,6 +159,9 @@ func (r *rowSource) claim(ctx context.Context) (time.Duration, error) {
 // claimSuspect claims a row that may crash the process, and has it handled with nothing else in hand. It is called when a due row
 // was not claimed: the row is such a suspect, or another process holds it.
 func (r *rowSource) claimSuspect(ctx context.Context) {
+	if !r.suspectDue(ctx) {
+		return
+	}
 	r.s.scheduler.runAlone(alonePatience, func() *job {
 		rows, err := r.store.Claim(ctx, r.c.cfg.Name, r.options(1, true))
 		if err != nil || len(rows) == 0 {
@@ -166,6 +169,18 @@ func (r *rowSource) claimSuspect(ctx context.Context) {
 		}
 		return r.jobs(rows)[0]
 	})
+}
+
+// suspectDue reports whether a suspect can be claimed. Otherwise another session holds the due row, perhaps for long: its handler has
+// deleted it in an open transaction. Nothing must stop for it.
+func (r *rowSource) suspectDue(ctx context.Context) bool {
+	rows, err := r.store.Claim(ctx, r.c.cfg.Name, r.options(1, true))
+	for i := range rows {
+		if err := r.store.Settle(ctx, rows[i].FailureClaim, FailureOutcome{Action: FailureRelease}); err != nil {
+			return false // it is due again when its lease ends
+		}
+	}
+	return err == nil && len(rows) > 0
 }
 
 // claimProbe dispatches one due row as the probe. It returns false if no row is due.
@@ -207,7 +222,7 @@ func (r *rowSource) jobs(rows []ClaimedFailure) []*job {
 			run = &keyRun{}
 			runs[rows[i].Key] = run
 		}
-		out[i] = r.c.rowJob(&rows[i], r.store, run)
+		out[i] = r.c.rowJob(&rows[i], r.c.cfg.Failures, run)
 		r.claims[out[i]] = &claimed{}
 	}
 	return out

@@ -391,3 +391,31 @@ func TestARowWhoseHandlerWasRemovedIsParkedAndNotDropped(t *testing.T) {
 		s.wantRows(1, parley.FailureParked)
 	})
 }
+
+// heldStore has a due row that another session holds: its handler has deleted it in an open transaction.
+type heldStore struct{ parley.FailureStore }
+
+func (heldStore) NextDue(context.Context, string) (time.Duration, bool, error) { return 0, true, nil }
+
+func TestADueRowThatAnotherSessionHoldsStopsNothing(t *testing.T) {
+	cfg := &parley.ConsumerConfig{Failures: heldStore{memory.NewStore().Failures()}}
+	onStage(t, cfg, func(s *stage) {
+		s.router.HandleFunc("user", "k", func(ctx context.Context, d *parley.Delivery) error {
+			s.note(d)
+			select {
+			case <-time.After(40 * time.Second):
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}, func(s *stage) {
+		for i := range 10 {
+			s.publish(text(fmt.Sprint(i)))
+			s.wait(2 * time.Second)
+		}
+		if n := len(s.notes()); n != 10 {
+			t.Errorf("%d of 10 messages have begun after 20 seconds: consumption stops for the held row", n)
+		}
+		s.wait(time.Minute)
+	})
+}

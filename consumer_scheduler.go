@@ -30,6 +30,7 @@ type scheduler struct {
 	inHand   int
 	rowsBusy int  // rows in hand that do not wait behind another job of their key
 	running  int  // steps that are running
+	stuck    int  // jobs in hand whose handlers ignore the end of their contexts
 	alone    bool // a job that must run alone is running, or waits until nothing else is in hand
 	over     bool // forget was called: jobs that are still running are no longer counted
 	ended    endedKeys
@@ -141,7 +142,8 @@ func (s *scheduler) enqueue(j *job) {
 	s.jobs.Signal()
 }
 
-// runAlone waits until nothing is in hand, runs one job with no other job beside it, and returns when it is finished.
+// runAlone waits until nothing is in hand, runs one job with no other job beside it, and returns when it is finished, or waits
+// for its next attempt, or is stuck: no message may block its queue.
 // begin returns that job, or nil if there is no such job. runAlone returns false if the wait exceeded patience or live has ended.
 func (s *scheduler) runAlone(patience time.Duration, begin func() *job) bool {
 	s.mu.Lock()
@@ -159,10 +161,10 @@ func (s *scheduler) runAlone(patience time.Duration, begin func() *job) bool {
 	}
 	s.alone = true
 	defer func() { s.alone = false; s.room.Broadcast() }()
-	for s.live.Err() == nil && s.inHand > 0 && !expired {
+	for s.live.Err() == nil && s.inHand > s.stuck && !expired {
 		s.room.Wait()
 	}
-	if s.live.Err() != nil || s.inHand > 0 {
+	if s.live.Err() != nil || s.inHand > s.stuck {
 		return false
 	}
 	s.mu.Unlock()
@@ -172,10 +174,19 @@ func (s *scheduler) runAlone(patience time.Duration, begin func() *job) bool {
 		return true
 	}
 	s.add(j)
-	for s.live.Err() == nil && s.inHand > 0 {
+	for s.live.Err() == nil && s.inHand > s.stuck && s.delayed[j] == nil {
 		s.room.Wait()
 	}
 	return true
+}
+
+// countStuck adds n to the jobs whose handlers are stuck. A job that must run alone does not wait for them, and nothing waits for a
+// job that ran alone and is stuck.
+func (s *scheduler) countStuck(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stuck += n
+	s.room.Broadcast()
 }
 
 // roomForRows returns how many more rows of the failure store may be claimed: one for each idle worker, or, while deliveries
@@ -233,6 +244,7 @@ func (s *scheduler) delay(j *job, d time.Duration) {
 			s.enqueue(j)
 		}
 	})
+	s.room.Broadcast() // it may be the one that runs alone
 }
 
 // finish removes a job. The next job of its key becomes ready.
@@ -319,13 +331,15 @@ func (s *scheduler) run(j *job) (replaced bool) {
 	}()
 	n := s.step(j)
 	returned = true
+	// Another worker may own the job after the next lines. A later step without an attempt must not end another worker.
+	replaced, j.replaced = j.replaced, false
 	s.stepped()
 	if n.again {
 		s.delay(j, n.after)
 	} else {
 		s.finish(j)
 	}
-	return j.replaced
+	return replaced
 }
 
 func (s *scheduler) begin() {

@@ -122,9 +122,10 @@ func (s *session) feed(sub Subscription) (sessionEnd, error) {
 }
 
 // probe lets one delivery decide whether consumption resumes. If the queue is empty a due row decides: during an
-// outage failed probes may have moved every delivery to the failure store.
+// outage failed probes may have moved every delivery to the failure store. A delivery that says nothing about the cause (expired,
+// ignored, parked at once) is followed by the next one without a pause.
 func (s *session) probe(sub Subscription) (sessionEnd, error) {
-	for {
+	for before := s.c.kill.notes(); ; {
 		next, cancel := context.WithTimeout(s.live, rowPoll)
 		d, err := sub.Next(next)
 		quiet := next.Err() != nil && s.live.Err() == nil
@@ -142,7 +143,9 @@ func (s *session) probe(sub Subscription) (sessionEnd, error) {
 		if s.scheduler.waitIdle() && s.c.kill.cause() == nil {
 			return endProbed, nil
 		}
-		return endLost, s.live.Err()
+		if s.live.Err() != nil || s.c.kill.notes() != before {
+			return endLost, s.live.Err()
+		}
 	}
 }
 

@@ -28,6 +28,7 @@ type Relay struct {
 	confirmedUndeleted []SentRecord          // confirmed by the broker, not yet deleted
 	blocked            blockedSince          // due records that another session has locked
 	rejected           map[string]*rejection // exchanges whose queues are full
+	heldAt             time.Time             // when the held exchanges of the last claim were collected
 	routes             routes                // what the outcomes told about addresses
 	ahead              *aheadClaim           // the batch claimed ahead, or nil
 	next               nextDue

@@ -42,6 +42,9 @@ func (r *Relay) batch(ctx, hard context.Context) (BatchReport, error) {
 	r.leads(len(records))
 	defer claimed.Release(hard)
 	report.Records, report.Claim = len(records), time.Since(start)
+	if held.size < limit {
+		r.forgetHeld(records)
+	}
 	if len(records) == 0 {
 		return report, nil
 	}
@@ -227,8 +230,8 @@ func (r *Relay) hold(exchange string) {
 		h = &rejection{backoff: backoff{first: time.Second, limit: time.Minute}}
 		r.rejected[exchange] = h
 	}
-	if time.Now().After(h.until) {
-		h.until = time.Now().Add(h.next())
+	if now := time.Now(); !now.Before(h.until) {
+		h.until = now.Add(h.next())
 	}
 }
 
@@ -237,7 +240,7 @@ func (r *Relay) resetRejectionBackoff(records []Record, outcomes []error) {
 	for exchange, h := range r.rejected {
 		ok := func(i int) bool { return outcomes == nil || outcomes[i] == nil }
 		for i := range records {
-			if records[i].Exchange == exchange && ok(i) && time.Now().After(h.until) {
+			if records[i].Exchange == exchange && ok(i) && !time.Now().Before(h.until) {
 				delete(r.rejected, exchange)
 				break
 			}
@@ -245,7 +248,18 @@ func (r *Relay) resetRejectionBackoff(records []Record, outcomes []error) {
 	}
 }
 
+// forgetHeld ends the backoff of exchanges that had no due record in a claim of everything that was due. Otherwise the relay would go on
+// looking for them, and never sleep.
+func (r *Relay) forgetHeld(records []Record) {
+	for exchange, h := range r.rejected {
+		if !r.heldAt.Before(h.until) && !slices.ContainsFunc(records, func(rec Record) bool { return rec.Exchange == exchange }) {
+			delete(r.rejected, exchange)
+		}
+	}
+}
+
 func (r *Relay) heldExchanges() []string {
+	r.heldAt = time.Now()
 	var names []string
 	for exchange, h := range r.rejected {
 		if time.Now().Before(h.until) {

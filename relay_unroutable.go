@@ -9,7 +9,7 @@ func (r *Relay) probeLater(rec *Record) {
 		h = &rejection{backoff: backoff{first: time.Second, limit: time.Minute}}
 		r.rejected[rec.Exchange] = h
 	}
-	if now := time.Now(); now.After(h.until) {
+	if now := time.Now(); !now.Before(h.until) {
 		h.until = now.Add(doubtInterval)
 		r.cfg.Logger.Warn("relay: message unroutable although a queue was bound before, retrying", "exchange", rec.Exchange,
 			"routing_key", shorten(rec.RoutingKey, 80), "record", rec.ID, "for", unroutableDoubt)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/memory"
 )
 
 // withRelay runs f in virtual time beside a relay to the queue q. It returns what the relay did with unroutable records.
@@ -129,4 +131,48 @@ func TestAnAddressThatNeverTookAMessageFollowsThePolicyAtOnce(t *testing.T) {
 	if want := "[dropped]"; fmt.Sprint(done) != want {
 		t.Errorf("got %v, want %s", done, want)
 	}
+}
+
+type countingSource struct {
+	*memory.Store
+	claims atomic.Int64
+}
+
+func (c *countingSource) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch, error) {
+	c.claims.Add(1)
+	return c.Store.Claim(ctx, o)
+}
+
+// The backoff of an exchange ends when none of its records is due: an idle relay polls and sleeps as before.
+func TestARelaySleepsAgainAfterAnAddressBecameUnroutable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		src := &countingSource{Store: w.store}
+		relay, err := parley.NewRelay(src, w.broker, &parley.RelayConfig{Logger: quiet, PollInterval: 30 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.declare(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = relay.Run(ctx) })
+		w.publishFor(ctx, 1, time.Minute)
+		before := src.claims.Load()
+		time.Sleep(10 * time.Minute)
+		idle := src.claims.Load() - before
+		if err := w.broker.DeleteQueue(ctx, "q"); err != nil {
+			t.Fatal(err)
+		}
+		w.publishFor(ctx, 2, 5*time.Minute)
+		if w.pending(ctx) != 0 {
+			t.Error("pending")
+		}
+		before = src.claims.Load()
+		time.Sleep(10 * time.Minute)
+		if n := src.claims.Load() - before; n > 2*idle+10 {
+			t.Errorf("idle relay: %d claims in 10 minutes before, %d after an address became unroutable", idle, n)
+		}
+		cancel()
+		wg.Wait()
+	})
 }

@@ -133,3 +133,34 @@ func TestMigrateMayRunInParallelAndAgain(t *testing.T) {
 		t.Errorf("MigrationSQL returns %q (%v)", text, err)
 	}
 }
+
+// Teams that run the statements by hand must not drop the tables with the last ones, and may use migrate up afterwards.
+func TestTheStatementsOfMigrationsMakeTheTablesAndRecordTheirVersions(t *testing.T) {
+	dsn := testenv.MariaDB(t)
+	text, err := mysql.MigrationSQL()
+	if err != nil || strings.Contains(text, "DROP TABLE") || strings.Contains(text, "+goose") {
+		t.Fatalf("MigrationSQL returns %v and statements that drop:\n%s", err, text)
+	}
+	s, err := mysql.Open(dsn, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, statement := range strings.SplitAfter(text, ";\n") {
+		if strings.TrimSpace(statement) == "" {
+			continue
+		}
+		if _, err := s.DB().ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	steps, err := s.MigrationStatus(t.Context())
+	for _, step := range steps {
+		if !step.Applied {
+			t.Errorf("migration %s is not recorded as applied", step.Name)
+		}
+	}
+	if err := errors.Join(err, s.Migrate(t.Context()), s.Failures().Check(t.Context())); err != nil || len(steps) == 0 {
+		t.Errorf("%d migrations: %v", len(steps), err)
+	}
+}

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +169,19 @@ func TestTheStatementsOfMigrationsMakeTheTablesAndDropNone(t *testing.T) {
 	}
 	if err := failuresOf(t, pool).Check(t.Context()); err != nil {
 		t.Error(err)
+	}
+	store, err := postgres.New(pool, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, err := store.MigrationStatus(t.Context())
+	for _, step := range steps {
+		if !step.Applied {
+			t.Errorf("migration %s is not recorded as applied", step.Name)
+		}
+	}
+	if err := errors.Join(err, store.Migrate(t.Context())); err != nil || len(steps) == 0 {
+		t.Errorf("%d migrations; migrate after the statements: %v", len(steps), err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/parley-go/parley/internal/sqlstore"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 )
@@ -230,19 +231,7 @@ func (m *migrator) applied(ctx context.Context, table string) (map[int64]bool, e
 	return applied, rows.Err()
 }
 
-// MigrationSQL returns the statements of all migrations without the down sections, for teams that apply migrations themselves.
+// MigrationSQL returns the statements of all migrations and those that record them as applied, for teams that apply migrations themselves.
 func MigrationSQL() (string, error) {
-	names, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return "", err
-	}
-	var all []string
-	for _, name := range names {
-		text, err := upSection(name)
-		if err != nil {
-			return "", err
-		}
-		all = append(all, text)
-	}
-	return strings.Join(all, "\n"), nil
+	return sqlstore.Migrations{Files: migrations, Dialect: goose.DialectPostgres}.SQL()
 }

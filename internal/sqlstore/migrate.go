@@ -7,8 +7,6 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"slices"
-	"strings"
 
 	"github.com/pressly/goose/v3"
 
@@ -128,21 +126,3 @@ func (m Migrations) applied(ctx context.Context, db *sql.DB) (map[int64]bool, er
 
 // table returns the table of the applied versions.
 func (m Migrations) table() string { return cmp.Or(m.versions, "parley_migrations") }
-
-// SQL returns the text of all migrations, in order.
-func (m Migrations) SQL() (string, error) {
-	names, err := fs.Glob(m.Files, "migrations/*.sql")
-	if err != nil {
-		return "", err
-	}
-	slices.Sort(names)
-	var b strings.Builder
-	for _, name := range names {
-		text, err := fs.ReadFile(m.Files, name)
-		if err != nil {
-			return "", err
-		}
-		b.Write(text)
-	}
-	return b.String(), nil
-}
