@@ -62,9 +62,6 @@ deploy-check: ## validate all files of deploy, with helm, kustomize, systemd and
 image-check: ## as root on Linux, assemble the root file system of the image and run its relay against the servers
 	@PARLEY_TEST_IMAGE=1 $(GO) run ./internal/tools/testservers run -- env GOWORK=off $(GO) -C deploy/deploycheck test -count=1 -v -run Image .
 
-image: ## as root on Debian, build the image with buildah and run its relay against the servers (needs buildah and debootstrap)
-	@bash .ci/image
-
 release-dry: ## make a whole release of VERSION (v0.1.0) in dist, check it, publish nothing (builds tools once: minutes)
 	@bash .ci/release-dry
 
@@ -72,4 +69,4 @@ SITE ?= dev
 site: ## make the site of the documents of version SITE (dev) in site/public, and check its links (needs mkdocs-material)
 	@$(GO) run ./internal/tools/site -version $(SITE)
 
-.PHONY: help test servers-stop faults-quick faults faults-cluster matrix soak check api fmt lint fuzz bench deploy-check image-check image release-dry site
+.PHONY: help test servers-stop faults-quick faults faults-cluster matrix soak check api fmt lint fuzz bench deploy-check image-check release-dry site

@@ -18,7 +18,7 @@ import (
 	"github.com/parley-go/parley/internal/testenv"
 )
 
-// imageVariable runs the test of the image: 1 assembles its root file system, a folder is that of an image that was built (.ci/image).
+// imageVariable runs the test of the image.
 const imageVariable = "PARLEY_TEST_IMAGE"
 
 // maxImage is the most that the image may have, in bytes.
@@ -151,19 +151,6 @@ func rootFS(t *testing.T) (dir string, image config) {
 	return dir, configOf(final)
 }
 
-// imageFS returns the root file system that the variable selects.
-func imageFS(t *testing.T) (dir string, image config) {
-	t.Helper()
-	built := os.Getenv(imageVariable)
-	if built == "1" {
-		return rootFS(t)
-	}
-	_, final := dockerfile(t)
-	dir = filepath.Join(t.TempDir(), "root") // a copy, because the test mounts files
-	copyAll(t, built, dir)
-	return dir, configOf(final)
-}
-
 // copyAll copies a file or a folder with its links.
 func copyAll(t *testing.T, source, target string) {
 	t.Helper()
@@ -199,18 +186,15 @@ func size(t *testing.T, dir string) (bytes int64) {
 
 // The relay runs in the root file system of the image, with nothing else of this machine, as the image's user, by its entrypoint.
 func TestTheImageIsSmallAndItsRelayPublishesAnEvent(t *testing.T) {
-	if os.Getenv(imageVariable) == "" {
+	if os.Getenv(imageVariable) != "1" {
 		testenv.SkipOptional(t, imageVariable, "1")
 	}
 	database, broker := testenv.Postgres(t), testenv.RabbitMQ(t)
-	dir, image := imageFS(t)
+	dir, image := rootFS(t)
 	if got := size(t, dir); got > maxImage {
 		t.Errorf("the image has %.1f MiB, more than %d", float64(got)/(1<<20), maxImage>>20)
 	} else {
 		t.Logf("the image has %.1f MiB", float64(got)/(1<<20))
-	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 3 {
-		t.Errorf("the image has %v at its root, want etc, parley and usr (%v)", entries, err)
 	}
 	for _, name := range []string{"etc/ssl/certs/ca-certificates.crt", "usr/share/zoneinfo/Europe/Zurich", "etc/passwd"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
