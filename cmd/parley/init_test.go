@@ -83,20 +83,53 @@ func TestInitWritesAServiceThatRunsAndPassesItsOwnTest(t *testing.T) {
 		t.Errorf("not formatted: %s", out)
 	}
 	var out lines
+	stop := runService(t, dir, binary, &out)
+	tool(t, dir, binary, "publish", "order", "placed", "--payload", `{"id": 7, "item": "tea", "amount": 2}`)
+	out.await(t, `msg="orders: accepted" order=7 item=tea`)
+	stop()
+}
+
+// runService runs a service until stop is called, which checks that it ends cleanly.
+func runService(t *testing.T, dir, binary string, out *lines) (stop func()) {
+	t.Helper()
 	run := exec.CommandContext(t.Context(), binary, "run")
-	run.Dir, run.Stdout, run.Stderr = dir, &out, &out
+	run.Dir, run.Stdout, run.Stderr = dir, out, out
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
 	}
 	awaitTables(t, dir, binary)
-	tool(t, dir, binary, "publish", "order", "placed", "--payload", `{"id": 7, "item": "tea", "amount": 2}`)
-	out.await(t, `msg="orders: accepted" order=7 item=tea`)
-	if err := run.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Error(err)
+	return func() {
+		t.Helper()
+		if err := run.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		if err := run.Wait(); err != nil {
+			t.Errorf("the service did not stop cleanly: %v\n%s", err, out)
+		}
 	}
-	if err := run.Wait(); err != nil {
-		t.Errorf("the service did not stop cleanly: %v\n%s", err, &out)
+}
+
+func TestAnAddedServiceSharesTheContractsOfTheFirst(t *testing.T) {
+	testenv.Long(t, "compiles a service")
+	shop, _ := newService(t)
+	cmd, added := program(t.Context(), t, "init", "--add", "billing")
+	cmd.Dir = shop
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("init --add failed: %v\n%s", err, added)
 	}
+	tool(t, shop, "go", "vet", "./...")
+	tool(t, shop, "go", "test", "./billing/...")
+	if out := tool(t, shop, "gofmt", "-l", "."); out != "" {
+		t.Errorf("not formatted: %s", out)
+	}
+	dir := filepath.Join(shop, "billing")
+	binary := filepath.Join(dir, "billing")
+	tool(t, dir, "go", "build", "-o", binary, ".")
+	var out lines
+	stop := runService(t, dir, binary, &out)
+	tool(t, dir, binary, "publish", "order", "accepted", "--payload", `{"id": 7, "item": "tea", "amount": 2}`)
+	out.await(t, `msg="invoices: written" order=7`)
+	stop()
 }
 
 // awaitTables polls until the running service has created its tables.
@@ -158,18 +191,5 @@ func TestDevReloadsAServiceAfterAnEditOfAHandler(t *testing.T) {
 	}
 	if err := dev.Wait(); err != nil {
 		t.Errorf("dev did not stop cleanly: %v\n%s", err, &out)
-	}
-}
-
-func TestInitRefusesWhatWouldOverwrite(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "x"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"init"}, {"init", "a", "b"}, {"init", "Bad Name"}, {"init", dir}} {
-		cmd, out := program(t.Context(), t, args...)
-		if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 2 {
-			t.Errorf("parley %v: %v, want exit code 2\n%s", args, err, out)
-		}
 	}
 }
