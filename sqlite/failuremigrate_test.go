@@ -77,7 +77,7 @@ func TestKeepWaitsForTheWriteLockForASecond(t *testing.T) {
 			if err == nil || errors.Is(err, parley.ErrRefused) {
 				t.Errorf("during a transaction %s Keep returns %v, want a lock error", what, err)
 			}
-			if took := time.Since(began); took > 20*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("during a transaction %s Keep waited for %v, want about a second", what, took)
 			}
 			return s.Failures().Check(t.Context())

@@ -58,7 +58,7 @@ func openOn(db *sql.DB, c Config) (*Store, error) {
 	if err := sqlstore.Retry(ctx, transient, func() error { return db.PingContext(ctx) }); err != nil {
 		return nil, err
 	}
-	s, err := New(db, &c)
+	s, err := newStore(db, &c)
 	if err != nil {
 		return nil, err
 	}

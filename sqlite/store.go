@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/parley-go/parley/internal/sqlstore"
@@ -27,12 +28,17 @@ type Config struct {
 	// FailedTable is the table of failed deliveries; their bodies are in a second table with the suffix
 	// _body. It must be a plain identifier. Migrate creates both. Default: parley_failed.
 	FailedTable string
+	// Logger receives the warning of New about settings of its *sql.DB. Default: slog.Default().
+	Logger *slog.Logger
 }
 
 func (c *Config) complete() error {
 	var errs []error
 	if c.FailedTable == "" {
 		c.FailedTable = sqlstore.FailedTable
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
 	}
 	if err := sqlstore.CheckFailedTable(c.FailedTable); err != nil {
 		errs = append(errs, fmt.Errorf("sqlite: Config.%w", err))
@@ -85,8 +91,16 @@ type Store struct {
 // _txlock=immediate. Without _txlock=immediate a transaction that reads before it writes fails with SQLITE_BUSY_SNAPSHOT (517) if
 // a relay or another writer commits in between, and no busy timeout helps. Without WAL and without a busy timeout a commit fails with
 // SQLITE_BUSY if a relay reads the file at that moment.
-// New reads the file's name, and refuses databases in memory.
+// New logs a warning that names the missing settings. It reads the file's name, and refuses databases in memory.
 func New(db *sql.DB, cfg *Config) (*Store, error) {
+	s, err := newStore(db, cfg)
+	if err == nil {
+		s.warnSettings()
+	}
+	return s, err
+}
+
+func newStore(db *sql.DB, cfg *Config) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("sqlite: db must not be nil")
 	}
