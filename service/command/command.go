@@ -135,10 +135,9 @@ func (a *app) root(name, long string) *cobra.Command {
 }
 
 func (a *app) operator() []*cobra.Command {
-	return []*cobra.Command{
-		a.relayCommand(), a.migrateCommand(), a.statusCommand(), a.checkCommand(), a.scheduledCommand(), a.parkedCommand(), a.logCommand(), a.pauseCommand(), a.resumeCommand(), a.pausesCommand(),
-		a.consoleCommand(), a.topologyCommand(), a.settingsCommand(), a.publishCommand(), a.sendCommand(), a.tailCommand(), a.doctorCommand(), a.versionCommand(),
-	}
+	return append(limit(a.migrateCommand(), a.scheduledCommand(), a.parkedCommand(), a.logCommand(), a.pauseCommand(), a.resumeCommand(), a.pausesCommand()),
+		a.relayCommand(), a.statusCommand(), a.checkCommand(), a.consoleCommand(), a.topologyCommand(), a.settingsCommand(), a.publishCommand(),
+		a.sendCommand(), a.tailCommand(), a.doctorCommand(), a.versionCommand())
 }
 
 // UsageError returns err as an error of the command line: with exit code 2 and a reference to the help.
@@ -226,7 +225,9 @@ func (a *app) withSettings(cmd *cobra.Command, may access, keys []string, change
 	if err != nil {
 		return err
 	}
-	err = s.Settings.Redact(do(cmd.Context(), s))
+	if err = reachDatabase(cmd, s); err == nil {
+		err = s.Settings.Redact(do(cmd.Context(), s))
+	}
 	return errors.Join(err, s.Close(cmd.Context()))
 }
 

@@ -70,9 +70,6 @@ func (a *app) withBroker(cmd *cobra.Command, do func(ctx context.Context, s *ser
 	})
 }
 
-// loginTimeout is how long a command waits for the first login to the broker.
-const loginTimeout = 15 * time.Second
-
 // within calls do with a timeout, which is the error if it passes.
 func within(ctx context.Context, timeout time.Duration, do func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("gave up after %v: the broker is unreachable or slow (see --timeout, and run: doctor)", timeout))

@@ -51,23 +51,6 @@ func TestAURLWithoutAPasswordRaisesNoPasswordWarning(t *testing.T) {
 	}
 }
 
-func TestAURLWithoutAPasswordCausesNoPasswordWarning(t *testing.T) {
-	for url, want := range map[string]int{"amqp://relay@127.0.0.1/": 0, "amqp://127.0.0.1/": 0, "amqp://relay:secret@127.0.0.1/": 1} {
-		fs := pflag.NewFlagSet("relay", pflag.ContinueOnError)
-		AddFlags(fs)
-		if err := fs.Parse([]string{"--broker-url", url}); err != nil {
-			t.Fatal(err)
-		}
-		s, err := Load(&LoadOptions{Flags: fs, Environ: []string{}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := s.Warnings(); len(got) != want {
-			t.Errorf("%s: warnings %q, want %d", url, got, want)
-		}
-	}
-}
-
 func TestMemoryURLs(t *testing.T) {
 	for url, want := range map[URL]bool{"memory:": true, "memory://": true, "amqp://memory/": false, "": false} {
 		if got := url.IsMemory(); got != want {
