@@ -254,8 +254,8 @@ func (c *Consumer) repairQueues(ctx context.Context, err error) {
 
 func (c *Consumer) logFailure(j *job, v verdict, next string) {
 	attrs := append(c.attrs(j.d, v.err), "attempts", j.d.history.Attempts, "next", next)
-	if p, ok := errors.AsType[*PanicError](v.err); ok {
-		attrs = append(attrs, "stack", string(p.Stack))
+	if p, ok := errors.AsType[*PanicError](v.err); ok && !j.repeated {
+		attrs = append(attrs, "stack", panicStack(p.Stack))
 	}
 	if v.action == actPark {
 		c.cfg.Logger.Error("consumer: delivery parked", attrs...)

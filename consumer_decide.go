@@ -94,7 +94,9 @@ func (s *session) judge(j *job, err error) verdict {
 	if s.hard.Err() != nil {
 		return verdict{action: actReturn, err: err}
 	}
+	before := j.d.history.LastError
 	j.d = j.d.failed(err, time.Now())
+	j.repeated = j.d.history.LastError == before
 	f := s.facts(j, err, o)
 	c.kill.failing(j.d)
 	if f.counted() && c.kill.note(err, j.retries+j.d.history.Replays) {

@@ -20,6 +20,7 @@ type job struct {
 	took     time.Duration
 	settled  bool    // at the broker
 	unstored bool    // it cannot be stored and stays in hand
+	repeated bool    // its last two attempts failed with the same error
 	exited   bool    // its handler has ended its goroutine
 	verdict  verdict // decided and not yet carried out
 	alone    bool    // nothing else may be in hand while it runs

@@ -1,7 +1,6 @@
 package parley
 
 import (
-	"runtime"
 	"sync"
 	"time"
 )
@@ -44,7 +43,7 @@ func (w *watchdog) report() {
 	d, running := w.j.d, time.Since(w.j.began)
 	w.mu.Unlock()
 	c.cfg.Logger.Error("consumer: handler stuck, still running after its context ended", append(c.attrs(d, nil),
-		"running", running.Round(time.Millisecond).String(), "goroutines", allStacks())...)
+		"running", running.Round(time.Millisecond).String(), "stack", handlerStack(w.j))...)
 	if c.cfg.Hooks.Stuck != nil {
 		c.cfg.Hooks.Stuck(d, running)
 	}
@@ -61,9 +60,4 @@ func (w *watchdog) stop() {
 		w.s.stuck.Add(-1)
 		w.s.c.stuck.Add(-1)
 	}
-}
-
-func allStacks() string {
-	buf := make([]byte, 64<<10)
-	return string(buf[:runtime.Stack(buf, true)])
 }

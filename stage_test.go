@@ -40,7 +40,10 @@ func onStage(t *testing.T, cfg *parley.ConsumerConfig, routes func(s *stage), pl
 		if cfg == nil {
 			cfg = &parley.ConsumerConfig{}
 		}
-		cfg.Queue, cfg.Topology, cfg.Logger = "q", topology("q"), quiet
+		cfg.Queue, cfg.Topology = "q", topology("q")
+		if cfg.Logger == nil {
+			cfg.Logger = quiet
+		}
 		cfg.Hooks.Done = func(r parley.ConsumerReport) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
