@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/internal/testenv/faultproxy"
 )
 
@@ -62,7 +63,7 @@ func TestAHandlerThatNeverReturnsIsReportedOnceTurnsTheProcessUnreadyAndDoesNotK
 		t.Errorf("there are %d dumps, want %d with the hung function", dumps, limit)
 	}
 	t.Logf("the process ended %v after SIGTERM", took)
-	if took > shutdownTimeout+beyondShutdown {
+	if testenv.Late(t, took, shutdownTimeout+beyondShutdown) {
 		t.Errorf("the process ended %v after SIGTERM, want at most %v", took, shutdownTimeout+beyondShutdown)
 	}
 	if !strings.Contains(p.words(), fmt.Sprintf("%d handlers did not return", limit)) {
@@ -133,7 +134,7 @@ func TestAProcessThatIsStoppedInFrontOfABlackHoleEndsWithinItsShutdownTimeout(t 
 			eventually(t, "the black hole holds data", func() bool { return proxy.Count(faultproxy.Held) > 0 })
 			took, _ := p.terminated() // it may report that a connection was not closed cleanly
 			t.Logf("the process ended %v after SIGTERM", took)
-			if took > shutdownTimeout+beyondShutdown {
+			if testenv.Late(t, took, shutdownTimeout+beyondShutdown) {
 				t.Errorf("the process ended %v after SIGTERM, want at most %v", took, shutdownTimeout+beyondShutdown)
 			}
 			held := proxy.Count(faultproxy.Held)

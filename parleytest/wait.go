@@ -10,7 +10,7 @@ import (
 
 const (
 	// patience bounds how long a promise may take to be kept, with the time of servers.
-	patience = 20 * time.Second
+	patience = time.Minute
 	// glance is how long a test watches that something does not happen. A short time can make a
 	// test miss a fault, but cannot make it report a false one.
 	glance = 150 * time.Millisecond

@@ -19,7 +19,7 @@ func TestConsumerOnRabbitMQ(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			if err := b.Close(ctx); err != nil {
 				t.Error(err)

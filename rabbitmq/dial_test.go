@@ -85,7 +85,7 @@ func TestTheFirstNodeIsChosenAtRandom(t *testing.T) {
 // connectedAgain publishes until the broker has reconnected.
 func connectedAgain(t *testing.T, b *rabbitmq.Broker, connected chan struct{}) chan struct{} {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for len(connected) == 0 && ctx.Err() == nil {
 		out := b.Publish(ctx, []parley.Message{{RoutingKey: "no.queue", Body: []byte("{}")}})

@@ -30,7 +30,7 @@ func open(t testing.TB, cfg rabbitmq.Config) (b *rabbitmq.Broker, exchange, queu
 	}
 	name := testenv.Unique(t, "parley")
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = b.Close(ctx) // the test may have done so
 		clean, err := rabbitmq.New(&rabbitmq.Config{URL: cfg.URL})
@@ -73,7 +73,7 @@ func subscribe(t testing.TB, b *rabbitmq.Broker, queue string, prefetch int) par
 
 func next(t testing.TB, s parley.Subscription) *parley.Delivery {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	d, err := s.Next(ctx)
 	if err != nil {

@@ -15,7 +15,7 @@ func TestARetryCopyReturnsWithItsHistory(t *testing.T) {
 	delay := queue + ".retry.100ms"
 	t.Cleanup(func() {
 		clean, _ := rabbitmq.New(&rabbitmq.Config{URL: rabbitURL(t)})
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = clean.DeleteQueue(ctx, delay)
 		_ = clean.Close(ctx)

@@ -42,7 +42,7 @@ func TestDeletedQueueEndsTheSubscription(t *testing.T) {
 	if err := b.DeleteQueue(t.Context(), queue); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := s.Next(ctx); !errors.Is(err, parley.ErrSubscriptionLost) {
 		t.Errorf("got %v, want ErrSubscriptionLost", err)

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // echo is a server that sends a greeting, if there is one, and then returns what it receives.
 func echo(t *testing.T, greeting string) string {
