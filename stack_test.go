@@ -61,7 +61,7 @@ func blockSecond(wait <-chan struct{}) { <-wait }
 // The address of the job is in the output of the runtime.
 func TestARunningAttemptIsFoundByItsJob(t *testing.T) {
 	watched(t, 1, func(s *session, _ *atomic.Int64) {
-		s.c.cfg.HandlerTimeout, s.hard = time.Hour, t.Context()
+		s.c.cfg.HandlerTimeout, s.hard = time.Hour, context.Background()
 		release := make(chan struct{})
 		var attempts sync.WaitGroup
 		start := func(block func(<-chan struct{})) *job {

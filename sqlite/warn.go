@@ -45,7 +45,7 @@ func missingSettings(ctx context.Context, db *sql.DB) (missing []string) {
 }
 
 // beginsImmediate reports whether a transaction of conn has the write lock from its beginning. SQLite refuses a checkpoint within a
-// transaction that has begun to read or to write. A deferred transaction has done neither; then the passive checkpoint waits for nobody.
+// transaction that has begun to read or to write. A deferred transaction has done neither; a passive checkpoint never waits.
 func beginsImmediate(ctx context.Context, conn *sql.Conn) (bool, error) {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
