@@ -67,3 +67,20 @@ func TestAPauseNamesOneThing(t *testing.T) {
 		t.Error("a pause without a length was accepted")
 	}
 }
+
+func TestTheTextOfASelectionNamesItsConditions(t *testing.T) {
+	due := time.Date(2030, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
+	for want, s := range map[string]parley.Selection{
+		"all":                              {},
+		"record=7":                         {ID: 7, Exchange: "mail"},
+		"exchange=mail routing_key=remind": {Exchange: "mail", RoutingKey: "remind"},
+		`exchange="a b" tag.kind=photo tag."x y"="1=2"`: {Exchange: "a b", Tags: map[string]string{"x y": "1=2", "kind": "photo"}},
+	} {
+		if got := s.String(); got != want {
+			t.Errorf("%+v is %s, want %s", s, got, want)
+		}
+		if got, to := parley.MoveText(s, due), want+" to=2030-01-02T02:04:05Z"; got != to {
+			t.Errorf("a move is %s, want %s", got, to)
+		}
+	}
+}

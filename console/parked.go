@@ -187,7 +187,7 @@ func (c *Console) parkedList(q *request) error {
 }
 
 // groupLimit is the most groups that the page lists.
-const groupLimit = 50
+const groupLimit = 25
 
 // lookQueue shows the messages of a parked queue.
 func (c *Console) lookQueue(q *request) error {

@@ -19,10 +19,10 @@ import (
 func TestAFilterComparesAThousandRowsForEachPageAndGoesOn(t *testing.T) {
 	w := newWorld(t, nil)
 	var list []parley.Failure
-	for range scanLimit + 5 {
+	for range 2 * scanLimit {
 		list = append(list, parley.Failure{Message: parley.Message{Exchange: "user", RoutingKey: "renamed", Body: []byte("{}")}, State: parley.FailureParked})
 	}
-	list[scanLimit+3].Message.Exchange = "rare"
+	list[2*scanLimit-1].Message.Exchange = "rare"
 	if _, err := w.store.Failures().Keep(t.Context(), "orders", list); err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (l *lab) replayGroup(fault string, n int) {
 	consumer.works()
 	w := writer{l: l, group: 50}
 	w.commit(n)
-	eventually(l.t, "all events are parked", func() bool {
+	within(l.t, 6*patience, "all events are parked", func() bool { // ten thousand of them, on three databases at once
 		parked, err := l.tryCount("parley_failed WHERE state = 'parked'")
 		return err == nil && parked == n
 	})

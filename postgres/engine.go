@@ -218,9 +218,25 @@ func (e *engine[Tx]) Scheduled(ctx context.Context, tx Tx, s parley.Selection, l
 	if err != nil {
 		return nil, err
 	}
-	q := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY due_at, id LIMIT %d", columns, e.names.outbox, cond, limit)
-	return e.records(ctx, e.use(tx), q, args...)
+	const order = " ORDER BY due_at, id LIMIT "
+	c := e.use(tx)
+	if len(s.Tags) == 0 {
+		return e.records(ctx, c, fmt.Sprintf("SELECT %s FROM %s WHERE %s%s%d", columns, e.names.outbox, cond, order, limit), args...)
+	}
+	// Tags are rare or common, which the planner of a prepared statement does not know. If they are common, the soonest records have them.
+	if limit <= tagScan {
+		soonest := fmt.Sprintf("(SELECT * FROM %s WHERE due_at IS NOT NULL%s%d) x", e.names.outbox, order, tagScan)
+		found, err := e.records(ctx, c, fmt.Sprintf("SELECT %s FROM %s WHERE %s%s%d", columns, soonest, cond, order, limit), args...)
+		if err != nil || len(found) == limit {
+			return found, err
+		}
+	}
+	tagged := fmt.Sprintf("(SELECT * FROM %s WHERE %s OFFSET 0) x", e.names.outbox, cond) // OFFSET 0 keeps the planner from walking through all records by their time
+	return e.records(ctx, c, fmt.Sprintf("SELECT %s FROM %s%s%d", columns, tagged, order, limit), args...)
 }
+
+// tagScan is how many of the soonest records are compared with tags.
+const tagScan = 2000
 
 func (e *engine[Tx]) records(ctx context.Context, c conn, q string, args ...any) ([]parley.Record, error) {
 	var out []parley.Record

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,8 @@ func fillFailures(t *testing.T, pool *pgxpool.Pool, parked, others int) {
 
 // A planLog collects the plans of the executed statements on the table of failed deliveries.
 type planLog struct {
+	tables     []string // statements on others are not looked at; nil means parley_failed
+	pages      int      // the most pages of a statement; 0 means pageLimits
 	statements int
 	problems   []string
 	report     []string
@@ -56,7 +59,7 @@ var pageLimits = []struct {
 // notice parses the notices of auto_explain.
 func (l *planLog) notice(_ *pgconn.PgConn, n *pgconn.Notice) {
 	_, text, ok := strings.Cut(n.Message, "plan:\n")
-	if !ok || !strings.Contains(text, "parley_failed") {
+	if tables := slices.Concat(l.tables, []string{"parley_failed"}); !ok || !slices.ContainsFunc(tables, func(table string) bool { return strings.Contains(text, table) }) {
 		return
 	}
 	var plan struct {
@@ -76,7 +79,13 @@ func (l *planLog) notice(_ *pgconn.PgConn, n *pgconn.Notice) {
 	if strings.Contains(text, `"Seq Scan"`) {
 		l.problems = append(l.problems, "reads the whole table:\n"+text)
 	}
-	for _, limit := range pageLimits {
+	limits := pageLimits
+	if l.pages > 0 {
+		limits = limits[len(limits)-1:]
+		limits = append(limits[:0:0], limits...)
+		limits[0].pages = l.pages
+	}
+	for _, limit := range limits {
 		if strings.Contains(plan.Query, limit.part) {
 			if pages > limit.pages {
 				l.problems = append(l.problems, fmt.Sprintf("touches %d pages, want at most %d:\n%s", pages, limit.pages, text))

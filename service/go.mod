@@ -14,6 +14,7 @@ require (
 	github.com/knadh/koanf/v2 v2.4.1
 	github.com/parley-go/parley v0.0.0
 	github.com/parley-go/parley/console v0.0.0
+	github.com/parley-go/parley/internal/sqlstore v0.0.0
 	github.com/parley-go/parley/internal/testenv v0.0.0
 	github.com/parley-go/parley/mysql v0.0.0
 	github.com/parley-go/parley/otelparley v0.0.0
@@ -55,7 +56,6 @@ require (
 	github.com/mitchellh/reflectwalk v1.0.2 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
-	github.com/parley-go/parley/internal/sqlstore v0.0.0 // indirect
 	github.com/pressly/goose/v3 v3.29.0 // indirect
 	github.com/prometheus/client_golang v1.25.0 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
