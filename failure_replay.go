@@ -255,7 +255,7 @@ func (r *replay) await(ctx context.Context, ids []int64) error {
 			case err != nil:
 				return err
 			case row.State == FailureParked || row.History.Retries > 0:
-				return fmt.Errorf("%w: row %d: %s", ErrCanaryFailed, id, shorten(row.History.LastError, 500))
+				return fmt.Errorf("%w: c%d: %s", ErrCanaryFailed, id, shorten(row.History.LastError, 500))
 			default:
 				open++
 			}

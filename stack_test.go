@@ -2,6 +2,7 @@ package parley
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,7 +19,7 @@ func TestTheStackOfAPanicIsThatOfTheHandler(t *testing.T) {
 		"panicking": func(context.Context, *Delivery) error { panicking(1); return nil },
 		"func":      func(_ context.Context, d *Delivery) error { _ = none[d.Attempt]; return nil }, // panics in the runtime
 	} {
-		p, ok := protect(t.Context(), h, &Delivery{}).(*PanicError)
+		p, ok := errors.AsType[*PanicError](protect(t.Context(), h, &Delivery{}))
 		if !ok {
 			t.Fatal("no panic")
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -38,7 +39,24 @@ the given address, until it is stopped. Messages may be changed there. Without a
 	return c
 }
 
+// checkConsole checks the address of the console before the demo begins.
+func checkConsole(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("--console: %w (give host and port, such as 127.0.0.1:8080)", err)
+	}
+	if at, ok := l.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
+		err = fmt.Errorf("--console %q: the demo has no accounts, so its console listens on a loopback address only (such as 127.0.0.1:8080)", address)
+	}
+	return errors.Join(err, l.Close())
+}
+
 func runDemo(ctx context.Context, cmd *cobra.Command, keep bool, address string) (err error) {
+	if address != "" {
+		if err := checkConsole(address); err != nil {
+			return err
+		}
+	}
 	dir, err := os.MkdirTemp("", "parley-demo-")
 	if err != nil {
 		return err

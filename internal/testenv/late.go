@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"runtime"
 	"testing"
 	"time"
 )
@@ -34,8 +35,6 @@ func slowness(measured time.Duration) float64 {
 	return min(max(1, float64(measured)/float64(quiet)), slowest)
 }
 
-var sink uint64 // keeps the compiler from removing the work
-
 // calibrate returns how long a fixed piece of work takes.
 func calibrate() time.Duration {
 	begin := time.Now()
@@ -45,6 +44,6 @@ func calibrate() time.Duration {
 		x ^= x >> 7
 		x ^= x << 17
 	}
-	sink = x
+	runtime.KeepAlive(x) // the compiler must not remove the work
 	return time.Since(begin)
 }

@@ -260,7 +260,7 @@ func separate(s *settings.Settings, command string) error {
 	}{{"broker.url", s.Broker.URL}, {"database.url", s.Database.URL}} {
 		if u.url.IsMemory() {
 			mistakes = append(mistakes, settings.Mistake{Key: u.key, Source: s.Source(u.key),
-				Problem: fmt.Sprintf("memory: is in-process only, %q would see no data", command), Hint: "use the command run, or set the URL of a server"})
+				Problem: fmt.Sprintf("memory: is in-process only, so %q would see no data of the service", command), Hint: "set the URL of a server; the command run of a service's own binary uses memory: in one process"})
 		}
 	}
 	if len(mistakes) > 0 {

@@ -86,6 +86,9 @@ func (a *app) openForConsole(cmd *cobra.Command, file string, place int, several
 	if err != nil {
 		return nil, err
 	}
+	if loaded.Database.URL == "" && loaded.Broker.URL == "" {
+		return nil, loaded.Need("database.url")
+	}
 	if place == 0 {
 		if several {
 			if err := consoleSettings(cmd, loaded); err != nil {

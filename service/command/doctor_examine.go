@@ -158,7 +158,7 @@ func (d *doctor) outbox(ctx context.Context) {
 		d.problem("outbox", counted(st.NeverDue, "row can never become due: it has no due time", "rows can never become due: they have no due time"), "delete them, or set their due time")
 	}
 	if st.Parked > 0 {
-		d.warn("outbox", counted(st.Parked, "record is parked: the broker can never accept it", "records are parked: the broker can never accept them"), "list them with: parked ls")
+		d.warn("outbox", counted(st.Parked, "record of the outbox is parked: no queue was bound, or the broker refused it", "records of the outbox are parked: no queue was bound, or the broker refused them"), "see the reasons with: parked ls")
 	}
 	d.locks(ctx)
 }

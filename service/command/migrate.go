@@ -20,14 +20,31 @@ func (a *app) migrateUp() *cobra.Command {
 		Use: "up", Short: "apply all pending migrations", Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withDatabaseFor(cmd, readWrite, func(ctx context.Context, s *service.Service) error {
+				before, err := s.Database().Migrations(ctx)
+				if err != nil {
+					return err
+				}
 				if err := s.Migrate(ctx); err != nil {
 					return err
+				}
+				if n := pending(before); n > 0 {
+					report(cmd.OutOrStdout(), "applied %s", counted(int64(n), "migration", "migrations"))
 				}
 				report(cmd.OutOrStdout(), "the tables are up to date")
 				return nil
 			})
 		},
 	}
+}
+
+// pending returns how many migrations are not applied.
+func pending(list []service.Migration) (n int) {
+	for _, m := range list {
+		if !m.Applied {
+			n++
+		}
+	}
+	return n
 }
 
 func (a *app) migrateStatus() *cobra.Command {
@@ -44,22 +61,21 @@ func (a *app) migrateStatus() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				pending := 0
 				table := o.List(cmd.OutOrStdout(), output.Columns("VERSION", "NAME", "STATE")...)
 				for _, m := range list {
 					state := "applied"
 					if !m.Applied {
 						state = "pending"
-						pending++
 					}
 					if err := table.Add(object{"version": m.Version, "name": m.Name, "state": state}, fmt.Sprint(m.Version), m.Name, state); err != nil {
 						return err
 					}
 				}
-				if err := table.Close(); err != nil || pending == 0 {
+				missing := pending(list)
+				if err := table.Close(); err != nil || missing == 0 {
 					return err
 				}
-				return &exitError{ExitFailed, fmt.Errorf("%s pending (run \"%s migrate up\")", counted(int64(pending), "migration is", "migrations are"), cmd.Root().Name())}
+				return &exitError{ExitFailed, fmt.Errorf("%s pending (run \"%s migrate up\")", counted(int64(missing), "migration is", "migrations are"), cmd.Root().Name())}
 			})
 		},
 	}

@@ -17,12 +17,14 @@ import (
 // messageFlags are the flags of publish and send.
 type messageFlags struct {
 	payload, file string
+	name          string // of the flag with the payload
 	at, key       string
 	tags          []string
 	timeout       time.Duration
 }
 
 func (f *messageFlags) add(c *cobra.Command, what string) {
+	f.name = what
 	c.Flags().StringVar(&f.payload, what, "", what+" as JSON")
 	c.Flags().StringVar(&f.file, "file", "", "file that contains the "+what+" (-: standard input)")
 	c.Flags().StringVar(&f.at, "at", "", "schedule the message: a time such as 2026-01-31T08:00:00Z, or +1h30m from now")
@@ -35,11 +37,11 @@ func (f *messageFlags) add(c *cobra.Command, what string) {
 func (f *messageFlags) read(cmd *cobra.Command) (payload json.RawMessage, options []parley.ScheduleOption, err error) {
 	switch {
 	case (f.payload == "") == (f.file == ""):
-		err = usage(cmd, errors.New("give the JSON as a flag or with --file"))
+		err = usage(cmd, fmt.Errorf("give the JSON with --%s or with --file, not both", f.name))
 	case f.file != "":
 		payload, err = readInput(cmd, f.file)
 	case !json.Valid([]byte(f.payload)):
-		err = usage(cmd, errors.New("not JSON (put it in single quotes for the shell)"))
+		err = usage(cmd, fmt.Errorf("--%s is not JSON (put it in single quotes for the shell)", f.name))
 	default:
 		payload = json.RawMessage(f.payload)
 	}
@@ -234,6 +236,10 @@ func warnUnknownExchange(ctx context.Context, cmd *cobra.Command, s *service.Ser
 	defer cancel()
 	err := s.Broker.Declare(ctx, parley.Topology{Mode: parley.TopologyVerify, Exchanges: []parley.Exchange{{Name: exchange}}})
 	if missing, ok := errors.AsType[*parley.TopologyError](err); ok && missing.Code == 404 {
-		report(cmd.ErrOrStderr(), "warning: the broker has no exchange %s, so no queue gets this message (a typing error? run \"topology apply\" of its consumer, or set relay.unroutable: park)", terminal.Printable(exchange))
+		fate := "no queue gets this message (a typing error? run \"topology apply\" of its consumer, or set relay.unroutable: park)"
+		if u := s.Settings.Relay.Unroutable; u == "park" || u == "retry" {
+			fate = "no queue gets this message yet; relay.unroutable: " + u + " keeps it (a typing error? run \"topology apply\" of its consumer)"
+		}
+		report(cmd.ErrOrStderr(), "warning: the broker has no exchange %s, so %s", terminal.Printable(exchange), fate)
 	}
 }

@@ -96,19 +96,29 @@ func (d *relayed) observe(s *service.Service) {
 // String returns a line such as: delivered 0, dropped 100000 (no queue bound: user/renamed), parked 2.
 func (d *relayed) String() string {
 	text := fmt.Sprintf("delivered %d, dropped %d", d.delivered, d.dropped)
+	reason := ""
 	if len(d.unbound) > 0 {
 		named := strings.Join(d.unbound[:min(len(d.unbound), maxUnbound)], ", ")
 		if len(d.unbound) > maxUnbound {
 			named += " and others"
 		}
-		text += " (no queue bound: " + terminal.Printable(named) + ")"
+		reason = " (no queue bound: " + terminal.Printable(named) + ")"
+	}
+	if d.dropped > 0 {
+		text, reason = text+reason, ""
 	}
 	text += fmt.Sprintf(", parked %d", d.parked)
+	if d.kept == 0 {
+		text += reason
+	}
 	if d.kept > 0 {
-		text += fmt.Sprintf(", kept %d", d.kept)
+		text += fmt.Sprintf(", kept %d", d.kept) + reason
 	}
 	return text
 }
+
+// brokerPatience is how long relay --once waits for the broker.
+const brokerPatience = 15 * time.Second
 
 // drain publishes the due records.
 func drain(ctx context.Context, s *service.Service, cmd *cobra.Command, timeout time.Duration, result *relayed) error {
@@ -127,6 +137,9 @@ func drain(ctx context.Context, s *service.Service, cmd *cobra.Command, timeout 
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("gave up after %v: broker or database unreachable or slow", timeout))
 	defer cancel()
+	if err := within(ctx, min(timeout, brokerPatience), func(ctx context.Context) error { return reach(ctx, s) }); err != nil {
+		return fmt.Errorf("nothing was sent: %w", err)
+	}
 	t := s.Settings.RelayTopology()
 	if len(t.Exchanges) > 0 {
 		if err := s.Broker.Declare(ctx, t); err != nil {

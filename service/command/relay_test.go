@@ -2,6 +2,7 @@ package command
 
 import (
 	"testing"
+	"time"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/testenv"
@@ -23,11 +24,21 @@ func TestRelayOnceDrainsAndExits(t *testing.T) {
 			wantText(t, mustCall(t, ExitFailed, "relay", "--once", flag, broker), "delivered 0, dropped 3 (no queue bound: "+event.Exchange()+"/made), parked 0")
 			wantText(t, mustCall(t, ExitOK, "relay", "--once", flag, broker), "delivered 0, dropped 0, parked 0")
 			wantText(t, mustCall(t, ExitOK, "check", flag, "--max-delay=0s"), "due 0")
-			wantText(t, mustCall(t, ExitFailed, "relay", "--once", "--timeout=300ms", flag, "--broker-url=amqp://127.0.0.1:1"), "gave up after 300ms")
+			wantText(t, mustCall(t, ExitFailed, "relay", "--once", "--timeout=300ms", flag, "--broker-url=amqp://127.0.0.1:1"), "nothing was sent", "check that the broker runs")
 		})
 	}
 }
 
 func TestARelayOrConsumerAloneRefusesAMemoryBroker(t *testing.T) {
 	wantText(t, mustCall(t, ExitUsage, "relay", "--once", sqliteURL(t), "--broker-url=memory:"), "flag --broker-url: memory: is in-process only")
+}
+
+func TestRelayOnceEndsAtOnceWithTheCauseWhenTheBrokerIsUnreachable(t *testing.T) {
+	flag := sqliteURL(t)
+	publish(t, openFlag(t, flag), renamed, 1)
+	start := time.Now()
+	wantText(t, mustCall(t, ExitFailed, "relay", "--once", flag, "--broker-url=amqp://127.0.0.1:1/"), "nothing was sent", "check that the broker runs")
+	if took := time.Since(start); testenv.Late(t, took, 10*time.Second) {
+		t.Errorf("the command took %v", took)
+	}
 }

@@ -141,7 +141,7 @@ func (a *app) scheduledShow() *cobra.Command {
 }
 
 func notScheduled(id int64) error {
-	return fmt.Errorf("no scheduled message has the id %d: it was sent or cancelled (scheduled ls lists the ids)", id)
+	return fmt.Errorf("no scheduled message has the id %d: it was sent or cancelled, or never existed (scheduled ls lists the ids)", id)
 }
 
 func oneScheduled(cmd *cobra.Command, args []string) error {

@@ -46,6 +46,9 @@ func (a *app) scheduledReschedule() *cobra.Command {
 }
 
 func parseTo(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, errors.New("give the new time with --to, such as --to 2026-01-31T08:00:00Z or --to +1h30m")
+	}
 	if ahead, ok := strings.CutPrefix(text, "+"); ok {
 		d, err := time.ParseDuration(ahead)
 		return time.Now().Add(d), err

@@ -38,7 +38,7 @@ func TestScheduledMessagesAreListedCancelledAndMovedByTags(t *testing.T) {
 	wantText(t, mustCall(t, ExitOK, "scheduled", "cancel", flag, id, "--dry-run"), "would have cancelled 1")
 	wantText(t, mustCall(t, ExitOK, "scheduled", "show", flag, id), "2091-01-01T00:00:00Z")
 	wantText(t, mustCall(t, ExitOK, "scheduled", "cancel", flag, id), "cancelled 1")
-	wantText(t, mustCall(t, ExitFailed, "scheduled", "show", flag, id), "it was sent or cancelled")
+	wantText(t, mustCall(t, ExitFailed, "scheduled", "show", flag, id), "it was sent or cancelled, or never existed")
 	wantText(t, mustCall(t, ExitUsage, "scheduled", "cancel", flag, "o12"), "is not the number of a scheduled message")
 	wantText(t, mustCall(t, ExitUsage, append(at, "scheduled", "cancel", flag, "7", "--tag=a=b")...), "not both")
 	mustCall(t, ExitUsage, append(at, "scheduled", "cancel", flag)...)

@@ -20,5 +20,5 @@ func TestSettingsCommandsCheckShowAndDescribe(t *testing.T) {
 		}
 	}
 	wantText(t, mustCall(t, ExitOK, "settings", "schema"), `"additionalProperties": false`)
-	wantText(t, mustCall(t, ExitUsage, "settings", "check", "--settings", "no such file"), "read the settings file")
+	wantText(t, mustCall(t, ExitUsage, "settings", "check", "--settings", "no such file"), "read the file")
 }

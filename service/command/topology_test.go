@@ -17,7 +17,7 @@ func TestRelayOnceTellsWhatItParkedAndExitsWith1(t *testing.T) {
 	event := parley.NewEvent[user](testenv.Unique(t, "parley_cli"), "made")
 	servicetest.CleanUp(t, event.Exchange())
 	publish(t, openFlag(t, flag), event, 1)
-	wantText(t, mustCall(t, ExitFailed, "relay", "--once", "--relay-unroutable=park", flag, broker), "delivered 0, dropped 0 (no queue bound: "+event.Exchange()+"/made), parked 1")
+	wantText(t, mustCall(t, ExitFailed, "relay", "--once", "--relay-unroutable=park", flag, broker), "delivered 0, dropped 0, parked 1 (no queue bound: "+event.Exchange()+"/made)")
 }
 
 func TestTopologyPlanTellsDifferencesAndMissingExchangesOfBindings(t *testing.T) {

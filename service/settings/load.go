@@ -112,7 +112,7 @@ func (l *loader) file() {
 		return
 	}
 	if err != nil {
-		l.mistake(fileFlag, "", fmt.Errorf("read the settings file: %w", err))
+		l.mistake(fileFlag, "", fmt.Errorf("read the file: %w", err))
 		return
 	}
 	values, err := yaml.Parser().Unmarshal(text) // JSON is YAML
