@@ -23,7 +23,7 @@ var sleepers = map[string]string{
 	"benchmarks/writers_test.go": "polls until the broker has the messages, outside what the benchmark measures",
 	"benchmarks/failuredb_test.go": "PostgreSQL reports the counts of a session some time after its end, " +
 		"and the wait is outside what the benchmark measures",
-	"service/command/failures_test.go": "polls until a row is overdue by the clock of a real database, bounded by servicetest.Patience",
+	"service/command/check_test.go": "polls until a row is overdue by the clock of a real database, bounded by servicetest.Patience",
 }
 
 func TestTestsSleepInVirtualTimeOnly(t *testing.T) {
