@@ -2,27 +2,29 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/output"
 	"github.com/parley-go/parley/service/internal/terminal"
 )
 
 func (a *app) logCommand() *cobra.Command {
 	var q parley.ActionQuery
-	var asJSON bool
+	var o output.Options
 	c := &cobra.Command{
 		Use: "log", Short: "list what operators did: replays, drops, edits, pauses", Args: NoArgs,
 		Long: `Lists the actions of operators, the newest first: who, when, what, how many messages, and why. An action is written in the
 transaction of the change itself. With --id it shows one action, with both bodies of an edit.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(cmd, &o); err != nil {
+				return err
+			}
 			return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
 				found, err := s.Database().Actions(ctx, q)
 				if err != nil {
@@ -31,7 +33,7 @@ transaction of the change itself. With --id it shows one action, with both bodie
 				if q.ID != 0 && len(found) == 0 {
 					return fmt.Errorf("no action %d", q.ID)
 				}
-				return printActions(cmd.OutOrStdout(), found, asJSON, q.ID != 0)
+				return printActions(cmd.OutOrStdout(), &o, found, q.ID != 0)
 			})
 		},
 	}
@@ -39,28 +41,20 @@ transaction of the change itself. With --id it shows one action, with both bodie
 	c.Flags().Int64Var(&q.Before, "before", 0, "only actions with a smaller id: the next page")
 	c.Flags().Int64Var(&q.ID, "id", 0, "only this action, with the bodies of an edit")
 	c.Flags().BoolVar(&q.Running, "running", false, "only actions that have not ended, such as replays that can be continued")
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
+	o.Add(c)
 	return c
 }
 
-func printActions(w io.Writer, list []parley.Action, asJSON, bodies bool) error {
-	if asJSON {
-		enc := json.NewEncoder(w)
-		for i := range list {
-			if err := enc.Encode(actionObject(&list[i], bodies)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tTIME\tBY\tACTION\tMESSAGES\tSTATE\tFILTER\tREASON")
+func printActions(w io.Writer, o *output.Options, list []parley.Action, bodies bool) error {
+	table := o.List(w, output.Columns("ID", "TIME", "BY", "ACTION", "MESSAGES", "STATE", "FILTER", "REASON")...)
 	for i := range list {
 		p := &list[i]
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.ID, p.At.Format(time.RFC3339), terminal.Printable(p.By+"@"+p.Host), terminal.Printable(p.Name), changedOf(p),
-			terminal.Printable(p.State), terminal.Printable(p.Filter), terminal.Printable(p.Reason))
+		err := table.Add(actionObject(p, bodies), fmt.Sprint(p.ID), p.At.Format(time.RFC3339), p.By+"@"+p.Host, p.Name, changedOf(p), p.State, p.Filter, p.Reason)
+		if err != nil {
+			return err
+		}
 	}
-	if err := t.Flush(); err != nil || !bodies {
+	if err := table.Close(); err != nil || !bodies || o.Structured() {
 		return err
 	}
 	for i := range list {

@@ -3,20 +3,19 @@ package command
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/output"
 	"github.com/parley-go/parley/service/internal/terminal"
 )
 
@@ -27,52 +26,46 @@ const (
 
 func (a *app) parkedGroups() *cobra.Command {
 	var consumer string
-	var asJSON bool
+	var o output.Options
 	c := &cobra.Command{
 		Use: "groups", Short: "group parked deliveries by route and error, the largest group first", Args: NoArgs,
 		Long: `Groups the parked deliveries in the database by consumer, exchange, routing key and error. Values in the error, such as numbers, ids
 and quoted texts, do not count. A group is replayed or dropped by its first digits: parked replay --group 1a2b3c4d5e6f`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(cmd, &o); err != nil {
+				return err
+			}
 			return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
 				found, err := s.Database().Failures().FailureGroups(ctx, consumer, groupLimit)
 				if err != nil {
 					return err
 				}
 				slices.SortStableFunc(found, func(a, b parley.FailureGroup) int { return cmp.Compare(b.Count, a.Count) })
-				return printGroups(cmd.OutOrStdout(), found, asJSON)
+				return printGroups(cmd.OutOrStdout(), &o, found)
 			})
 		},
 	}
 	c.Flags().StringVar(&consumer, "consumer", "", "only this consumer (default: all in the database)")
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
+	o.Add(c)
 	return c
 }
 
-func printGroups(w io.Writer, list []parley.FailureGroup, asJSON bool) error {
-	if asJSON {
-		enc := json.NewEncoder(w)
-		for i := range list {
-			g := &list[i]
-			err := enc.Encode(object{
-				"group": g.Fingerprint, "consumer": g.Consumer, "count": g.Count, "exchange": g.Exchange, "routing_key": g.RoutingKey, "error": g.Error,
-				"first_id": fmt.Sprintf("%c%d", consumerLetter, g.FirstID), "last_id": fmt.Sprintf("%c%d", consumerLetter, g.LastID),
-				"first_parked": g.FirstParked, "last_parked": g.LastParked,
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "GROUP\tCOUNT\tCONSUMER\tEXCHANGE\tROUTING KEY\tLAST PARKED\tERROR")
+func printGroups(w io.Writer, o *output.Options, list []parley.FailureGroup) error {
+	table := o.List(w, output.Columns("GROUP", "COUNT", "CONSUMER", "EXCHANGE", "ROUTING KEY", "LAST PARKED", "ERROR")...)
 	for i := range list {
 		g := &list[i]
 		text, _, _ := strings.Cut(g.Error, "\n")
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.200s\n", cmp.Or(g.Fingerprint[:min(len(g.Fingerprint), groupShown)], "-"), atMost(g.Count), terminal.Printable(g.Consumer),
-			terminal.Printable(g.Exchange), terminal.Printable(g.RoutingKey), g.LastParked.Format(time.RFC3339), terminal.Printable(text))
+		err := table.Add(object{
+			"group": g.Fingerprint, "consumer": g.Consumer, "count": g.Count, "exchange": g.Exchange, "routing_key": g.RoutingKey, "error": g.Error,
+			"first_id": fmt.Sprintf("%c%d", consumerLetter, g.FirstID), "last_id": fmt.Sprintf("%c%d", consumerLetter, g.LastID),
+			"first_parked": g.FirstParked, "last_parked": g.LastParked,
+		}, cmp.Or(g.Fingerprint[:min(len(g.Fingerprint), groupShown)], "-"), atMost(g.Count), g.Consumer, g.Exchange, g.RoutingKey, g.LastParked.Format(time.RFC3339),
+			fmt.Sprintf("%.200s", text))
+		if err != nil {
+			return err
+		}
 	}
-	return t.Flush()
+	return table.Close()
 }
 
 // A groupChange is the flags of a replay or drop of a whole group.

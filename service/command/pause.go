@@ -2,17 +2,16 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
+	"github.com/parley-go/parley/service/internal/output"
 	"github.com/parley-go/parley/service/internal/terminal"
 )
 
@@ -109,41 +108,37 @@ func (a *app) change(cmd *cobra.Command, r *pauseRequest) error {
 }
 
 func (a *app) pausesCommand() *cobra.Command {
-	var asJSON bool
+	var o output.Options
 	c := &cobra.Command{
 		Use: "pauses", Short: "list what is paused, by whom, why and until when", Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(cmd, &o); err != nil {
+				return err
+			}
 			return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
 				found, err := s.Database().Pauses(ctx)
 				if err != nil {
 					return err
 				}
-				return printPauses(cmd.OutOrStdout(), found, asJSON)
+				return printPauses(cmd.OutOrStdout(), &o, found)
 			})
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
+	o.Add(c)
 	return c
 }
 
-func printPauses(w io.Writer, list []parley.Pause, asJSON bool) error {
-	if asJSON {
-		enc := json.NewEncoder(w)
-		for i := range list {
-			if err := enc.Encode(pauseObject(&list[i])); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "PAUSED\tUNTIL\tLEFT\tSINCE\tBY\tREASON")
+func printPauses(w io.Writer, o *output.Options, list []parley.Pause) error {
+	table := o.List(w, output.Columns("PAUSED", "UNTIL", "LEFT", "SINCE", "BY", "REASON")...)
 	for i := range list {
 		p := &list[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", terminal.Printable(p.String()), p.Until.Format(time.RFC3339), p.Left.Round(time.Second),
-			p.CreatedAt.Format(time.RFC3339), terminal.Printable(p.By+"@"+p.Host), terminal.Printable(p.Reason))
+		err := table.Add(pauseObject(p), p.String(), p.Until.Format(time.RFC3339), p.Left.Round(time.Second).String(), p.CreatedAt.Format(time.RFC3339),
+			p.By+"@"+p.Host, p.Reason)
+		if err != nil {
+			return err
+		}
 	}
-	return t.Flush()
+	return table.Close()
 }
 
 func pauseObject(p *parley.Pause) object {
