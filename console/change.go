@@ -36,9 +36,6 @@ type change struct {
 // Count returns the number of messages.
 func (ch *change) Count() int { return len(ch.IDs) }
 
-// Joined returns the ids for a field of the form.
-func (ch *change) Joined() string { return strings.Join(ch.IDs, ",") }
-
 // Done returns the verb in the past tense.
 func (ch *change) Done() string {
 	return map[string]string{"replay": "replayed", "drop": "dropped"}[ch.Action]
@@ -182,8 +179,8 @@ func (c *Console) confirmParked(q *request) error {
 	if err != nil {
 		return err
 	}
-	ch.IDs = strings.Split(q.get("ids"), ",")
-	if q.get("ids") == "" || len(ch.IDs) > previewLimit {
+	ch.IDs = slices.DeleteFunc(q.r.PostForm["ids"], func(id string) bool { return id == "" })
+	if len(ch.IDs) == 0 || len(ch.IDs) > previewLimit {
 		return &problem{http.StatusBadRequest, "The form has no messages.", "start with a new preview"}
 	}
 	items, err := p.load(q.r.Context(), ch.IDs)

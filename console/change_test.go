@@ -56,7 +56,7 @@ func TestAConfirmationIsRefusedIfTheMessagesHaveChanged(t *testing.T) {
 		"another action":  func(_ *world, _ string, form url.Values) { form.Set("action", "drop") },
 		"another message": func(w *world, _ string, form url.Values) { form.Set("ids", w.parked(`{"name":"Bob"}`)) },
 		"one message more": func(w *world, id string, form url.Values) {
-			form.Set("ids", id+","+w.parked(`{"name":"Bob"}`))
+			form.Add("ids", w.parked(`{"name":"Bob"}`))
 		},
 		"no hash": func(_ *world, _ string, form url.Values) { form.Del("hash") },
 	} {

@@ -210,6 +210,10 @@ var fields = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"
 func (p page) form() url.Values {
 	out := url.Values{}
 	for _, m := range fields.FindAllStringSubmatch(p.body, -1) {
+		if m[1] == "ids" { // one field for each message
+			out.Add(m[1], unescape(m[2]))
+			continue
+		}
 		out.Set(m[1], unescape(m[2]))
 	}
 	return out

@@ -168,15 +168,15 @@ func TestAParkedQueueIsReadOnlyOnDemandAndItsMessagesAreReplayed(t *testing.T) {
 	w.parkInQueue(topology)
 	w.get("/s/orders/parked?place=q:orders").must(t, http.StatusOK).has(t, "The queue has 1 messages")
 	look := w.post("/s/orders/parked/look", url.Values{"place": {"q:orders"}}).must(t, http.StatusOK)
-	look.has(t, "no such user", "A message in a queue is edited with a command", "parley parked edit qm-7")
-	p := w.post("/s/orders/parked/preview", url.Values{"place": {"q:orders"}, "id": {"qm-7"}, "action": {"replay"}}).must(t, http.StatusOK)
+	look.has(t, "no such user", "A message in a queue is edited with a command", "parley parked edit qm,7")
+	p := w.post("/s/orders/parked/preview", url.Values{"place": {"q:orders"}, "id": {"qm,7"}, "action": {"replay"}}).must(t, http.StatusOK)
 	w.post("/s/orders/parked/confirm", p.form()).must(t, http.StatusOK).has(t, "Replayed: 1 message.")
 	if n, _, err := w.broker.QueueLen(t.Context(), "orders"); err != nil || n != 1 {
 		t.Errorf("%d messages are in the queue (%v), want the replayed one", n, err)
 	}
 }
 
-// parkInQueue lets a consumer without a database park the message m-7.
+// parkInQueue lets a consumer without a database park the message m,7.
 func (w *world) parkInQueue(topology parley.Topology) {
 	w.t.Helper()
 	router := parley.NewRouter()
@@ -190,7 +190,7 @@ func (w *world) parkInQueue(topology parley.Topology) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- consumer.Run(ctx) }()
-	m := parley.Message{Exchange: "user", RoutingKey: "renamed", Kind: parley.KindEvent, ID: "m-7", Body: []byte(`{"eventId": 1}`)}
+	m := parley.Message{Exchange: "user", RoutingKey: "renamed", Kind: parley.KindEvent, ID: "m,7", Body: []byte(`{"eventId": 1}`)}
 	for _, err := range w.broker.Publish(ctx, []parley.Message{m}) {
 		if err != nil {
 			w.t.Error(err)

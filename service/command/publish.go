@@ -241,5 +241,7 @@ func warnUnknownExchange(ctx context.Context, cmd *cobra.Command, s *service.Ser
 			fate = "no queue gets this message yet; relay.unroutable: " + u + " keeps it (a typing error? run \"topology apply\" of its consumer)"
 		}
 		report(cmd.ErrOrStderr(), "warning: the broker has no exchange %s, so %s", terminal.Printable(exchange), fate)
+	} else if err != nil {
+		report(cmd.ErrOrStderr(), "note: the broker could not be asked whether it has the exchange %s; the message is safe in the outbox", terminal.Printable(exchange))
 	}
 }

@@ -57,6 +57,7 @@ func TestPublishWarnsOfAnExchangeThatDoesNotExist(t *testing.T) {
 	flag, broker := sqliteURL(t), "--broker-url="+testenv.RabbitMQ(t)
 	name := testenv.Unique(t, "parley_typo")
 	wantText(t, mustCall(t, ExitOK, "publish", name, "renamed", "--payload={}", flag, broker), "recorded in the outbox", "warning: the broker has no exchange "+name)
+	wantText(t, mustCall(t, ExitOK, "publish", name, "renamed", "--payload={}", flag, "--broker-url=amqp://127.0.0.1:1/"), "recorded in the outbox", "safe in the outbox")
 	servicetest.CleanUp(t, name)
 	servicetest.Rabbit(t, func(ctx context.Context, b *rabbitmq.Broker) error {
 		return b.Declare(ctx, parley.Topology{Exchanges: []parley.Exchange{{Name: name}}})
