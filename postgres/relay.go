@@ -63,7 +63,7 @@ func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []p
 	if err != nil {
 		return err
 	}
-	reserve := min(max(1, o.Limit/10), o.Limit-1) // many events must not delay scheduled ones
+	reserve := o.Limit / 10 // many events must not delay scheduled ones
 	var records, due []parley.Record
 	active := false
 	mayDelete := false

@@ -25,7 +25,7 @@ func ReadDue[T Tx](ctx context.Context, e *Engine[T], tx Tx, o parley.ClaimOptio
 	if err != nil {
 		return nil, fmt.Errorf("read outbox: %w", err)
 	}
-	if room := max(o.Limit-len(atOnce), min(max(1, o.Limit/10), o.Limit-1)); room > 0 {
+	if room := max(o.Limit-len(atOnce), o.Limit/10); room > 0 {
 		q = fmt.Sprintf("%s WHERE o.due_at <= %s%s ORDER BY o.due_at, o.id LIMIT %d%s", sel, e.dialect.Now, where, room, lock)
 		timed, err := e.recordsWithin(ctx, tx, o.Room(10), q, args)
 		if err != nil {
