@@ -97,14 +97,13 @@ func TestConsumersKilledUnderLoadLoseNothingAndRepeatNoEffect(t *testing.T) {
 func (l *lab) settleParked(p *process) (replayed int) {
 	l.t.Helper()
 	b := l.direct()
-	eventually(l.t, "every event has had its effect", func() bool {
+	progressing(l.t, "every event has had its effect", func() (int, error) {
 		n, err := parley.ReplayParked(l.t.Context(), b, l.queue, nil)
 		if err != nil {
 			l.t.Fatal(err)
 		}
 		replayed += n
-		left, err := l.tryCount("ledger WHERE number NOT IN (SELECT number FROM effects)")
-		return err == nil && left == 0
+		return l.tryCount("ledger WHERE number NOT IN (SELECT number FROM effects)")
 	})
 	return replayed
 }

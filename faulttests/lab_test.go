@@ -205,6 +205,24 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	within(t, patience, what, ok)
 }
 
+// progressing waits until nothing is left. It fails when nothing has become less for as long as eventually waits: how long all of it takes
+// depends on the machine.
+func progressing(t *testing.T, what string, left func() (int, error)) {
+	t.Helper()
+	least, deadline := -1, time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		n, err := left()
+		if err == nil && n == 0 {
+			return
+		}
+		if err == nil && (least < 0 || n < least) {
+			least, deadline = n, time.Now().Add(patience)
+		}
+		<-time.After(10 * time.Millisecond) // the events are handled by other processes
+	}
+	t.Fatalf("no progress within %v: %s; %d are left", patience, what, least)
+}
+
 func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
 	timeout := time.NewTimer(limit)

@@ -169,7 +169,7 @@ const (
 	// closeTimeout is the longest time that closing metrics and broker may take.
 	closeTimeout = 3 * time.Second
 	// databaseCloseTimeout is short: only a handler that never returns still uses the database when Close runs.
-	databaseCloseTimeout = 500 * time.Millisecond
+	databaseCloseTimeout = 2 * time.Second
 )
 
 // Close closes the connections. Call it after Run has returned. Close does not wait for the database connection of a handler that
