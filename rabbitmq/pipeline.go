@@ -190,7 +190,7 @@ func (p *pipeline) exists(r *request, m *parley.Message) error {
 	}
 	if !r.looked && !p.s.knows(m.Exchange) {
 		r.looked = true
-		p.s.lookUp(p.b, r.firstOfEach(p.s.knows))
+		p.s.lookUp(p.b, r.firstOfEach(p.b, p.s.knows))
 	}
 	err := p.s.ensureExchange(p.b, m)
 	if refused, ok := errors.AsType[*parley.RefusedError](err); ok {

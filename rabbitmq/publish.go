@@ -112,9 +112,9 @@ type request struct {
 	open     int     // the number of messages without an outcome
 }
 
-// firstOfEach returns the first message to each exchange that is not known, without its body. Replies are left out: whether their exchange
-// may be declared depends on the message.
-func (r *request) firstOfEach(known func(exchange string) bool) (first []parley.Message) {
+// firstOfEach returns the first message to each exchange that is not known, without its body. Left out are replies, because whether their
+// exchange may be declared depends on the message, and messages that are refused anyway: the name of the exchange may be what is wrong.
+func (r *request) firstOfEach(b *Broker, known func(exchange string) bool) (first []parley.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.gone {
@@ -122,8 +122,11 @@ func (r *request) firstOfEach(known func(exchange string) bool) (first []parley.
 	}
 	seen := map[string]bool{}
 	for i := range r.messages {
-		m := &r.messages[i]
-		if seen[m.Exchange] || known(m.Exchange) || isReply(m) {
+		m := r.messages[i]
+		if seen[m.Exchange] || known(m.Exchange) || isReply(&m) {
+			continue
+		}
+		if _, err := b.check(&m); err != nil {
 			continue
 		}
 		seen[m.Exchange] = true
