@@ -118,15 +118,18 @@ var costlyPages = map[string]struct{ path, text string }{
 	"actions":                   {"/actions", ""},
 }
 
+// The times are compared with their limits on large tables only, where a page that reads all rows takes seconds: the usual tests run beside
+// each other, with the race detector.
 func TestEachPageOfTheConsoleIsFastHoweverManyRowsThereAre(t *testing.T) {
 	rows := sqlstoretest.ConsoleRows()
+	timed := rows >= 1_000_000
 	for name, address := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			d := openCostly(t, name, address, rows)
 			report := ""
 			for what, page := range costlyPages {
 				best := time.Hour
-				for i := 0; i < 5 || i < 30 && best > pageTime; i++ { // other work on the machine makes some of them slow
+				for i := 0; i == 0 || timed && (i < 5 || i < 30 && best > pageTime); i++ { // other work on the machine makes some of them slow
 					text, took := get(t, d.pages(t), page.path)
 					if best = min(best, took); !strings.Contains(text, page.text) {
 						t.Errorf("%s: the page %s lacks %q:\n%.2000s", what, page.path, page.text, text[strings.Index(text, "<main"):])
@@ -134,12 +137,14 @@ func TestEachPageOfTheConsoleIsFastHoweverManyRowsThereAre(t *testing.T) {
 					}
 				}
 				report += fmt.Sprintf("%8s %s\n", best.Round(100*time.Microsecond), what)
-				if most := time.Duration(float64(pageTime) * stretch()); best > most {
+				if most := time.Duration(float64(pageTime) * stretch()); timed && best > most {
 					t.Errorf("%s: the page %s takes %v, want %v at most", what, page.path, best, most)
 				}
 			}
 			t.Logf("with %d rows of each kind:\n%s", rows, report)
-			d.overviewIsCheap(t)
+			if timed {
+				d.overviewIsCheap(t)
+			}
 		})
 	}
 }
