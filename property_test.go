@@ -172,7 +172,9 @@ func consumerStorm(t *testing.T, plan [][]string, disconnects int, ordered bool)
 		return err
 	}
 	for i := range plan {
-		if settled[i] == parked[fmt.Sprint(i)] {
+		// After a disconnection the ack of a parked or handled message may be lost: the message comes again, and may end the other way.
+		both := settled[i] && parked[fmt.Sprint(i)]
+		if !settled[i] && !parked[fmt.Sprint(i)] || both && disconnects == 0 {
 			return fmt.Errorf("message %d (%v): handled %v, parked %v after %d tries", i, plan[i], settled[i], parked[fmt.Sprint(i)], tries[i])
 		}
 	}

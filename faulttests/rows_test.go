@@ -149,7 +149,7 @@ func TestScheduledEventsComeWhenTheyAreDue(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("the latest event arrived %v after it was due", late)
-	if late > 5*time.Second { // far more than the poll interval, for a busy machine
+	if testenv.Late(t, late, 15*time.Second) { // far more than the poll interval, for a busy machine
 		t.Errorf("an event arrived %v after it was due", late)
 	}
 	e := l.evidence()
