@@ -225,14 +225,20 @@ func bodies(records []Record) (size int) {
 // hold backs off from an exchange: each attempt on a partly full
 // fan-out would multiply the message in the queues that are not full.
 func (r *Relay) hold(exchange string) {
+	h := r.rejection(exchange)
+	if now := time.Now(); !now.Before(h.until) {
+		h.until = now.Add(h.next())
+	}
+}
+
+// rejection returns the backoff of an exchange, a new one if it has none.
+func (r *Relay) rejection(exchange string) *rejection {
 	h := r.rejected[exchange]
 	if h == nil {
 		h = &rejection{backoff: backoff{first: time.Second, limit: time.Minute}}
 		r.rejected[exchange] = h
 	}
-	if now := time.Now(); !now.Before(h.until) {
-		h.until = now.Add(h.next())
-	}
+	return h
 }
 
 // resetRejectionBackoff resets the backoff of exchanges that accept messages again.

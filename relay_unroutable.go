@@ -4,11 +4,7 @@ import "time"
 
 // probeLater keeps a record whose address is unroutable, perhaps for a moment. Records of its exchange wait until the next probe.
 func (r *Relay) probeLater(rec *Record) {
-	h := r.rejected[rec.Exchange]
-	if h == nil {
-		h = &rejection{backoff: backoff{first: time.Second, limit: time.Minute}}
-		r.rejected[rec.Exchange] = h
-	}
+	h := r.rejection(rec.Exchange)
 	if now := time.Now(); !now.Before(h.until) {
 		h.until = now.Add(doubtInterval)
 		r.cfg.Logger.Warn("relay: message unroutable although a queue was bound before, retrying", "exchange", rec.Exchange,
