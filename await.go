@@ -186,19 +186,46 @@ func await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, 
 	if err != nil {
 		return resp, err
 	}
-	if err := publishNow(ctx, caller.broker, m); err != nil {
+	d, err := caller.exchange(ctx, m, arrived)
+	if err != nil {
 		return resp, err
+	}
+	d.keyRules = caller.cfg.KeyRules
+	reply, err := decodeReply(c, d)
+	if err == nil && reply.Err != nil {
+		err = reply.Err
+	}
+	return reply.Data, err
+}
+
+// exchange publishes a call and waits for its reply. A reply can come before the broker has confirmed the call, which must reach the
+// disk of the callee's queue: it proves that the call arrived, so the confirm is awaited in the background.
+func (c *Caller) exchange(ctx context.Context, m Message, arrived <-chan *Delivery) (*Delivery, error) {
+	deadline, _ := ctx.Deadline() // await has set one
+	publishing, stop := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	confirming := context.AfterFunc(ctx, stop)
+	outcome := make(chan error, 1)
+	go func() {
+		defer stop()
+		outcome <- publishNow(publishing, c.broker, m)
+	}()
+	select {
+	case d := <-arrived:
+		confirming() // ctx may end now: publishing must not
+		return d, nil
+	case err := <-outcome:
+		if errors.Is(err, ErrUnknown) && ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	select {
 	case d := <-arrived:
-		d.keyRules = caller.cfg.KeyRules
-		reply, err := decodeReply(c, d)
-		if err == nil && reply.Err != nil {
-			err = reply.Err
-		}
-		return reply.Data, err
+		return d, nil
 	case <-ctx.Done():
-		return resp, fmt.Errorf("no reply: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("no reply: %w", context.Cause(ctx))
 	}
 }
 

@@ -7,8 +7,15 @@ import (
 )
 
 const (
-	// lingerTime is how long a relay looks for further records before it sleeps: a busy publisher must not pay for wake-ups.
-	lingerTime = 20 * time.Millisecond
+	// busyPace is the mean time between records up to which a relay stays awake: a busy publisher must not pay for wake-ups. With
+	// rarer records a wake-up is cheaper than looks in vain, and faster.
+	busyPace = 1500 * time.Microsecond
+	// slowPace limits what a pause counts in that mean.
+	slowPace = 20 * time.Millisecond
+	// lingerTime is how long a busy relay looks in vain before it sleeps.
+	lingerTime = 10 * time.Millisecond
+	// crowd is the number of records in a batch from which a relay lets more of them gather: larger batches cost less.
+	crowd = 5
 	// unsettledLimit bounds the wait between two looks while an older transaction may still commit without a wake-up.
 	unsettledLimit = time.Second
 )
@@ -16,10 +23,32 @@ const (
 // A sleepiness is how far a relay is on its way to sleep. Only this order of the steps loses no wake-up: raise the flag,
 // take the snapshot (both in Raise), test whether it is settled, look once more.
 type sleepiness struct {
-	found  time.Time     // when records were last found
-	series uint64        // of the flag
-	tested bool          // the series was settled before the last look
-	wait   time.Duration // before the next look, while it is not settled
+	found   time.Time     // when records were last found
+	records int           // how many there were
+	pace    time.Duration // between records, a moving average
+	pause   time.Duration // before the last look in vain
+	series  uint64        // of the flag
+	tested  bool          // the series was settled before the last look
+	wait    time.Duration // before the next look, while it is not settled
+}
+
+// find notes that a look has found records.
+func (s *sleepiness) find(records int) {
+	now := time.Now()
+	pace := min(now.Sub(s.found), slowPace) / time.Duration(records)
+	*s = sleepiness{found: now, records: records, pace: (3*s.pace + pace) / 4}
+}
+
+// linger returns the wait before the next look of a relay that stays awake. It grows with each look in vain.
+func (s *sleepiness) linger() (time.Duration, bool) {
+	if s.pace > busyPace || time.Since(s.found) > lingerTime {
+		return 0, false
+	}
+	wait := s.pause
+	if s.pause = max(2*s.pause, 250*time.Microsecond); s.records >= crowd {
+		wait = 2*time.Millisecond + rand.N(3*time.Millisecond)
+	}
+	return wait, true
 }
 
 // readyToSleep stores the flag of a watcher.
@@ -37,7 +66,7 @@ func (r *Relay) sleepFlag() SleepFlag {
 // decides nothing if there is a flag.
 func (r *Relay) leads(records int) {
 	if records > 0 {
-		r.sleepy = sleepiness{found: time.Now()}
+		r.sleepy.find(records)
 	}
 	if records > 0 || r.cfg.Mode == RelayModeParallel || r.sleepFlag() == nil {
 		r.setState(RelayActive)
@@ -46,10 +75,10 @@ func (r *Relay) leads(records int) {
 
 // lingers returns the short wait after a batch that was not full, if the relay is not to sleep yet.
 func (r *Relay) lingers() (time.Duration, bool) {
-	if r.sleepFlag() == nil || time.Since(r.sleepy.found) > lingerTime {
+	if r.sleepFlag() == nil {
 		return 0, false
 	}
-	return 2*time.Millisecond + rand.N(3*time.Millisecond), true
+	return r.sleepy.linger()
 }
 
 // fallAsleep takes the next step to sleep after a look that has found nothing. It returns how long to wait for a wake-up,

@@ -44,7 +44,8 @@ func (l *lab) woken() {
 	})
 }
 
-// asleep waits until a relay has raised its flag.
+// asleep waits until a relay has raised its flag and relies on it. Until the transactions that were open when it raised the flag have
+// ended, in any database of the server, it looks often.
 func (l *lab) asleep() {
 	l.t.Helper()
 	eventually(l.t, "the relay sleeps", func() bool {
@@ -53,7 +54,18 @@ func (l *lab) asleep() {
  AND granted AND classid = 1885434476 AND objid = 'parley_outbox'::regclass)`).Scan(&up)
 		return err == nil && up
 	})
-	time.Sleep(200 * time.Millisecond) // it looks once more
+	start := time.Now()
+	var xmax string
+	if err := l.pool.QueryRow(l.t.Context(), "SELECT pg_snapshot_xmax(pg_current_snapshot())::text").Scan(&xmax); err != nil {
+		l.t.Fatal(err)
+	}
+	eventually(l.t, "the older transactions end", func() bool {
+		var ended bool
+		err := l.pool.QueryRow(l.t.Context(), "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::numeric >= $1::text::numeric", xmax).Scan(&ended)
+		return err == nil && ended
+	})
+	// It looks once more, after a wait that is at most as long as it has waited before, and at most a second.
+	time.Sleep(200*time.Millisecond + min(time.Since(start), time.Second))
 }
 
 // pollsOn fails the test if an event is later than a poll interval and a second while notifications are lost, or if none is late.

@@ -178,18 +178,20 @@ func (s *Service) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	s.closeTelemetry(ctx)
-	var errs []error
+	database := make(chan error, 1)
+	go func() { database <- s.closeDatabase() }() // at the same time: neither of them may respond
+	var err error
 	if s.broker != nil {
-		errs = append(errs, s.broker.Close(ctx))
+		err = s.broker.Close(ctx)
 	}
-	if s.db != nil {
-		errs = append(errs, s.closeDatabase())
-	}
-	return errors.Join(errs...)
+	return errors.Join(err, <-database)
 }
 
 // closeDatabase closes the pools. It gives up after databaseCloseTimeout, because pools wait for used connections indefinitely.
 func (s *Service) closeDatabase() error {
+	if s.db == nil {
+		return nil
+	}
 	done := make(chan error, 1)
 	go func() { done <- s.db.close() }() // joined below, unless a connection stays in use
 	t := time.NewTimer(databaseCloseTimeout)

@@ -46,7 +46,7 @@ transaction of the change itself. With --id it shows one action, with both bodie
 }
 
 func printActions(w io.Writer, o *output.Options, list []parley.Action, bodies bool) error {
-	table := o.List(w, output.Columns("ID", "TIME", "BY", "ACTION", "MESSAGES", "STATE", "FILTER", "REASON")...)
+	table := o.List(w, output.Columns("ID", "TIME", "BY", "ACTION", "MESSAGES", "STATE", "FILTER", "REASON")...).WhenEmpty("no actions found")
 	for i := range list {
 		p := &list[i]
 		err := table.Add(actionObject(p, bodies), fmt.Sprint(p.ID), p.At.Format(time.RFC3339), p.By+"@"+p.Host, p.Name, changedOf(p), p.State, p.Filter, p.Reason)

@@ -51,7 +51,7 @@ and quoted texts, do not count. A group is replayed or dropped by its first digi
 }
 
 func printGroups(w io.Writer, o *output.Options, list []parley.FailureGroup) error {
-	table := o.List(w, output.Columns("GROUP", "COUNT", "CONSUMER", "EXCHANGE", "ROUTING KEY", "LAST PARKED", "ERROR")...)
+	table := o.List(w, output.Columns("GROUP", "COUNT", "CONSUMER", "EXCHANGE", "ROUTING KEY", "LAST PARKED", "ERROR")...).WhenEmpty("no parked deliveries found")
 	for i := range list {
 		g := &list[i]
 		text, _, _ := strings.Cut(g.Error, "\n")

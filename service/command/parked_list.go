@@ -59,6 +59,10 @@ type parkedListing struct {
 // run prints the list. It gets a copy of the flags, because a visit changes the filter.
 func (l *parkedListing) run(ctx context.Context, set parkedSet, f parkedFlags) error {
 	list, found, last, more := newParkedList(l.out, l.o), 0, "", false
+	list.WhenEmpty("no parked messages found")
+	if f.waiting {
+		list.WhenEmpty("no failed deliveries wait for a retry")
+	}
 	_, err := set.visit(ctx, &f.parkedFilter, func(p *parkedItem) (parley.ParkedAction, error) {
 		if found == l.limit {
 			more = true

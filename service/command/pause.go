@@ -129,7 +129,7 @@ func (a *app) pausesCommand() *cobra.Command {
 }
 
 func printPauses(w io.Writer, o *output.Options, list []parley.Pause) error {
-	table := o.List(w, output.Columns("PAUSED", "UNTIL", "LEFT", "SINCE", "BY", "REASON")...)
+	table := o.List(w, output.Columns("PAUSED", "UNTIL", "LEFT", "SINCE", "BY", "REASON")...).WhenEmpty("nothing is paused")
 	for i := range list {
 		p := &list[i]
 		err := table.Add(pauseObject(p), p.String(), p.Until.Format(time.RFC3339), p.Left.Round(time.Second).String(), p.CreatedAt.Format(time.RFC3339),

@@ -92,7 +92,7 @@ func (a *app) scheduledList() *cobra.Command {
 }
 
 func printRecords(w io.Writer, o *output.Options, list []parley.Record) error {
-	table := o.List(w, output.Columns("ID", "DUE", "EXCHANGE", "ROUTING KEY", "TAGS", "|", "KIND", "MESSAGE ID", "CREATED", "BYTES")...)
+	table := o.List(w, output.Columns("ID", "DUE", "EXCHANGE", "ROUTING KEY", "TAGS", "|", "KIND", "MESSAGE ID", "CREATED", "BYTES")...).WhenEmpty("no scheduled messages found")
 	for i := range list {
 		r := &list[i]
 		err := table.Add(recordObject(r), fmt.Sprint(r.ID), r.DueAt.UTC().Format(time.RFC3339Nano), r.Exchange, r.RoutingKey, tagText(r.Tags),

@@ -26,6 +26,7 @@ type List struct {
 	widths  []int
 	rows    [][]string
 	added   int
+	none    string
 }
 
 // List returns a list that writes to w.
@@ -37,6 +38,12 @@ func (o *Options) List(w io.Writer, columns ...Column) *List {
 		}
 		l.columns = append(l.columns, c)
 	}
+	return l
+}
+
+// WhenEmpty sets a line that a table without rows consists of, such as "no messages found". Default: nothing is printed.
+func (l *List) WhenEmpty(line string) *List {
+	l.none = line
 	return l
 }
 
@@ -77,13 +84,22 @@ func (l *List) Add(value any, cells ...string) error {
 	return nil
 }
 
-// Close prints the rows that are left. An empty list is nothing in a table, and [] in YAML.
+// Close prints the rows that are left. An empty list is the line of WhenEmpty in a table, [] in YAML, and nothing in JSON.
 func (l *List) Close() error {
-	if l.format == YAML && l.added == 0 {
-		_, err := io.WriteString(l.w, "[]\n")
-		return err
+	none := ""
+	switch {
+	case l.added > 0:
+		return l.flush()
+	case l.format == YAML:
+		none = "[]"
+	case l.format != JSON:
+		none = l.none
 	}
-	return l.flush()
+	if none == "" {
+		return nil
+	}
+	_, err := io.WriteString(l.w, none+"\n")
+	return err
 }
 
 func (l *List) flush() error {

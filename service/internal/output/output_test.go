@@ -64,6 +64,19 @@ func TestATableIsAlignedAndAWideOneHasMoreColumns(t *testing.T) {
 	}
 }
 
+func TestATableWithoutRowsSaysSoAndFormatsForProgramsDoNot(t *testing.T) {
+	for format, want := range map[string]string{Table: "no messages found\n", Wide: "no messages found\n", JSON: "", YAML: "[]\n"} {
+		o, err := parsed(t, "-o", format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := o.List(&out, Columns("ID")...).WhenEmpty("no messages found").Close(); err != nil || out.String() != want {
+			t.Errorf("-o %s prints %q (%v), want %q", format, &out, err, want)
+		}
+	}
+}
+
 func TestJSONIsOneObjectPerLineAndJSONIsAnAlias(t *testing.T) {
 	got := printed(t, len(rows), "-o", "json")
 	if alias := printed(t, len(rows), "--json"); alias != got {
