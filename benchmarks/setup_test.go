@@ -66,8 +66,10 @@ func setUp(b *testing.B) *bench {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		var errs []error
-		// A consumer declares the queues of its default retry policy.
-		for _, queue := range []string{name, parley.ParkedQueue(name), name + ".retry.10s", name + ".retry.1m", name + ".retry.10m"} {
+		// A consumer declares the queues of its default retry policy, and one that counts the consumers.
+		for _, queue := range []string{
+			name, parley.ParkedQueue(name), parley.MembersQueue(name), name + ".retry.10s", name + ".retry.1m", name + ".retry.10m",
+		} {
 			errs = append(errs, w.broker.DeleteQueue(ctx, queue))
 		}
 		if err := errors.Join(append(errs, w.broker.DeleteExchange(ctx, name), w.broker.Close(ctx))...); err != nil {
