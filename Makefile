@@ -52,9 +52,24 @@ SOAK ?= 30m
 soak: ## all faults at once, for SOAK (30m), on servers of its own
 	PARLEY_FAULTS_SOAK=$(SOAK) $(GO) test -race -timeout 0 -v -run '^TestASoak' ./faulttests/
 
-bench: ## run the benchmarks, against the raw clients and peers in one run
-	$(GO) test -run '^$$' -bench . -benchmem $$($(GO) list work | grep -v /benchmarks)
-	@$(GO) run ./internal/tools/testservers run -- $(GO) -C benchmarks test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
+BENCH_PACKAGES = . ./internal/jsonkeys ./memory ./mysql ./postgres ./rabbitmq ./rest ./sqlite
+bench: export PARLEY_BENCH_ROUNDS ?= 3
+bench: export PARLEY_BENCH_MESSAGES ?= 10000
+bench: export PARLEY_BENCH_COMMITS ?= 2000
+bench: export PARLEY_BENCH_BACKLOG ?= 100000
+bench: export PARLEY_BENCH_PARKED ?= 100000
+bench: export PARLEY_BENCH_PENDING ?= 100000
+bench: ## run all benchmarks, against the raw clients and peers in one run, with sizes for 20 minutes at most
+	@$(GO) run ./internal/tools/testservers run -- $(GO) test -p 1 -run '^$$' -bench . -benchmem -benchtime 200ms $(BENCH_PACKAGES)
+	@$(GO) run ./internal/tools/testservers run -- $(GO) -C benchmarks test -run '^$$' -bench . -benchtime 1x -timeout 30m -v .
+
+BENCH_QUICK ?= RelayDrain$$|Consumer$$|RelayMemory|OnTx|PublishInTransaction$$|CommitToHandler$$|Writers/^16$$|TenthFails/PostgreSQL|Many|Routes
+bench-quick: export PARLEY_BENCH_ROUNDS ?= 3
+bench-quick: export PARLEY_BENCH_MESSAGES ?= 5000
+bench-quick: export PARLEY_BENCH_COMMITS ?= 1000
+bench-quick: export PARLEY_BENCH_BACKLOG ?= 50000
+bench-quick: ## run a part of the benchmarks with small sizes, in 3 minutes at most
+	@$(GO) run ./internal/tools/testservers run -- $(GO) -C benchmarks test -run '^$$' -bench '$(BENCH_QUICK)' -benchtime 1x -timeout 6m -v .
 
 deploy-check: ## validate all files of deploy, with helm, kustomize, systemd and the schemas (builds helm once: minutes)
 	@PARLEY_HELM=$$(.ci/tool helm) GOWORK=off $(GO) -C deploy/deploycheck test -short -count=1 .
@@ -69,4 +84,4 @@ SITE ?= dev
 site: ## make the site of the documents of version SITE (dev) in site/public, and check its links (needs mkdocs-material)
 	@$(GO) run ./internal/tools/site -version $(SITE)
 
-.PHONY: help test servers-stop faults-quick faults faults-cluster matrix soak check api fmt lint fuzz bench deploy-check image-check release-dry site
+.PHONY: help test servers-stop faults-quick faults faults-cluster matrix soak check api fmt lint fuzz bench bench-quick deploy-check image-check release-dry site

@@ -13,6 +13,9 @@ import (
 // rounds returns the number of rounds of each side: PARLEY_BENCH_ROUNDS. Default: 7.
 func rounds() int { return number("PARLEY_BENCH_ROUNDS", 7) }
 
+// size returns the number of messages that most benchmarks move in a round: PARLEY_BENCH_MESSAGES. Default: 20,000.
+func size() int { return number("PARLEY_BENCH_MESSAGES", 20_000) }
+
 // number reads a number from an environment variable.
 func number(name string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
@@ -28,12 +31,13 @@ type side struct {
 }
 
 // compare runs both sides in turn. It reports messages per second, the ratio of ours to
-// theirs, and the cost of a message in this process. It returns our median rate.
+// theirs, and the cost of a message in this process, which includes the client of the broker and of the database. It returns our
+// median rate.
 func compare(b *testing.B, theirs, ours side) float64 {
 	b.Helper()
 	n := rounds()
 	var a, o, ratios []float64
-	costs := map[string]cost{}
+	costs := map[string][]cost{}
 	for round := range n {
 		first, second := theirs, ours
 		if round%2 == 1 {
@@ -41,19 +45,40 @@ func compare(b *testing.B, theirs, ours side) float64 {
 		}
 		rate := map[string]float64{}
 		for _, s := range []side{first, second} {
-			rate[s.name], costs[s.name] = measure(b, s)
+			var c cost
+			rate[s.name], c = measure(b, s)
+			costs[s.name] = append(costs[s.name], c)
 		}
 		a, o = append(a, rate[theirs.name]), append(o, rate[ours.name])
 		ratios = append(ratios, rate[ours.name]/rate[theirs.name])
 	}
 	b.Logf("%s: %s msg/s, %s; %s: %s msg/s, %s; ratio %s",
-		theirs.name, spread(a, 0), costs[theirs.name], ours.name, spread(o, 0), costs[ours.name], spread(ratios, 3))
+		theirs.name, spread(a, 0), costs[theirs.name][n-1], ours.name, spread(o, 0), costs[ours.name][n-1], spread(ratios, 3))
 	b.ReportMetric(median(ratios), "ratio")
 	b.ReportMetric(slices.Min(ratios), "ratio-min")
 	b.ReportMetric(slices.Max(ratios), "ratio-max")
 	b.ReportMetric(median(o), "msg/s")
 	b.ReportMetric(0, "ns/op") // not meaningful here
+	reportProcessor(b, costs[theirs.name], costs[ours.name])
 	return median(o)
+}
+
+// reportProcessor reports the CPU time, user and system, that this process spends on a message: ours, theirs, and the ratio of
+// ours to theirs. All are medians of the rounds. It reports nothing where the system does not count the time.
+func reportProcessor(b *testing.B, theirs, ours []cost) {
+	b.Helper()
+	var a, o, ratios []float64
+	for i := range ours {
+		if theirs[i].cpu <= 0 || ours[i].cpu <= 0 {
+			return
+		}
+		a, o = append(a, theirs[i].cpu), append(o, ours[i].cpu)
+		ratios = append(ratios, ours[i].cpu/theirs[i].cpu)
+	}
+	b.Logf("CPU time of this process per message: theirs %s µs, ours %s µs, ratio %s", spread(a, 1), spread(o, 1), spread(ratios, 2))
+	b.ReportMetric(median(o), "cpu-us/msg")
+	b.ReportMetric(median(a), "their-cpu-us/msg")
+	b.ReportMetric(median(ratios), "cpu-ratio")
 }
 
 // compareEach runs one operation on both sides in turn, several times per round, and compares the median durations. So other load of
@@ -90,11 +115,11 @@ func since(f func()) time.Duration {
 	return time.Since(start)
 }
 
-// cost is the cost of one message in this process.
+// cost is the cost of one message in this process; cpu is in microseconds.
 type cost struct{ allocs, bytes, cpu float64 }
 
 func (c cost) String() string {
-	return fmt.Sprintf("%.0f allocations, %.0f bytes and %.1f µs of this process per message", c.allocs, c.bytes, c.cpu)
+	return fmt.Sprintf("%.0f allocations and %.0f bytes per message", c.allocs, c.bytes)
 }
 
 func measure(b *testing.B, s side) (rate float64, c cost) {

@@ -10,11 +10,11 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// BenchmarkFailures handles 10,000 messages of which each tenth fails twice, a second apart, before it succeeds: with retry queues,
+// BenchmarkFailures handles 10,000 messages (half of PARLEY_BENCH_MESSAGES) of which each tenth fails twice, a second apart, before it succeeds: with retry queues,
 // and with a failure store. It counts the database operations of a failing message. The size of the server's log includes the writes of
 // other sessions, so it is meaningful only on an idle server.
 func BenchmarkFailures(b *testing.B) {
-	const n = 10_000
+	n := size() / 2
 	for _, d := range failureDBs {
 		b.Run(d.name, func(b *testing.B) {
 			w, db := setUp(b), d.open(b)
@@ -41,7 +41,7 @@ func BenchmarkFailures(b *testing.B) {
 					w.purge(b, 0)
 					return n
 				}}, side{"failure store", ours})
-				reportFailing(b, store, n/10*rounds(), written, committed)
+				reportFailing(b, store, (n+9)/10*rounds(), written, committed)
 			}
 		})
 	}

@@ -135,7 +135,7 @@ func (w *bench) claimAndSettle(b *testing.B, db *failureDB) (claim, settle time.
 // consumeWith handles messages that do not fail.
 func (w *bench) consumeWith(db *failureDB) func(b *testing.B) int {
 	return func(b *testing.B) int {
-		const n = 20_000
+		n := size()
 		w.rawPublish(b, w.messages(b, n), 1000)
 		r := parley.NewRouter()
 		parley.On(r, w.event, func(context.Context, parley.Event[user]) error { return nil })
@@ -158,17 +158,17 @@ func (w *bench) onTxWith(db *failureDB) func(b *testing.B) int {
 	}
 }
 
-// failuresMemory handles a queue of 200,000 messages (PARLEY_BENCH_BACKLOG, in multiples of 10,000), of which each
-// hundredth fails once, and samples the memory of the process.
+// failuresMemory handles a backlog of messages in a queue, of which each hundredth attempt fails, and samples the memory of the process
+// and the rate. The last tenth includes the wait for the last retries.
 func (w *bench) failuresMemory(b *testing.B, db *failureDB) {
 	const batch = 10_000
-	n := max(number("PARLEY_BENCH_BACKLOG", 200_000)/batch, 2) * batch
+	n := backlog()
 	for range b.N {
 		for range n / batch {
 			w.rawPublish(b, w.messages(b, batch), 1000)
 		}
 		debug.FreeOSMemory() // do not measure the memory that filled the queue
-		var samples []float64
+		p := &progress{n: n}
 		var attempts atomic.Int64
 		r := parley.NewRouter()
 		parley.On(r, w.event, func(context.Context, parley.Event[user]) error {
@@ -181,12 +181,7 @@ func (w *bench) failuresMemory(b *testing.B, db *failureDB) {
 			Failures: db.store, KillSwitch: parley.KillSwitchConfig{Share: 2},
 			Retry: parley.RetryPolicy{Immediate: []time.Duration{}, Delays: []time.Duration{time.Second, time.Second, time.Second, time.Second}},
 		}
-		start := time.Now()
-		w.runUntilHandled(b, r, n, cfg, func(done int) {
-			if done%batch == 0 {
-				samples = append(samples, resident(b))
-			}
-		})
-		reportMemory(b, samples, float64(n)/time.Since(start).Seconds())
+		w.runUntilHandled(b, r, n, cfg, func(int) { p.add(b, 1) })
+		p.report(b)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // BenchmarkPublishBatch publishes 1,000 messages per call, against raw pipelined publishing.
 func BenchmarkPublishBatch(b *testing.B) {
-	const n = 20_000
+	n := size()
 	w := setUp(b)
 	messages := w.messages(b, n)
 	for range b.N {

@@ -11,7 +11,8 @@ import (
 // BenchmarkRelayDrain drains a PostgreSQL outbox into RabbitMQ in ordered mode, against raw
 // publishing of the same messages with the same window.
 func BenchmarkRelayDrain(b *testing.B) {
-	const n, window = 20_000, 1000
+	const window = 1000
+	n := size()
 	w, o := setUp(b), openOutbox(b)
 	messages := w.messages(b, n)
 	b.Logf("%d bytes a body", len(messages[0].Body))
@@ -29,8 +30,7 @@ func BenchmarkRelayDrain(b *testing.B) {
 // BenchmarkRelayScheduled drains an outbox with a million other records that are due next year
 // (PARLEY_BENCH_PENDING), against one without.
 func BenchmarkRelayScheduled(b *testing.B) {
-	const n = 20_000
-	pending := number("PARLEY_BENCH_PENDING", 1_000_000)
+	n, pending := size(), number("PARLEY_BENCH_PENDING", 1_000_000)
 	w, empty, full := setUp(b), openOutbox(b), openOutbox(b)
 	full.schedule(b, pending)
 	for range b.N {
@@ -73,7 +73,8 @@ func (w *bench) drain(o *outbox, n int) func(b *testing.B) int {
 // BenchmarkConsumer consumes a queue with router, decoding and a typed handler,
 // against a raw consumer that acks each delivery without decoding.
 func BenchmarkConsumer(b *testing.B) {
-	const n, prefetch = 20_000, 300
+	const prefetch = 300
+	n := size()
 	w := setUp(b)
 	messages := w.messages(b, n)
 	for range b.N {

@@ -72,7 +72,7 @@ func BenchmarkSend64CallersSameWindow(b *testing.B) { send64(b, 64) }
 
 func send64(b *testing.B, window int) {
 	b.Helper()
-	const n = 20_000
+	n := size()
 	w := setUp(b)
 	c, messages := w.commands(b, n)
 	for range b.N {
@@ -82,7 +82,7 @@ func send64(b *testing.B, window int) {
 
 // BenchmarkSend1Caller sends one command after another, against a raw client that waits for each confirm.
 func BenchmarkSend1Caller(b *testing.B) {
-	const n = 2000
+	n := max(size()/10, 1)
 	w := setUp(b)
 	c, messages := w.commands(b, n)
 	for range b.N {
@@ -93,7 +93,7 @@ func BenchmarkSend1Caller(b *testing.B) {
 // BenchmarkSendWatermill does the same from 64 goroutines with Watermill's publisher, which has a channel for each of them,
 // and waits for each confirm.
 func BenchmarkSendWatermill(b *testing.B) {
-	const n = 10_000
+	n := size() / 2
 	w := setUp(b)
 	c, messages := w.commands(b, n)
 	cfg := wamqp.NewDurableTopicConfig(w.url, w.exchange, w.queue)

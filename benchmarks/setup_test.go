@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"strings"
 	"testing"
@@ -65,8 +66,10 @@ func setUp(b *testing.B) *bench {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		var errs []error
-		// A consumer declares the queues of its default retry policy.
-		for _, queue := range []string{name, parley.ParkedQueue(name), name + ".retry.10s", name + ".retry.1m", name + ".retry.10m"} {
+		// A consumer declares the queues of its default retry policy, and one that counts the consumers.
+		for _, queue := range []string{
+			name, parley.ParkedQueue(name), parley.MembersQueue(name), name + ".retry.10s", name + ".retry.1m", name + ".retry.10m",
+		} {
 			errs = append(errs, w.broker.DeleteQueue(ctx, queue))
 		}
 		if err := errors.Join(append(errs, w.broker.DeleteExchange(ctx, name), w.broker.Close(ctx))...); err != nil {
@@ -105,9 +108,15 @@ func (w *bench) purge(b *testing.B, want int) {
 // messages returns n events as a relay publishes them.
 func (w *bench) messages(b *testing.B, n int) []parley.Message {
 	b.Helper()
+	return messagesOf(b, n, func(int) *parley.EventType[user] { return w.event })
+}
+
+// messagesOf does the same with an event type for each of the events.
+func messagesOf(b *testing.B, n int, event func(i int) *parley.EventType[user]) []parley.Message {
+	b.Helper()
 	out := make([]parley.Message, n)
 	for i := range out {
-		r, err := w.event.Record(payload(i))
+		r, err := event(i).Record(payload(i))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -124,31 +133,46 @@ func publishing(m *parley.Message) amqp.Publishing {
 	}
 }
 
-// rawPublish is the fastest way with the client library: one goroutine, one channel, at most
-// window messages unconfirmed.
+// rawPublish publishes messages with the client library, at most window of them unconfirmed.
 func (w *bench) rawPublish(b *testing.B, messages []parley.Message, window int) {
 	b.Helper()
-	flight := make([]*amqp.DeferredConfirmation, 0, len(messages))
-	wait := func(i int) {
-		if !flight[i].Wait() {
-			b.Fatal("the broker rejected a message")
+	each := func(yield func(*parley.Message) bool) {
+		for i := range messages {
+			if !yield(&messages[i]) {
+				return
+			}
 		}
 	}
-	for i := range messages {
-		if i >= window {
-			wait(i - window)
-		}
-		m := &messages[i]
-		c, err := w.raw.PublishWithDeferredConfirm(m.Exchange, m.RoutingKey, true, false, publishing(m))
-		if err != nil {
-			b.Fatal(err)
-		}
-		flight = append(flight, c)
-	}
-	for i := max(len(messages)-window, 0); i < len(messages); i++ {
-		wait(i)
+	if err := publishRaw(w.raw, each, window); err != nil {
+		b.Fatal(err)
 	}
 }
+
+// publishRaw is the fastest way with the client library: one goroutine, one channel, at most
+// window messages unconfirmed.
+func publishRaw(ch *amqp.Channel, messages iter.Seq[*parley.Message], window int) error {
+	flight := make([]*amqp.DeferredConfirmation, window) // a ring
+	next := 0
+	for m := range messages {
+		if c := flight[next]; c != nil && !c.Wait() {
+			return errRejected
+		}
+		c, err := ch.PublishWithDeferredConfirm(m.Exchange, m.RoutingKey, true, false, publishing(m))
+		if err != nil {
+			return err
+		}
+		flight[next] = c
+		next = (next + 1) % window
+	}
+	for _, c := range flight {
+		if c != nil && !c.Wait() {
+			return errRejected
+		}
+	}
+	return nil
+}
+
+var errRejected = errors.New("the broker rejected a message")
 
 // outbox is a PostgreSQL outbox in a separate database.
 type outbox struct {
@@ -180,11 +204,17 @@ func openOutbox(b *testing.B) *outbox {
 // fill records n events, a thousand at a time, and lets the database settle.
 func (o *outbox) fill(b *testing.B, event *parley.EventType[user], n int) {
 	b.Helper()
+	o.fillEach(b, n, func(int) *parley.EventType[user] { return event })
+}
+
+// fillEach does the same with an event type for each of the events.
+func (o *outbox) fillEach(b *testing.B, n int, event func(i int) *parley.EventType[user]) {
+	b.Helper()
 	for done := 0; done < n; done += 1000 {
 		records := make([]parley.Record, min(1000, n-done))
 		for i := range records {
 			var err error
-			if records[i], err = event.Record(payload(done + i)); err != nil {
+			if records[i], err = event(done + i).Record(payload(done + i)); err != nil {
 				b.Fatal(err)
 			}
 		}

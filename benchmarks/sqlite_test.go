@@ -14,7 +14,7 @@ import (
 // BenchmarkSQLiteToMemory drains an outbox in SQLite into the in-process broker, against a hand-written
 // loop that reads, appends to a slice and deletes, 1,000 rows per transaction.
 func BenchmarkSQLiteToMemory(b *testing.B) {
-	const n = 20_000
+	n := size()
 	e := newEmbedded(b)
 	for range b.N {
 		compare(b,

@@ -18,7 +18,8 @@ import (
 // confirms, and by a relay. Both read PostgreSQL and publish persistent messages with
 // the same body to the same queue.
 func BenchmarkRelayWatermill(b *testing.B) {
-	const n, few = 20_000, 2_000 // fewer messages suffice to measure its rate
+	n := size()
+	few := max(n/5000, 1) * 500 // fewer messages suffice to measure its rate
 	w, o := setUp(b), openOutbox(b)
 	wm := newWatermill(b, w, o)
 	for range b.N {
@@ -148,7 +149,8 @@ func (wm *watermillOutbox) subscribe(b *testing.B) <-chan time.Time {
 // BenchmarkConsumerWatermill consumes a queue with Watermill's subscriber, with the same prefetch
 // and without decoding, and with a parley consumer with a typed handler.
 func BenchmarkConsumerWatermill(b *testing.B) {
-	const n, prefetch = 20_000, 300
+	const prefetch = 300
+	n := size()
 	w := setUp(b)
 	messages := w.messages(b, n)
 	for range b.N {

@@ -15,30 +15,40 @@ import (
 	"github.com/parley-go/parley"
 )
 
+// commits returns how many transactions the writers commit in a round: PARLEY_BENCH_COMMITS. Default: 4,000.
+func commits() int { return number("PARLEY_BENCH_COMMITS", 4000) }
+
 // BenchmarkWriters has many writers that each record one event and commit, while a relay moves the records to RabbitMQ. The
-// sides against it: as many writers of the same row into the same table without a trigger, and Watermill's publisher with its
-// forwarder at work. The log says how much each of them has moved: one that moves little leaves the processor to the writers. So
-// NoRelay and WatermillNoForwarder have neither, which leaves the cost of recording.
+// sides against it: as many writers of the same row into the same table without a trigger (Bare), the same beside a raw publisher
+// (Bound, see writeWithPublisher), and Watermill's publisher with its forwarder at work. The log says how much each of them has
+// moved: one that moves little leaves the processor to the writers. So NoRelay and WatermillNoForwarder have neither, and River
+// inserts jobs without a worker, which leaves the cost of recording.
 func BenchmarkWriters(b *testing.B) {
-	const n = 4000
+	n := commits()
 	w, o := setUp(b), openOutbox(b)
-	bare := openBareWriter(b, w, o)
+	bare, jobs := openBareWriter(b, w, o), openRiver(b)
 	wm := newWatermill(b, setUp(b), openOutbox(b))
+	messages := w.messages(b, n)
 	for _, writers := range []int{1, 4, 16, 64} {
 		baseline := side{"bare insert", func(b *testing.B) int { return bare.write(b, n, writers) }}
+		bound := side{"bare insert, raw publisher", func(b *testing.B) int { return w.writeWithPublisher(b, bare, messages, writers) }}
 		alone := side{"parley publish", func(b *testing.B) int {
 			o.write(b, n, writers, w.publishIn(b.Context(), o))
 			o.empty(b, "parley_outbox")
 			return n
 		}}
-		moved := side{"parley publish, relay", func(b *testing.B) int { return w.writeWithRelay(b, o, n, writers) }}
+		moved := side{"parley publish, relay", func(b *testing.B) int {
+			return w.writeWithRelay(b, o.moved(b, w), n, writers, func() { o.write(b, n, writers, w.publishIn(b.Context(), o)) })
+		}}
+		inserted := side{"river insert", func(b *testing.B) int { return jobs.write(b, n, writers) }}
 		wmAlone := side{"watermill publish", func(b *testing.B) int { return wm.writeAlone(b, n, writers) }}
 		wmMoved := side{"watermill publish, forwarder", func(b *testing.B) int { return wm.writeWithForwarder(b, n, writers) }}
 		for _, c := range []struct {
 			name         string
 			theirs, ours side
 		}{
-			{"Bare", baseline, moved}, {"NoRelay", baseline, alone}, {"Watermill", wmMoved, moved}, {"WatermillNoForwarder", wmAlone, alone},
+			{"Bare", baseline, moved}, {"Bound", bound, moved}, {"NoRelay", baseline, alone}, {"River", inserted, alone},
+			{"Watermill", wmMoved, moved}, {"WatermillNoForwarder", wmAlone, alone},
 		} {
 			b.Run(fmt.Sprintf("%d/%s", writers, c.name), func(b *testing.B) {
 				for range b.N {
@@ -46,43 +56,6 @@ func BenchmarkWriters(b *testing.B) {
 				}
 			})
 		}
-	}
-}
-
-// BenchmarkCommitAtRate measures the commit of one event, and its whole transaction, at a steady rate, against a bare one. At
-// 100 a second the relay looks for records between two commits; at 20 it sleeps, so that commits wake it.
-// The metric asleep is the share of commits that began while it slept.
-func BenchmarkCommitAtRate(b *testing.B) {
-	for _, c := range []struct{ rate, n int }{{100, 300}, {20, 100}} {
-		b.Run(fmt.Sprint(c.rate), func(b *testing.B) {
-			w, o := setUp(b), openOutbox(b)
-			bare := openBareWriter(b, w, o)
-			watcher := must(pgx.Connect(b.Context(), o.pool.Config().ConnString()))
-			b.Cleanup(func() { _ = watcher.Close(context.Background()) })
-			pace := time.Second / time.Duration(c.rate)
-			for range b.N {
-				var theirs, ours commitTimes
-				for round := range rounds() {
-					them := func() { bare.commits(b, &theirs, c.n, pace, watcher, bare.insert) }
-					us := func() {
-						stop := w.startRelay(b, o)
-						o.commits(b, &ours, c.n, pace, watcher, w.publishIn(b.Context(), o))
-						stop(c.n)
-					}
-					if round%2 == 0 {
-						them()
-						us()
-					} else {
-						us()
-						them()
-					}
-				}
-				theirs.log(b, "bare")
-				ours.log(b, "parley")
-				reportLatency(b, theirs.commit, ours.commit)
-				b.ReportMetric(float64(ours.asleep)/float64(len(ours.commit)), "asleep")
-			}
-		})
 	}
 }
 
@@ -134,8 +107,9 @@ func (w *bench) publishIn(ctx context.Context, o *outbox) func(tx pgx.Tx, i int)
 // errWarm rolls back a transaction that has only prepared its statements.
 var errWarm = errors.New("warm-up")
 
-// write times n transactions of writers that each have a connection, outside the relay's pool.
-func (o *outbox) write(b *testing.B, n, writers int, insert func(tx pgx.Tx, i int) error) {
+// write times n transactions of writers that each have a connection, outside the relay's pool. It calls each committed after a
+// commit.
+func (o *outbox) write(b *testing.B, n, writers int, insert func(tx pgx.Tx, i int) error, committed ...func()) {
 	b.Helper()
 	cfg := o.pool.Config()
 	cfg.MaxConns = int32(writers) //nolint:gosec // at most 64
@@ -162,6 +136,9 @@ func (o *outbox) write(b *testing.B, n, writers int, insert func(tx pgx.Tx, i in
 						b.Error(err)
 						return
 					}
+					for _, f := range committed {
+						f()
+					}
 				}
 			})
 		}
@@ -177,25 +154,50 @@ func (o *outbox) empty(b *testing.B, table string) {
 	}
 }
 
-// writeWithRelay times the writers while a relay moves their records.
-func (w *bench) writeWithRelay(b *testing.B, o *outbox, n, writers int) int {
+// A movable is an outbox that a relay moves.
+type movable struct {
+	source  parley.RelaySource
+	publish func(i int) error // records event i and commits
+	left    func() (int, error)
+	empty   func()
+}
+
+// moved returns o, with events of w.
+func (o *outbox) moved(b *testing.B, w *bench) movable {
+	return movable{
+		source: o.store,
+		publish: func(i int) error {
+			return pgx.BeginFunc(b.Context(), o.pool, func(tx pgx.Tx) error { return w.publishIn(b.Context(), o)(tx, i) })
+		},
+		left: func() (n int, err error) {
+			err = o.pool.QueryRow(b.Context(), "SELECT count(*) FROM parley_outbox").Scan(&n)
+			return n, err
+		},
+		empty: func() { o.empty(b, "parley_outbox") },
+	}
+}
+
+// writeWithRelay runs writers while a relay moves their records.
+func (w *bench) writeWithRelay(b *testing.B, o movable, n, writers int, write func()) int {
 	b.Helper()
 	stop := w.startRelay(b, o)
-	o.write(b, n, writers, w.publishIn(b.Context(), o))
+	write()
 	b.Logf("writers: %d; the relay had moved %d of %d records at the last commit", writers, stop(n), n)
-	o.empty(b, "parley_outbox")
+	o.empty()
 	return n
 }
 
 // startRelay runs a relay and returns when it has moved a record. stop returns how many messages are in the queue, stops the relay
 // when there are n, and checks that it has left no record.
-func (w *bench) startRelay(b *testing.B, o *outbox) (stop func(n int) (moved int)) {
+func (w *bench) startRelay(b *testing.B, o movable) (stop func(n int) (moved int)) {
 	b.Helper()
-	relay := must(parley.NewRelay(o.store, w.broker, &parley.RelayConfig{Logger: quiet()}))
+	relay := must(parley.NewRelay(o.source, w.broker, &parley.RelayConfig{Logger: quiet()}))
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- relay.Run(ctx) }()
-	o.inTx(b, func(tx pgx.Tx) error { return w.publishIn(b.Context(), o)(tx, 0) })
+	if err := o.publish(0); err != nil {
+		b.Fatal(err)
+	}
 	w.awaitQueue(b, 1)
 	w.purge(b, 1)
 	return func(n int) int {
@@ -207,8 +209,7 @@ func (w *bench) startRelay(b *testing.B, o *outbox) (stop func(n int) (moved int
 			b.Fatal(err)
 		}
 		w.purge(b, n)
-		left := 0
-		if err := o.pool.QueryRow(b.Context(), "SELECT count(*) FROM parley_outbox").Scan(&left); err != nil || left > 0 {
+		if left, err := o.left(); err != nil || left > 0 {
 			b.Fatalf("the relay has left %d records: %v", left, err)
 		}
 		return moved
@@ -272,65 +273,4 @@ func (wm *watermillOutbox) writeWithForwarder(b *testing.B, n, writers int) int 
 	}
 	wm.o.empty(b, "watermill_"+forwarderTopic)
 	return n
-}
-
-// commitTimes are durations in microseconds.
-type commitTimes struct {
-	commit, transaction []float64
-	p50, p99            []float64 // of the commits of each round
-	asleep              int       // commits that began while a relay slept
-}
-
-func (t *commitTimes) log(b *testing.B, name string) {
-	b.Helper()
-	b.Logf("%s: commit p50 %s µs, p99 %s µs over the rounds; transaction p50 %.0f µs, p99 %.0f µs; %d of %d while a relay slept", name,
-		spread(t.p50, 0), spread(t.p99, 0), percentile(t.transaction, .5), percentile(t.transaction, .99), t.asleep, len(t.commit))
-}
-
-// commits runs n transactions on one connection, one per pace, and adds their times to t.
-func (o *outbox) commits(b *testing.B, t *commitTimes, n int, pace time.Duration, watcher *pgx.Conn, insert func(tx pgx.Tx, i int) error) {
-	b.Helper()
-	conn := must(pgx.Connect(b.Context(), o.pool.Config().ConnString()))
-	defer conn.Close(context.Background())
-	tick := time.NewTicker(pace)
-	defer tick.Stop()
-	first := len(t.commit)
-	for i := range n + 10 { // the first ten prepare the statements
-		<-tick.C
-		slept := relaySleeps(b, watcher)
-		start := time.Now()
-		tx, err := conn.Begin(b.Context())
-		if err == nil {
-			err = insert(tx, i)
-		}
-		if err != nil {
-			b.Fatal(err)
-		}
-		if i < 10 {
-			if err := tx.Rollback(b.Context()); err != nil {
-				b.Fatal(err)
-			}
-			continue
-		}
-		committing := time.Now()
-		if err := tx.Commit(b.Context()); err != nil {
-			b.Fatal(err)
-		}
-		t.commit, t.transaction = append(t.commit, micros(time.Since(committing))), append(t.transaction, micros(time.Since(start)))
-		if slept {
-			t.asleep++
-		}
-	}
-	t.p50, t.p99 = append(t.p50, percentile(t.commit[first:], .5)), append(t.p99, percentile(t.commit[first:], .99))
-}
-
-// relaySleeps reports whether a relay sleeps in the database of c: the lock is that of the trigger parley_outbox_notify.
-func relaySleeps(b *testing.B, c *pgx.Conn) (sleeps bool) {
-	b.Helper()
-	err := c.QueryRow(b.Context(), `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 1885434476
-		AND mode = 'ExclusiveLock' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&sleeps)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return sleeps
 }
