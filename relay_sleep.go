@@ -8,11 +8,11 @@ import (
 
 const (
 	// busyPace is the mean time between records up to which a relay stays awake: a busy publisher must not pay for wake-ups. With
-	// rarer records a wake-up is cheaper than looks in vain, and faster.
+	// rarer records a wake-up is cheaper than empty looks, and faster.
 	busyPace = 1500 * time.Microsecond
 	// slowPace limits what a pause counts in that mean.
 	slowPace = 20 * time.Millisecond
-	// lingerTime is how long a busy relay looks in vain before it sleeps.
+	// lingerTime is how long a busy relay looks for further records before it sleeps.
 	lingerTime = 10 * time.Millisecond
 	// crowd is the number of records in a batch from which a relay lets more of them gather: larger batches cost less.
 	crowd = 5
@@ -26,7 +26,7 @@ type sleepiness struct {
 	found   time.Time     // when records were last found
 	records int           // how many there were
 	pace    time.Duration // between records, a moving average
-	pause   time.Duration // before the last look in vain
+	pause   time.Duration // before the next empty look
 	series  uint64        // of the flag
 	tested  bool          // the series was settled before the last look
 	wait    time.Duration // before the next look, while it is not settled
@@ -39,7 +39,7 @@ func (s *sleepiness) find(records int) {
 	*s = sleepiness{found: now, records: records, pace: (3*s.pace + pace) / 4}
 }
 
-// linger returns the wait before the next look of a relay that stays awake. It grows with each look in vain.
+// linger returns the wait before the next look of a relay that stays awake. It grows with each empty look.
 func (s *sleepiness) linger() (time.Duration, bool) {
 	if s.pace > busyPace || time.Since(s.found) > lingerTime {
 		return 0, false

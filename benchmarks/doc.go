@@ -6,5 +6,5 @@
 //
 // Each benchmark has several rounds. A round does the work once with each side, in
 // alternating order, so that other load of the machine affects both. A ratio of 1
-// means as fast as the raw client.
+// means as fast as the raw client. Builds with the race detector leave the benchmarks out: it changes every figure.
 package benchmarks

@@ -37,6 +37,15 @@ var words = []word{
 	ban(`delay queues?`, "retry queue"),
 }
 
+// anyWord matches each text that one of the words matches: most files have none of them.
+var anyWord = func() *regexp.Regexp {
+	var all []string
+	for _, w := range words {
+		all = append(all, w.pattern.String())
+	}
+	return regexp.MustCompile(strings.Join(all, "|"))
+}()
+
 // allowedWords are places where a word of the list is right, each with the reason. An empty path means every file.
 var allowedWords = []struct{ path, text, why string }{
 	{"internal/doccheck/words_test.go", "", "the list itself"},
@@ -65,6 +74,9 @@ func TestTheTextUsesTheFieldsWords(t *testing.T) {
 			return err
 		}
 		read++
+		if !anyWord.Match(text) {
+			return nil
+		}
 		number := 0
 		for line := range strings.Lines(string(text)) {
 			number++
