@@ -14,8 +14,8 @@ const (
 	slowPace = 20 * time.Millisecond
 	// lingerTime is how long a busy relay looks for further records before it sleeps.
 	lingerTime = 10 * time.Millisecond
-	// crowd is the number of records in a batch from which a relay lets more of them gather: larger batches cost less.
-	crowd = 5
+	// crowdedPace is the mean time between records below which a relay lets them gather: larger batches cost less.
+	crowdedPace = 250 * time.Microsecond
 	// unsettledLimit bounds the wait between two looks while an older transaction may still commit without a wake-up.
 	unsettledLimit = time.Second
 )
@@ -23,20 +23,19 @@ const (
 // A sleepiness is how far a relay is on its way to sleep. Only this order of the steps loses no wake-up: raise the flag,
 // take the snapshot (both in Raise), test whether it is settled, look once more.
 type sleepiness struct {
-	found   time.Time     // when records were last found
-	records int           // how many there were
-	pace    time.Duration // between records, a moving average
-	pause   time.Duration // before the next empty look
-	series  uint64        // of the flag
-	tested  bool          // the series was settled before the last look
-	wait    time.Duration // before the next look, while it is not settled
+	found  time.Time     // when records were last found
+	pace   time.Duration // between records, a moving average
+	pause  time.Duration // before the next empty look
+	series uint64        // of the flag
+	tested bool          // the series was settled before the last look
+	wait   time.Duration // before the next look, while it is not settled
 }
 
 // find notes that a look has found records.
 func (s *sleepiness) find(records int) {
 	now := time.Now()
 	pace := min(now.Sub(s.found), slowPace) / time.Duration(records)
-	*s = sleepiness{found: now, records: records, pace: (3*s.pace + pace) / 4}
+	*s = sleepiness{found: now, pace: (3*s.pace + pace) / 4}
 }
 
 // linger returns the wait before the next look of a relay that stays awake. It grows with each empty look.
@@ -45,8 +44,8 @@ func (s *sleepiness) linger() (time.Duration, bool) {
 		return 0, false
 	}
 	wait := s.pause
-	if s.pause = max(2*s.pause, 250*time.Microsecond); s.records >= crowd {
-		wait = 2*time.Millisecond + rand.N(3*time.Millisecond)
+	if s.pause = max(2*s.pause, 250*time.Microsecond); s.pace < crowdedPace {
+		wait = time.Millisecond + rand.N(2*time.Millisecond)
 	}
 	return wait, true
 }
