@@ -55,8 +55,8 @@ type batch[Tx any] struct {
 	waiting bool
 }
 
-// claim locks and reads in one round trip. Its first statement takes the relay lock. Each statement that could
-// wait for rows of the active relay checks the lock again. A claim ahead of this relay, which has the lock,
+// claim locks and reads in one round trip. Its first statement takes the relay lock. Each later statement, which could
+// wait for rows of the active relay, checks whether it did. A claim ahead of this relay, which has the lock,
 // excludes the rows of its current batch instead.
 func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []parley.Record) error {
 	q, err := newClaimQuery(b.e, o, behind)
@@ -67,7 +67,7 @@ func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []p
 	var records, due []parley.Record
 	active := false
 	mayDelete := false
-	first := b.e.lockStatement(q.lock, &active, &mayDelete)
+	first := b.e.lockStatement(q.lead, &active, &mayDelete)
 	atOnce := readStatement(&records, o.Room(1), q.atOnce(o.Limit), q.args...)
 	scheduled := func(limit int) statement {
 		return readStatement(&due, o.Room(10), q.scheduled(limit), q.args...)
@@ -92,16 +92,17 @@ func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []p
 // A claimQuery selects and locks due rows. It uses the time of the statement: clock_timestamp() may
 // change between rows, so PostgreSQL could use no index for it.
 type claimQuery struct {
-	table, lock string
-	skip        bool // skip locked rows also among those without a due time
-	where       string
-	args        []any
+	table string
+	lead  string // takes the relay lock
+	skip  bool // skip locked rows also among those without a due time
+	where string
+	args  []any
 }
 
 func newClaimQuery[Tx any](e *engine[Tx], o parley.ClaimOptions, behind []parley.Record) (*claimQuery, error) {
-	q := &claimQuery{table: e.names.outbox, lock: e.tryLock(o.Mode), skip: o.Mode == parley.RelayModeParallel}
+	q := &claimQuery{table: e.names.outbox, lead: e.tryLock(o.Mode), skip: o.Mode == parley.RelayModeParallel}
 	if len(behind) > 0 {
-		q.lock = "true"
+		q.lead = "true"
 		ids := make([]int64, len(behind))
 		for i := range behind {
 			ids[i] = behind[i].ID
@@ -139,7 +140,7 @@ func (q *claimQuery) text(due, order string, limit int, skip bool) string {
 		tail = " SKIP LOCKED"
 	}
 	return fmt.Sprintf("SELECT %s FROM %s WHERE %s AND (SELECT %s)%s ORDER BY %s LIMIT %d FOR UPDATE%s",
-		columns, q.table, due, q.lock, q.where, order, limit, tail)
+		columns, q.table, due, leads, q.where, order, limit, tail)
 }
 
 // lock makes this transaction the only relay in ordered mode.
@@ -154,13 +155,19 @@ func (e *engine[Tx]) lock(ctx context.Context, c ownTx, mode parley.RelayMode) e
 // lockStatement takes the lock, checks the DELETE privilege, and makes the server end the transaction if this
 // process freezes.
 func (e *engine[Tx]) lockStatement(lock string, active, mayDelete *bool) statement {
-	q := "SELECT " + lock + ", coalesce(has_table_privilege(" + e.outboxID() + ", 'DELETE'), true)" +
+	q := "SELECT set_config('" + leadSetting + "', (" + lock + ")::text, true)::boolean, coalesce(has_table_privilege(" + e.outboxID() + ", 'DELETE'), true)" +
 		", set_config('idle_in_transaction_session_timeout', '15000', true), " + byIndex + ", " + lockPatience
 	return statement{query: q, scan: func(row scanner) error {
 		var timeout, scans, patience string
 		return row.Scan(active, mayDelete, &timeout, &scans, &patience)
 	}}
 }
+
+// leadSetting is a setting of the transaction that says whether it has the relay lock: to read it is cheaper than to take the lock again.
+const leadSetting = "parley.leads"
+
+// leads is an expression that is true in a transaction whose lockStatement has taken the lock.
+const leads = "current_setting('" + leadSetting + "')::boolean"
 
 // lockPatience limits how long a claim waits for a row or a table that another transaction has locked; it waits to keep the order
 // of records without a due time. It ends before deadlock detection starts: the relay gives up, not the other transaction.
