@@ -18,12 +18,22 @@ import (
 
 // BenchmarkAwait runs one call after another, in turn with a raw echo: a request to
 // one queue, a reply through another. The callee answers through an outbox in memory.
+// A service's queue is durable, so the broker stores each request. The queue of the first echo is not, that of the second is.
 func BenchmarkAwait(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		durable bool
+	}{{"TransientEcho", false}, {"DurableEcho", true}} {
+		b.Run(c.name, func(b *testing.B) { benchmarkAwait(b, c.durable) })
+	}
+}
+
+func benchmarkAwait(b *testing.B, durable bool) {
 	const n = 1000
 	w := setUp(b)
 	caller, call, stop := w.callee(b)
 	defer stop()
-	echo := w.echo(b)
+	echo := w.echo(b, durable)
 	for range b.N {
 		var theirs, ours []float64
 		for i := range n {
@@ -112,12 +122,12 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// echo returns a function that sends a request to a raw callee and waits for its reply.
-func (w *bench) echo(b *testing.B) func() {
+// echo returns a function that sends a request to a raw callee, whose queue may be durable, and waits for its reply.
+func (w *bench) echo(b *testing.B, durable bool) func() {
 	b.Helper()
 	ask, answer := w.channel(b), w.channel(b)
-	consume := func(ch *amqp.Channel) (string, <-chan amqp.Delivery) {
-		q, err := ch.QueueDeclare("", false, true, true, false, nil)
+	consume := func(ch *amqp.Channel, name string, durable bool) (string, <-chan amqp.Delivery) {
+		q, err := ch.QueueDeclare(name, durable, true, !durable, false, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -127,16 +137,15 @@ func (w *bench) echo(b *testing.B) func() {
 		}
 		return q.Name, d
 	}
-	requests, asked := consume(answer)
-	replies, answered := consume(ask)
+	requests, asked := consume(answer, w.queue+".echo", durable)
+	replies, answered := consume(ask, "", false)
 	body := w.messages(b, 1)[0].Body
-	send := func(ch *amqp.Channel, queue string, body []byte) {
+	send := func(ch *amqp.Channel, queue string, body []byte) *amqp.DeferredConfirmation {
 		c, err := ch.PublishWithDeferredConfirm("", queue, true, false, amqp.Publishing{DeliveryMode: amqp.Persistent, Body: body})
 		if err != nil {
 			b.Error(err)
-			return
 		}
-		c.Wait()
+		return c
 	}
 	for _, ch := range []*amqp.Channel{ask, answer} {
 		if err := ch.Confirm(false); err != nil {
@@ -145,15 +154,21 @@ func (w *bench) echo(b *testing.B) func() {
 	}
 	go func() {
 		for d := range asked {
-			send(answer, replies, d.Body)
+			if confirm := send(answer, replies, d.Body); confirm != nil {
+				confirm.Wait()
+			}
 			_ = d.Ack(false)
 		}
 	}()
 	return func() {
-		send(ask, requests, body)
-		d := <-answered
+		confirm := send(ask, requests, body)
+		if confirm == nil {
+			b.FailNow() // send has reported why
+		}
+		d := <-answered // as in parley, the reply does not wait for the confirm
 		if err := d.Ack(false); err != nil {
 			b.Fatal(err)
 		}
+		confirm.Wait()
 	}
 }
