@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,7 +13,9 @@ import (
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/internal/output"
+	"github.com/parley-go/parley/service/internal/spelling"
 	"github.com/parley-go/parley/service/internal/terminal"
+	"github.com/parley-go/parley/service/settings"
 )
 
 const pauseHelp = `The pause is in the database: it holds for every process of the service within a second, also after a restart, and ends by itself after --for.
@@ -92,6 +95,7 @@ func (a *app) change(cmd *cobra.Command, r *pauseRequest) error {
 			p, err := s.Database().SetPause(ctx, r.Pause, r.length)
 			if err == nil {
 				report(cmd.OutOrStdout(), "paused %s", terminal.Printable(p.Text()))
+				noteUnknown(cmd.ErrOrStderr(), s.Settings, &r.Pause)
 			}
 			return err
 		}
@@ -105,6 +109,35 @@ func (a *app) change(cmd *cobra.Command, r *pauseRequest) error {
 		}
 		return nil
 	})
+}
+
+// noteUnknown warns of a pause of an exchange or queue that the settings do not have: its name may be misspelled. It may also be right,
+// because publishers need no setting for an exchange, and another process of the database can have the queue.
+func noteUnknown(w io.Writer, s *settings.Settings, p *parley.Pause) {
+	kind, name := "exchange", p.Exchange
+	var known []string
+	for _, e := range s.Exchanges {
+		known = append(known, e.Name)
+	}
+	for _, q := range s.RunQueues() {
+		for _, b := range q.Binds {
+			known = append(known, b.Exchange)
+		}
+	}
+	if p.Queue != "" {
+		kind, name, known = "queue", p.Queue, nil
+		for _, q := range s.RunQueues() {
+			known = append(known, q.Name)
+		}
+	}
+	if name == "" || len(known) == 0 || slices.Contains(known, name) {
+		return
+	}
+	hint := ""
+	if near := spelling.Nearest(name, known); near != "" {
+		hint = fmt.Sprintf(": did you mean %s?", near)
+	}
+	report(w, "warning: the settings have no %s %q%s", kind, name, hint)
 }
 
 func (a *app) pausesCommand() *cobra.Command {

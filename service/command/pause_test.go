@@ -26,6 +26,28 @@ func TestPausesAreSetListedCheckedAndEnded(t *testing.T) {
 	}
 }
 
+func TestAPauseOfAnUnknownNameIsWarnedOf(t *testing.T) {
+	flag := sqliteURL(t)
+	t.Setenv("PARLEY_QUEUE", "mail")
+	t.Setenv("PARLEY_BINDS", "shop")
+	t.Setenv("PARLEY_EXCHANGES", "shop")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"relay", "--exchange", "shpo"}, `no exchange "shpo": did you mean shop?`},
+		{[]string{"relay", "--exchange", "shop"}, ""},
+		{[]string{"relay"}, ""},
+		{[]string{"consumer", "--queue", "mial"}, `no queue "mial": did you mean mail?`},
+		{[]string{"consumer", "--queue", "mail"}, ""},
+	} {
+		code, _, errs := call(t, append(append([]string{"pause"}, c.args...), "--for", "1h", flag)...)
+		if code != ExitOK || c.want == "" && errs != "" || !strings.Contains(errs, c.want) {
+			t.Errorf("%v: code %d, stderr %q, want %q", c.args, code, errs, c.want)
+		}
+	}
+}
+
 func TestPausesThatCannotBeAreUsageErrors(t *testing.T) {
 	flag := sqliteURL(t)
 	wantText(t, mustCall(t, ExitUsage, "pause", "relay", flag), "--for")
