@@ -24,6 +24,7 @@ type Router struct {
 	middleware []Middleware
 	routes     map[string]*exchangeRoutes // by exchange, AnyExchange included
 	fallback   *Route
+	registered int
 	cache      map[routeAddress]*Route
 }
 
@@ -41,13 +42,16 @@ type Route struct {
 	handler Handler
 	options routeOptions
 	words   []string
+	rank    int // how specific the pattern is
+	number  int // of the registration
 }
 
 type routeAddress struct{ exchange, key string }
 
 type exchangeRoutes struct {
 	exact    map[string]*Route
-	patterns []*Route // most specific first
+	patterns map[string]*Route
+	tree     patternNode // of the words of the patterns
 }
 
 // NewRouter returns a router without routes.
@@ -127,7 +131,7 @@ func (r *Router) route(s routeSpec, h Handler, options []RouteOption) {
 	route := r.newRoute(s, h, options)
 	ex := r.routes[s.exchange]
 	if ex == nil {
-		ex = &exchangeRoutes{exact: map[string]*Route{}}
+		ex = &exchangeRoutes{exact: map[string]*Route{}, patterns: map[string]*Route{}}
 		r.routes[s.exchange] = ex
 	}
 	clear(r.cache)
@@ -136,17 +140,15 @@ func (r *Router) route(s routeSpec, h Handler, options []RouteOption) {
 		ex.exact[s.key] = route
 		return
 	}
-	for _, old := range ex.patterns {
-		if old.Pattern == s.key {
-			r.panicOnDuplicate(old, route)
-		}
-	}
-	ex.patterns = append(ex.patterns, route)
-	slices.SortStableFunc(ex.patterns, func(a, b *Route) int { return b.specificity() - a.specificity() })
+	r.panicOnDuplicate(ex.patterns[s.key], route)
+	ex.patterns[s.key] = route
+	ex.tree.add(route.words, route)
 }
 
 func (r *Router) newRoute(s routeSpec, h Handler, options []RouteOption) *Route {
-	route := &Route{Exchange: s.exchange, Pattern: s.key, Exact: s.exact, Place: callerPlace(), words: topic.Words(s.key)}
+	r.registered++
+	route := &Route{Exchange: s.exchange, Pattern: s.key, Exact: s.exact, Place: callerPlace(), words: topic.Words(s.key), number: r.registered}
+	route.rank = specificity(route.words)
 	for _, option := range options {
 		option(&route.options)
 	}
@@ -172,17 +174,22 @@ func (r *Router) match(exchange, key string) *Route {
 	address := routeAddress{exchange, key}
 	r.mu.RLock()
 	route, ok := r.cache[address]
+	registered := r.registered
+	if !ok {
+		route = r.find(address)
+	}
 	r.mu.RUnlock()
 	if ok {
 		return route
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	route = r.find(address)
 	if len(r.cache) >= 4096 {
 		clear(r.cache) // keys come from the network
 	}
-	r.cache[address] = route
+	if r.registered == registered { // otherwise another route may win now
+		r.cache[address] = route
+	}
 	return route
 }
 
@@ -195,11 +202,8 @@ func (r *Router) find(a routeAddress) *Route {
 		if route := ex.exact[a.key]; route != nil {
 			return route
 		}
-		words := topic.Words(a.key)
-		for _, route := range ex.patterns {
-			if topic.Match(route.words, words) {
-				return route
-			}
+		if route := ex.tree.find(topic.Words(a.key)); route != nil {
+			return route
 		}
 	}
 	return r.fallback
@@ -210,22 +214,6 @@ func (r *Router) empty() bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return len(r.routes) == 0 && r.fallback == nil
-}
-
-// specificity ranks patterns: more literal words first, then fewer #, then longer.
-func (r *Route) specificity() int {
-	score := 0
-	for _, w := range r.words {
-		switch w {
-		case "#":
-			score--
-		case "*":
-			score += 100
-		default:
-			score += 10_000
-		}
-	}
-	return score
 }
 
 // callerPlace returns the file and line outside this package that registered a route.
