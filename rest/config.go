@@ -96,7 +96,7 @@ func (c Config) withDefaults() (Config, error) {
 		notNegative("Config.MaxBytes", c.MaxBytes),
 		notNegative("Config.MaxKeys", c.MaxKeys),
 	}
-	c.Timeout, c.MaxBytes = or(c.Timeout, 30*time.Second), or(c.MaxBytes, 8<<20)
+	c.Timeout, c.MaxBytes = or(c.Timeout, 30*time.Second), min(or(c.MaxBytes, 8<<20), largestLimit)
 	c.CorrelationHeader = or(c.CorrelationHeader, "X-Correlation-ID")
 	c.UserAgent = or(c.UserAgent, "parley-rest")
 	if c.RequestFormatter == nil {

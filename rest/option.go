@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"math"
 	"net/http"
 	"time"
 )
@@ -62,10 +63,17 @@ func NoAuth() Option { return func(c *call) { c.noAuth = true } }
 func Timeout(d time.Duration) Option { return func(c *call) { c.timeout = or(d, c.timeout) } }
 
 // MaxBytes limits the decompressed body of the answer, also for Download.
-// Default, also if n is 0: Config.MaxBytes, or no limit for Download.
+// Default, also if n is not positive: Config.MaxBytes, or no limit for Download.
 func MaxBytes(n int64) Option {
-	return func(c *call) { c.maxBytes, c.limited = or(n, c.maxBytes), c.limited || n != 0 }
+	return func(c *call) {
+		if n > 0 {
+			c.maxBytes, c.limited = min(n, largestLimit), true
+		}
+	}
 }
+
+// largestLimit bounds MaxBytes: one byte more than the limit is read, to see whether the answer exceeds it.
+const largestLimit = math.MaxInt64 - 1
 
 // idempotencyHeader is the header of an IdempotencyKey.
 const idempotencyHeader = "Idempotency-Key"

@@ -2,6 +2,8 @@ package rest_test
 
 import (
 	"errors"
+	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"testing"
@@ -20,6 +22,41 @@ func TestTheLimitIsExactAndPerCall(t *testing.T) {
 	}
 	if _, err := rest.Head(t.Context(), c, "x"); err != nil {
 		t.Errorf("HEAD has no body that could be too large: %v", err)
+	}
+}
+
+func TestTheLargestLimitReadsTheWholeAnswer(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = http.NewResponseController(w).Flush() // no Content-Length
+		_, _ = io.WriteString(w, `"12345678"`)
+	})
+	for _, limit := range []int64{math.MaxInt64, math.MaxInt64 - 1} {
+		c := client(t, rest.Config{Host: s.URL, MaxBytes: limit})
+		if err := get(t, c); err != nil {
+			t.Errorf("Config.MaxBytes %d: %v", limit, err)
+		}
+		if err := get(t, c, rest.MaxBytes(limit)); err != nil {
+			t.Errorf("MaxBytes(%d): %v", limit, err)
+		}
+		d, err := rest.Download(t.Context(), c, "x", rest.MaxBytes(limit))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(d); err != nil || len(text) != 10 {
+			t.Errorf("download with MaxBytes(%d): %q, %v", limit, text, err)
+		}
+		_ = d.Close()
+	}
+}
+
+func TestALimitThatIsNotPositiveMeansTheDefault(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, `"12345678"`) })
+	c := client(t, rest.Config{Host: s.URL, MaxBytes: 9})
+	for _, limit := range []int64{0, -1, -5, math.MinInt64} {
+		if err := get(t, c, rest.MaxBytes(limit)); !errors.Is(err, rest.ErrTooLarge) {
+			t.Errorf("10 of 9 bytes with MaxBytes(%d): %v", limit, err)
+		}
 	}
 }
 
