@@ -77,8 +77,8 @@ func (b *Broker) dial(role string, a address) (*session, error) {
 	return nil, fmt.Errorf("connect to %s: %s", a, a.redact(err))
 }
 
-// open does the TLS and AMQP handshakes on a connection that has a deadline; the
-// library removes the deadline after the handshake.
+// open does the TLS and AMQP handshakes on a connection that has a deadline. The connection that it returns has
+// a deadline for reading the next frame.
 func (b *Broker) open(w *wire, a address, with *tls.Config, properties amqp.Table) (*amqp.Connection, error) {
 	in := newFrames(w, w.r)
 	if a.scheme == "amqps" {
@@ -100,6 +100,11 @@ func (b *Broker) open(w *wire, a address, with *tls.Config, properties amqp.Tabl
 		return nil, err
 	}
 	in.allow(conn.Config.FrameSize)
+	// The library removes the deadline after the handshake, and limits reads only when it has received a further frame. The network
+	// may fail before. The negotiated heartbeat is never 0, because Config.Heartbeat is not; the library allows 1.5 heartbeats too.
+	if err := in.SetReadDeadline(time.Now().Add(conn.Config.Heartbeat * 3 / 2)); err != nil {
+		return nil, err
+	}
 	return conn, nil
 }
 

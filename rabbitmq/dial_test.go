@@ -82,6 +82,49 @@ func TestTheFirstNodeIsChosenAtRandom(t *testing.T) {
 	}
 }
 
+// A connection may fail before the broker has sent anything after the login.
+func TestABlackHoleRightAfterTheLoginIsNoticedWithinTwoHeartbeats(t *testing.T) {
+	t.Parallel()
+	const heartbeat, tries = 5 * time.Second, 8 // the library sometimes limits the first read itself
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for n := range tries {
+		var cfg rabbitmq.Config
+		p, _, exchange, _ := behindProxy(t, &cfg)
+		cfg.Heartbeat = heartbeat
+		if n%2 == 1 {
+			addr, roots := secure(t, p.Addr())
+			cfg.URL = strings.Replace(strings.Replace(cfg.URL, "amqp://", "amqps://", 1), p.Addr(), addr, 1)
+			cfg.TLS = &tls.Config{RootCAs: roots, ServerName: "rabbit.test"}
+		}
+		b, err := rabbitmq.New(&cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			_ = b.Close(ctx) // the connection may be a black hole
+		})
+		if err := b.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.Blackhole()
+		wg.Go(func() {
+			start := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 6*heartbeat)
+			defer cancel()
+			outcomes := b.Publish(ctx, messages(exchange, 1))
+			if len(outcomes) != 1 || !errors.Is(outcomes[0], parley.ErrUnknown) {
+				t.Errorf("published into a black hole: %v, want ErrUnknown", outcomes)
+			}
+			if took := time.Since(start); testenv.Late(t, took, 2*heartbeat) {
+				t.Errorf("TLS %v: the connection was closed after %v, want at most %v", cfg.TLS != nil, took, 2*heartbeat)
+			}
+		})
+	}
+}
+
 // connectedAgain publishes until the broker has reconnected.
 func connectedAgain(t *testing.T, b *rabbitmq.Broker, connected chan struct{}) chan struct{} {
 	t.Helper()
