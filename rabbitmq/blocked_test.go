@@ -73,3 +73,34 @@ func TestABlockedBrokerCloses(t *testing.T) {
 		t.Errorf("Close took %v, want about 200ms", took)
 	}
 }
+
+// A broker with an alarm does not read from a connection that has published, but sends heartbeats.
+func TestABrokerThatSendsButDoesNotReadDelaysClosingAsLongAsTheContext(t *testing.T) {
+	p, b, exchange, _ := through(t, rabbitmq.Config{Heartbeat: time.Minute})
+	if outcomes := b.Publish(t.Context(), messages(exchange, 1)); outcomes != nil {
+		t.Fatal(outcomes)
+	}
+	p.BlackholeToServer()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	closed := make(chan error, 1)
+	start := time.Now()
+	go func() { closed <- b.Close(ctx) }()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(30 * time.Second)
+	for {
+		select {
+		case <-closed: // with an error: the broker has not answered
+			if took := time.Since(start); testenv.Late(t, took, 4*time.Second) {
+				t.Errorf("Close took %v, want about 1s", took)
+			}
+			return
+		case <-tick.C:
+			p.Unblock() // a frame, like a heartbeat
+		case <-limit:
+			p.Cut()
+			t.Fatal("Close with a context of 1s has not returned after 30s")
+		}
+	}
+}

@@ -20,7 +20,7 @@ var _ parley.Diagnoser = (*Broker)(nil)
 func (b *Broker) Diagnose(ctx context.Context) []parley.Finding {
 	var found parley.Findings
 	for _, a := range b.addresses {
-		s, err := callWithContext(ctx, b, func() (*session, error) { return b.dial("doctor", a) }, func(late *session) { _ = late.conn.Close() })
+		s, err := callWithContext(ctx, b, func() (*session, error) { return b.dial("doctor", a) }, func(late *session) { _ = closeSoon(late.conn) })
 		if err != nil {
 			text, hint := problemOf(err)
 			found.Problem("broker", text, hint)
@@ -30,7 +30,7 @@ func (b *Broker) Diagnose(ctx context.Context) []parley.Finding {
 		found.Fine("broker", "%v %v answers at %s", p["product"], p["version"], a)
 		found.Support("broker", fmt.Sprint(p["product"]), fmt.Sprint(p["version"]))
 		b.diagnosePublishing(ctx, s.conn, &found)
-		_ = s.conn.Close() // the check is done
+		_ = closeSoon(s.conn) // the check is done
 	}
 	return found
 }
@@ -55,7 +55,7 @@ func problemOf(err error) (text, hint string) {
 // diagnosePublishing sends a message to a queue of this connection's own. A broker with a memory or disk
 // alarm accepts no messages, and reports that only to connections that have tried to publish.
 func (b *Broker) diagnosePublishing(ctx context.Context, conn *amqp.Connection, found *parley.Findings) {
-	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 4))
+	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 16)) // the library panics if it is full when the connection closes
 	confirmed := make(chan error, 1)
 	go func() { confirmed <- probePublish(conn) }() // ends with the connection at the latest
 	patience := time.NewTimer(5 * time.Second)

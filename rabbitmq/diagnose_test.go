@@ -4,8 +4,11 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
+	"github.com/parley-go/parley/internal/testenv/faultproxy"
 	"github.com/parley-go/parley/rabbitmq"
 )
 
@@ -51,5 +54,42 @@ func TestDiagnoseSaysThatALoginIsRefusedAndShowsNoPassword(t *testing.T) {
 	}
 	if strings.Contains(text, "cAnArY") || strings.Contains(text, string(parley.FindingFine)) {
 		t.Errorf("found\n%s", text)
+	}
+}
+
+// A connection that has published is not read during an alarm, so its closing handshake has no answer.
+func TestDiagnoseEndsWhileTheBrokerHasAnAlarm(t *testing.T) {
+	var cfg rabbitmq.Config
+	p, _, _, _ := behindProxy(t, &cfg)
+	p.SwallowConfirms(1)
+	found := make(chan string, 1)
+	go func() { found <- diagnose(t, cfg.URL) }()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var alarm time.Time
+	limit := time.After(30 * time.Second)
+	frames := 0
+	for {
+		select {
+		case text := <-found:
+			wantLines(t, text, "problem broker: accepts no messages: low on memory")
+			if took := time.Since(alarm); testenv.Late(t, took, 5*time.Second) {
+				t.Errorf("Diagnose took %v after the alarm, want about 1s", took)
+			}
+			return
+		case <-tick.C:
+			if p.Sent(faultproxy.BasicPublish) == 0 || frames == 10 {
+				continue
+			}
+			frames++
+			if alarm.IsZero() {
+				alarm = time.Now()
+				p.BlackholeToServer()
+			}
+			p.Block("low on memory") // a frame, like a heartbeat
+		case <-limit:
+			p.Cut()
+			t.Fatalf("Diagnose has not returned %v after the alarm", time.Since(alarm))
+		}
 	}
 }

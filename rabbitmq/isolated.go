@@ -51,7 +51,7 @@ func (s *subscription) leaveIsolated() {
 		}
 		s.b.cfg.Logger.Warn("rabbitmq: closing the connection", "queue", s.queue, "err", errIsolated)
 		s.b.consume.drop(s.s)
-		_ = ignoreClosed(s.s.conn.CloseDeadline(time.Now().Add(answerTimeout))) // it is useless anyhow
+		_ = closeSoon(s.s.conn) // it is useless anyhow
 		return
 	}
 }

@@ -185,7 +185,7 @@ func (l *link) dial(first int, pause time.Duration) (*session, int, error) {
 	closed := s.conn.NotifyClose(make(chan *amqp.Error, 1))
 	blocking := s.conn.NotifyBlocked(make(chan amqp.Blocking, 16))
 	if !l.b.spawn(func() { l.watch(s, closed, blocking) }) {
-		return nil, n, errors.Join(parley.ErrClosed, ignoreClosed(s.conn.CloseDeadline(time.Now().Add(time.Second))))
+		return nil, n, errors.Join(parley.ErrClosed, closeSoon(s.conn))
 	}
 	return s, n, nil
 }
@@ -251,6 +251,12 @@ func (l *link) close(deadline time.Time) error {
 		return fmt.Errorf("rabbitmq: close %s connection: %w", l.role, err)
 	}
 	return nil
+}
+
+// closeSoon closes a connection without which the caller goes on. During a memory alarm the broker reads nothing from a connection
+// that has published, so it does not answer.
+func closeSoon(conn *amqp.Connection) error {
+	return ignoreClosed(conn.CloseDeadline(time.Now().Add(answerTimeout)))
 }
 
 // ignoreClosed returns nil for the error of closing a closed connection.

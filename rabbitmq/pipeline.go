@@ -241,7 +241,7 @@ func (p *pipeline) await(more <-chan struct{}) {
 	case <-p.timer.C:
 		p.b.publish.drop(p.s)
 		conn := p.s.conn
-		p.b.wg.Go(func() { _ = conn.CloseDeadline(time.Now().Add(time.Second)) }) // the session is abandoned anyway
+		p.b.wg.Go(func() { _ = closeSoon(conn) }) // the session is abandoned anyway
 		p.abandon(fmt.Errorf("no confirm for %v", p.b.cfg.ConfirmTimeout))
 	}
 }

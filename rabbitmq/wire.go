@@ -19,6 +19,7 @@ type wire struct {
 	timeout time.Duration
 	r       *bufio.Reader // for the library's one reader
 	limit   atomic.Int64  // the deadline that SetDeadline gave, in Unix nanoseconds, or 0
+	reading sync.Mutex    // held while the deadline for reading is set
 
 	mu     sync.Mutex // guards the fields below; held during each write, to order them
 	corked bool
@@ -82,15 +83,28 @@ func (w *wire) flush() error {
 	return err
 }
 
-// SetDeadline is how the library limits its closing handshake. The deadline applies to later writes
+// SetDeadline is how the library limits its closing handshake. The deadline applies to later writes and reads
 // too: without that each would get the whole timeout again.
 func (w *wire) SetDeadline(t time.Time) error {
+	w.reading.Lock()
+	defer w.reading.Unlock()
 	if t.IsZero() {
 		w.limit.Store(0)
 	} else {
 		w.limit.Store(t.UnixNano())
 	}
 	return w.Conn.SetDeadline(t)
+}
+
+// SetReadDeadline is what the library calls after each frame, also during its closing handshake. A broker with a memory alarm
+// sends heartbeats, but does not answer the handshake: without the limit, closing would wait for the end of the alarm.
+func (w *wire) SetReadDeadline(t time.Time) error {
+	w.reading.Lock()
+	defer w.reading.Unlock()
+	if limit := w.limit.Load(); limit != 0 && (t.IsZero() || limit < t.UnixNano()) {
+		t = time.Unix(0, limit)
+	}
+	return w.Conn.SetReadDeadline(t)
 }
 
 func (w *wire) send(p []byte) error {
