@@ -138,24 +138,41 @@ func (l *link) pause() time.Duration {
 func (l *link) connect(first int, pause time.Duration, attempt chan<- struct{}) {
 	defer close(attempt)
 	s, n, err := l.dial(first, pause)
-	l.mu.Lock()
-	before := l.failure
-	l.attempt, l.failure = nil, err
+	l.dialled(s, n, err)
+}
+
+// dialled stores and reports the outcome of an attempt.
+func (l *link) dialled(s *session, n int, err error) {
+	before := l.note(s, n, err)
 	if err != nil {
-		l.failures++
-		if l.since.IsZero() {
-			l.since = time.Now()
+		if l.b.life.Err() == nil {
+			l.logFailure(err, before)
 		}
-	} else {
-		l.live, l.next, l.since = s, n, time.Time{}
+		return
 	}
-	l.mu.Unlock()
-	if err != nil && l.b.life.Err() == nil {
-		l.logFailure(err, before)
+	if l.b.life.Err() != nil { // Broker.Close may have looked for the connection before it was stored
+		_ = closeSoon(s.conn)
 	}
-	if err == nil && l.b.cfg.Hooks.Connected != nil {
+	if l.b.cfg.Hooks.Connected != nil {
 		l.b.cfg.Hooks.Connected(l.role)
 	}
+}
+
+// note stores the outcome of an attempt, and returns the failure of the attempt before.
+func (l *link) note(s *session, n int, err error) (before error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before = l.failure
+	l.attempt, l.failure = nil, err
+	if err == nil {
+		l.live, l.next, l.since = s, n, time.Time{}
+		return before
+	}
+	l.failures++
+	if l.since.IsZero() {
+		l.since = time.Now()
+	}
+	return before
 }
 
 // logFailure logs a repeated refusal once, as an error: an operator must resolve it.

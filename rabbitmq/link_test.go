@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/parley-go/parley/internal/testenv"
 )
 
 func TestThePauseIsLongOnlyIfEveryHostRefuses(t *testing.T) {
@@ -73,5 +75,33 @@ func TestARefusalIsLoggedOnceForEachReason(t *testing.T) {
 	l.logFailure(expired, nil) // it has been connected since
 	if n := strings.Count(out.String(), "level=ERROR"); n != 3 || strings.Contains(out.String(), "at 2") {
 		t.Errorf("%d errors were logged, want one for each new reason:\n%s", n, &out)
+	}
+}
+
+// Close looks for the connection once. The connection may be opened and not yet stored at that moment.
+func TestCloseEndsThoughAConnectionOpensAtThatMoment(t *testing.T) {
+	b, err := New(&Config{URL: testenv.RabbitMQ(t), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, n, err := b.publish.dial(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.end() // what Close does before it looks
+	if err := b.publish.close(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	b.publish.dialled(s, n, nil)
+	closed := make(chan struct{})
+	go func() { b.wg.Wait(); close(closed) }() // what Close does after it
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second):
+		t.Error("Close waits for a connection that was opened at that moment, and that no call closes")
+		_ = closeSoon(s.conn)
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
