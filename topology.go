@@ -119,7 +119,8 @@ type Declarer interface {
 type TopologyError struct {
 	// Object is the refused object, such as `queue "orders"`.
 	Object string
-	// Code is the AMQP reply code: 403 access refused, 404 not found, 406 other arguments or type.
+	// Code is the AMQP reply code: 403 access refused, 404 not found, 406 other arguments or type, 503 unknown type
+	// of exchange.
 	Code int
 	// Reason is the broker's reply text.
 	Reason string
@@ -134,6 +135,8 @@ func (e *TopologyError) Error() string {
 		hint = " (declare it, or set the topology mode to declare)"
 	case 406:
 		hint = " (it exists with other arguments or another type: use the same, or set the topology mode to verify)"
+	case 503:
+		hint = " (enable the plugin of this type on each node, or use another type)"
 	}
 	return fmt.Sprintf("declare %s: %s%s", e.Object, e.Reason, hint)
 }

@@ -11,6 +11,7 @@ import (
 var topologyPromises = []brokerPromise{
 	{"DeclareTwiceIsFine", declareTwiceIsFine},
 	{"DeclareConflictIs406", declareConflictIs406},
+	{"UnknownExchangeTypeIs503", unknownExchangeTypeIs503},
 	{"VerifyMissingIs404", verifyMissingIs404},
 	{"VerifyDeclaresAndBindsNothing", verifyBindsNothing},
 	{"NoneDeclaresAndChecksNothing", noneDoesNothing},
@@ -57,6 +58,14 @@ func declareConflictIs406(b *brokerTest) {
 	err = b.broker.Declare(b.ctx, parley.Topology{Queues: []parley.Queue{{Name: q, DeadLetterTo: "dead"}}})
 	b.wantCode(err, 406, "a queue declared again with a dead-letter queue")
 	b.declare(parley.Topology{Exchanges: []parley.Exchange{{Name: ex}}, Queues: []parley.Queue{{Name: q}}})
+}
+
+func unknownExchangeTypeIs503(b *brokerTest) {
+	ex, other := unique("exchange"), unique("exchange")
+	b.forget(other, deleter.DeleteExchange)
+	t := parley.Topology{Exchanges: []parley.Exchange{{Name: ex, Type: "x-no-such-type"}, {Name: other}}}
+	b.wantCode(b.broker.Declare(b.ctx, t), 503, "an exchange of an unknown type")
+	b.declare(parley.Topology{Mode: parley.TopologyVerify, Exchanges: []parley.Exchange{{Name: other}}})
 }
 
 func verifyMissingIs404(b *brokerTest) {

@@ -35,7 +35,8 @@ type Broker struct {
 
 	mu     sync.Mutex // guards the fields below
 	closed bool
-	noted  map[string]bool // warnings about queues that were logged
+	noted  map[string]bool                   // warnings about queues that were logged
+	types  map[parley.ExchangeType]knowledge // of plugins
 	queue  []*request
 	led    chan struct{} // closed when the leader has ended; nil without a leader
 

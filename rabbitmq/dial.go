@@ -33,6 +33,7 @@ func (b *Broker) dialAny(role string, first int) (*session, int, error) {
 		n := (first + i) % len(b.addresses)
 		s, err := b.dial(role, b.addresses[n])
 		if err == nil {
+			s.node = n
 			return s, n, nil
 		}
 		failures = append(failures, err)

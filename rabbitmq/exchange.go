@@ -14,7 +14,7 @@ import (
 // exchanges is what a session knows about exchanges.
 type exchanges map[string]knowledge
 
-// knowledge is that an exchange exists, or why messages to it are refused and until when.
+// knowledge is that an exchange or a type exists, or why messages to it are refused and until when.
 type knowledge struct {
 	refusal string
 	until   time.Time // when a refusal expires
@@ -73,7 +73,8 @@ func (s *session) lookUp(b *Broker, messages []parley.Message) {
 }
 
 // declareIfMissing checks the message's exchange passively, which needs no permission, and declares it only
-// if it is missing: another service may have declared it with another type.
+// if it is missing: another service may have declared it with another type. It does not repeat a declaration that was refused
+// because of the type within refusalMemory.
 func (s *session) declareIfMissing(b *Broker, m *parley.Message) error {
 	name := m.Exchange
 	err := s.onChannel(func(ch *amqp.Channel) error {
@@ -91,7 +92,10 @@ func (s *session) declareIfMissing(b *Broker, m *parley.Message) error {
 		return err
 	}
 	e := parley.Exchange{Name: name, Type: kind, Arguments: b.cfg.ExchangeArguments[name]}
-	return s.onChannel(func(ch *amqp.Channel) error { return declareExchange(ch, e, parley.TopologyDeclare) })
+	if err := b.refusedType(e); err != nil {
+		return err
+	}
+	return b.declareExchange(s, e)
 }
 
 // isReply reports whether m answers a call. The exchange for a reply comes from the call, so from the network. It is

@@ -13,6 +13,7 @@ import (
 type session struct {
 	conn    *amqp.Connection
 	wire    *wire
+	node    int // number of the address
 	version version
 	opened  time.Time
 	done    chan struct{} // closed when the connection has ended

@@ -20,6 +20,9 @@ func (b *Broker) Declare(ctx context.Context, t parley.Topology) error {
 	}
 	_, err := ask(ctx, b, "declare topology", func(s *session) (none struct{}, err error) {
 		errs := concurrently(len(t.Exchanges), func(i int) error {
+			if t.Mode == parley.TopologyDeclare {
+				return b.declareExchange(s, t.Exchanges[i])
+			}
 			return s.onChannel(func(ch *amqp.Channel) error { return declareExchange(ch, t.Exchanges[i], t.Mode) })
 		})
 		errs = append(errs, concurrently(len(t.Queues), func(i int) error { return b.declareQueue(ctx, s, t.Queues[i], t.Mode) })...)
