@@ -48,7 +48,7 @@ type rejection struct {
 }
 
 // UnroutablePolicy says what happens to a record that no queue is bound for. It applies at once to an address that has taken no message
-// since the relay started. An address that became unroutable is retried for 10 seconds first: nodes of a RabbitMQ cluster can report bound
+// since the relay started. Otherwise the record is retried for 10 seconds first: nodes of a RabbitMQ cluster can report bound
 // exchanges as unroutable for a moment after a partition.
 type UnroutablePolicy int
 

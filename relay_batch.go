@@ -104,6 +104,7 @@ func (r *Relay) waitReady(ctx context.Context) {
 	r.lowerFlag(ctx)
 	r.setState(RelayWaitsBroker)
 	_ = r.pub.Ready(ctx)
+	r.routes.restart()
 }
 
 // publish sends the records and waits for the broker. After the hold limit the records
@@ -134,6 +135,7 @@ func (r *Relay) publish(hard context.Context, held Batch, records []Record) (out
 // sort divides the records by outcome: sent, to be parked, or kept.
 func (r *Relay) sort(records []Record, outcomes []error, report *BatchReport) (sent []int64, parked []Parked) {
 	sent = make([]int64, 0, len(records))
+	now := time.Now()
 	for i := range records {
 		rec := &records[i]
 		var err error
@@ -143,9 +145,9 @@ func (r *Relay) sort(records []Record, outcomes []error, report *BatchReport) (s
 		switch {
 		case err == nil:
 			report.Accepted++
-			r.routes.accepted(rec.Exchange, rec.RoutingKey)
+			r.routes.accepted(rec, now)
 			sent = append(sent, rec.ID)
-		case errors.Is(err, ErrUnroutable) && r.routes.doubtful(rec.Exchange, rec.RoutingKey):
+		case errors.Is(err, ErrUnroutable) && r.routes.doubtful(rec, now):
 			report.Rejected++ // the report says what the relay does: it keeps the record
 			r.probeLater(rec)
 		case errors.Is(err, ErrUnroutable):
@@ -153,10 +155,12 @@ func (r *Relay) sort(records []Record, outcomes []error, report *BatchReport) (s
 			switch r.unroutablePolicy(rec) {
 			case UnroutablePark:
 				parked = append(parked, Parked{*rec, cleanText(err.Error())})
+				r.routes.decided(rec)
 			case UnroutableRetry:
 				r.hold(rec.Exchange)
 			default:
 				sent = append(sent, rec.ID)
+				r.routes.decided(rec)
 			}
 		case errors.Is(err, ErrRefused), errors.Is(err, ErrInvalid):
 			report.Refused++

@@ -23,7 +23,7 @@ func (r *Relay) unroutablePolicy(rec *Record) UnroutablePolicy {
 	if r.cfg.Hooks.Unroutable != nil {
 		r.cfg.Hooks.Unroutable(*rec, policy)
 	}
-	if r.routes.mayWarn(rec.Exchange, rec.RoutingKey) {
+	if r.routes.mayWarn(rec, time.Now()) {
 		r.cfg.Logger.Warn("relay: message unroutable, no queue is bound", "exchange", rec.Exchange,
 			"routing_key", rec.RoutingKey, "record", rec.ID, "done", policy.String())
 	}

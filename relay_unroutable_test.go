@@ -3,6 +3,7 @@ package parley_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,11 @@ import (
 
 // withRelay runs f in virtual time beside a relay to the queue q. It returns what the relay did with unroutable records.
 func withRelay(t *testing.T, f func(ctx context.Context, w *world)) []string {
+	return withRelayTo(t, (*world).declare, f)
+}
+
+// withRelayTo is withRelay with another topology.
+func withRelayTo(t *testing.T, declare func(w *world, ctx context.Context), f func(ctx context.Context, w *world)) []string {
 	var mu sync.Mutex
 	var done []string
 	synctest.Test(t, func(t *testing.T) {
@@ -29,7 +35,7 @@ func withRelay(t *testing.T, f func(ctx context.Context, w *world)) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.declare(t.Context())
+		declare(w, t.Context())
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -175,4 +181,103 @@ func TestARelaySleepsAgainAfterAnAddressBecameUnroutable(t *testing.T) {
 		cancel()
 		wg.Wait()
 	})
+}
+
+// declareByHeader makes the exchange route by the header tenant: the queue takes the messages of tenant a.
+func (w *world) declareByHeader(ctx context.Context) {
+	w.t.Helper()
+	err := w.broker.Declare(ctx, parley.Topology{
+		Exchanges: []parley.Exchange{{Name: "user", Type: parley.ExchangeHeaders}},
+		Queues:    []parley.Queue{{Name: "q"}},
+		Bindings:  []parley.Binding{{Queue: "q", Exchange: "user", Arguments: map[string]any{"tenant": "a"}}},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// publishOf publishes one event of each tenant in one transaction.
+func (w *world) publishOf(ctx context.Context, tenants ...string) {
+	w.t.Helper()
+	err := w.store.InTx(ctx, func(tx *memory.Tx) error {
+		for i, tenant := range tenants {
+			if _, err := parley.Publish(ctx, w.outbox.In(tx), userRenamed, user{ID: int64(i)}, parley.WithHeader("tenant", tenant)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// publishEvery publishes an event of tenant a at each interval for some time. It returns their number.
+func (w *world) publishEvery(ctx context.Context, interval, during time.Duration) (n int) {
+	w.t.Helper()
+	for ; during >= interval; during -= interval {
+		time.Sleep(interval)
+		w.publishOf(ctx, "a")
+		n++
+	}
+	time.Sleep(during)
+	synctest.Wait()
+	return n
+}
+
+// On a headers exchange messages of one address may be routable and unroutable at the same time.
+func TestAnUnroutableEventOfAHeadersExchangeFollowsThePolicyAfterTenSeconds(t *testing.T) {
+	for _, interval := range []time.Duration{100 * time.Millisecond, 1700 * time.Millisecond, 6 * time.Second, time.Hour} {
+		for _, tenants := range []string{"b", "ab", "ba", "bab"} {
+			t.Run(fmt.Sprintf("%s beside one in %v", tenants, interval), func(t *testing.T) {
+				unroutable := strings.Count(tenants, "b")
+				done := withRelayTo(t, (*world).declareByHeader, func(ctx context.Context, w *world) {
+					w.publishOf(ctx, "a")
+					time.Sleep(time.Second)
+					w.publishOf(ctx, strings.Split(tenants, "")...)
+					w.publishEvery(ctx, interval, 8*time.Second)
+					if n := w.pending(ctx); n < unroutable {
+						t.Errorf("%d events are in the outbox after 8 seconds, want at least the %d unroutable ones", n, unroutable)
+					}
+					w.publishEvery(ctx, interval, 5*time.Second)
+					time.Sleep(2 * time.Second)
+					synctest.Wait()
+					if n := w.pending(ctx); n != 0 {
+						t.Errorf("%d events are still in the outbox after 15 seconds", n)
+					}
+				})
+				if want := strings.Repeat("dropped", unroutable); strings.Join(done, "") != want {
+					t.Errorf("got %v, want %d dropped", done, unroutable)
+				}
+			})
+		}
+	}
+}
+
+// The events that a queue takes are not dropped when the broker reports them as unroutable for a moment, whenever that is.
+func TestAMomentWithoutRoutesLosesNothingWhileAnotherEventIsUnroutable(t *testing.T) {
+	for _, at := range []time.Duration{0, 5 * time.Second, 9500 * time.Millisecond, 10 * time.Second, 10500 * time.Millisecond, 12 * time.Second} {
+		t.Run(at.String(), func(t *testing.T) {
+			done := withRelayTo(t, (*world).declareByHeader, func(ctx context.Context, w *world) {
+				w.publishOf(ctx, "a")
+				time.Sleep(time.Second)
+				w.publishOf(ctx, "b")
+				sent := 1 + w.publishEvery(ctx, 500*time.Millisecond, at)
+				arrived := len(w.broker.Messages("q"))
+				if err := w.broker.DeleteQueue(ctx, "q"); err != nil {
+					t.Fatal(err)
+				}
+				sent += w.publishEvery(ctx, time.Second, 6*time.Second)
+				w.declareByHeader(ctx)
+				time.Sleep(15 * time.Second)
+				synctest.Wait()
+				if arrived += len(w.broker.Messages("q")); arrived != sent || w.pending(ctx) != 0 {
+					t.Errorf("the queue got %d of %d events, %d are in the outbox", arrived, sent, w.pending(ctx))
+				}
+			})
+			if fmt.Sprint(done) != "[dropped]" {
+				t.Errorf("got %v, want one event dropped", done)
+			}
+		})
+	}
 }
