@@ -8,7 +8,8 @@ import (
 )
 
 // A QueuePuller is a Broker that delivers single messages on request, without a subscription (AMQP 0-9-1, basic.get). It never
-// has more unacked messages than were requested: a quorum queue counts each return of a message.
+// has more unacked messages than were requested: a quorum queue counts each return of a message. Only Close may get, and return, one
+// more after many settlements.
 type QueuePuller interface {
 	// Pull starts pulling messages from a queue. Without a connection it waits for one.
 	Pull(ctx context.Context, queue string) (Puller, error)

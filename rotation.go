@@ -46,7 +46,9 @@ type parkedStep struct {
 }
 
 const (
-	rotationBatch = 64
+	// rotationBatch is how many messages are unacked at a time. RabbitMQ takes this number of acks for a quorum queue before the
+	// channel closes. After more, the puller has to wait for the queue, and may get a message that it returns.
+	rotationBatch = 16
 	rotationBytes = 16 << 20
 	// rotationGrace is how long a visit continues after its context has ended, so that the messages stay in order.
 	rotationGrace = 5 * time.Second

@@ -96,6 +96,47 @@ func TestACleanStopLosesNoAckOfAQuorumQueue(t *testing.T) {
 	}
 }
 
+// The first delivery stays unsettled, so the others are acked one by one.
+func TestACleanStopLosesNoSingleAckOfAQuorumQueue(t *testing.T) {
+	for name, o := range map[string]struct {
+		parley.SubscribeOptions
+		arguments map[string]any
+	}{
+		"shared":                 {parley.SubscribeOptions{Prefetch: 300, SharedQueue: true}, map[string]any{}},
+		"unknown":                {parley.SubscribeOptions{Prefetch: 300}, map[string]any{}},
+		"single active consumer": {parley.SubscribeOptions{Prefetch: 300}, map[string]any{"x-single-active-consumer": true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, _, _ := open(t, rabbitmq.Config{})
+			queue := quorum(t, b, o.arguments)
+			const n = 250
+			fill(t, b, queue, 1) // stays
+			for range 5 {
+				fill(t, b, queue, n-1)
+				s, err := b.Subscribe(t.Context(), queue, o.SubscribeOptions)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var hand []*parley.Delivery
+				for range n {
+					hand = append(hand, next(t, s))
+				}
+				for _, d := range hand[1:] {
+					if err := d.Settle(parley.SettleAck); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if left := settledLen(t, b, queue, 1); left != 1 {
+					t.Fatalf("%d messages are left, want 1: acked ones have returned", left)
+				}
+			}
+		})
+	}
+}
+
 // settledLen returns the number of messages in a queue as soon as it is want, or after a timeout.
 func settledLen(t *testing.T, b *rabbitmq.Broker, queue string, want int) int {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -33,17 +34,16 @@ type puller struct {
 	b     *Broker
 	ch    *amqp.Channel
 	queue string
+	acks  atomic.Int64 // since the last basic.get; a requeue that is lost is repeated by the end of the channel
 }
+
+// unprovenAcks is how many acks a puller may send before it closes its channel, without a basic.get after them. RabbitMQ sends up to 33 to a
+// quorum queue (quorum_commands_soft_limit, 32). It holds back the others until the queue has answered, and drops them when the channel closes.
+const unprovenAcks = 16
 
 // Next implements parley.Puller.
 func (p *puller) Next(ctx context.Context) (*parley.Delivery, int, error) {
-	d, err := callWithContext(ctx, p.b, func() (*amqp.Delivery, error) {
-		d, ok, err := p.ch.Get(p.queue, false)
-		if err != nil || !ok {
-			return nil, err
-		}
-		return &d, nil
-	}, nil) // a late message is requeued when the channel closes
+	d, err := callWithContext(ctx, p.b, p.get, nil) // a late message is requeued when the channel closes
 	switch {
 	case errors.Is(err, amqp.ErrClosed):
 		return nil, 0, fmt.Errorf("rabbitmq: %w: queue %q: connection closed", parley.ErrSubscriptionLost, p.queue)
@@ -55,13 +55,51 @@ func (p *puller) Next(ctx context.Context) (*parley.Delivery, int, error) {
 	return parley.NewDelivery(fromDelivery(d), p.queue, d.Redelivered, pulled{p, d.DeliveryTag}), int(d.MessageCount), nil
 }
 
+// get returns the next message, or nil if there is none. The queue handles it after the acks before it, and answers.
+func (p *puller) get() (*amqp.Delivery, error) {
+	before := p.acks.Load()
+	d, ok, err := p.ch.Get(p.queue, false)
+	if err != nil {
+		return nil, err
+	}
+	p.acks.Add(-before)
+	if !ok {
+		return nil, nil
+	}
+	return &d, nil
+}
+
 // Close implements parley.Puller.
 func (p *puller) Close() error {
-	_, err := callWithContext(context.Background(), p.b, func() (struct{}, error) { return struct{}{}, closeChannel(p.ch) }, nil)
+	_, err := callWithContext(context.Background(), p.b, func() (struct{}, error) {
+		return struct{}{}, p.close()
+	}, nil)
 	if err != nil && !errors.Is(err, parley.ErrClosed) {
 		return fmt.Errorf("rabbitmq: close puller of queue %q: %w", p.queue, err)
 	}
 	return nil
+}
+
+// close closes the channel. Before, it waits until the queue has received the acks, if they are so many that RabbitMQ may hold them back.
+// No other request does that: RabbitMQ answers a passive declaration or basic.qos before it sends the acks on. If get
+// returns a message, that returns to the queue when the channel closes.
+func (p *puller) close() (err error) {
+	if p.acks.Load() > unprovenAcks {
+		_, err = p.get()
+	}
+	if err == nil && p.ch.IsClosed() {
+		err = amqp.ErrClosed
+	}
+	if closing := p.ch.Close(); err == nil {
+		err = closing
+	}
+	switch {
+	case err == nil, p.acks.Load() == 0:
+		return ignoreClosed(err)
+	case errors.Is(err, amqp.ErrClosed):
+		err = errors.New("connection closed")
+	}
+	return fmt.Errorf("%w: %w (acked messages may be redelivered)", parley.ErrSubscriptionLost, err)
 }
 
 // A pulled delivery is settled by its delivery tag.
@@ -78,6 +116,7 @@ func (d pulled) Settle(how parley.Settlement) error {
 	if how == parley.SettleRequeue {
 		return ignoreClosed(d.p.ch.Nack(d.tag, false, true))
 	}
+	d.p.acks.Add(1)
 	if err := d.p.ch.Ack(d.tag, false); err != nil {
 		return fmt.Errorf("%w: %w", parley.ErrStale, err)
 	}

@@ -2,6 +2,7 @@ package rabbitmq_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -93,5 +94,85 @@ func TestMessagesThatAVisitDropsOrReplaysLeaveAQuorumQueue(t *testing.T) {
 		if left := lookAt(ctx, t, b, queue); len(left) != 0 {
 			t.Fatalf("round %d: %d messages are still parked", round+1, len(left))
 		}
+	}
+}
+
+// pullAll pulls n messages and acks them.
+func pullAll(t *testing.T, p parley.Puller, n int, before func()) {
+	t.Helper()
+	var hand []*parley.Delivery
+	for range n {
+		d, _, err := p.Next(t.Context())
+		if err != nil || d == nil {
+			t.Fatal(d, err)
+		}
+		hand = append(hand, d)
+	}
+	before()
+	for _, d := range hand {
+		if err := d.Settle(parley.SettleAck); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// RabbitMQ sends few acks to a quorum queue at once, and drops those that it holds back when the channel closes.
+func TestAPullerThatClosesLosesNoAckOfAQuorumQueue(t *testing.T) {
+	b, _, _ := open(t, rabbitmq.Config{})
+	for _, n := range []int{1, 16, 17, 34, 60, 250} {
+		for _, more := range []int{0, 3} {
+			t.Run(fmt.Sprintf("%d acks, %d other messages", n, more), func(t *testing.T) {
+				queue := quorum(t, b, map[string]any{})
+				fill(t, b, queue, more)
+				for round := range 10 {
+					fill(t, b, queue, n)
+					p, err := b.Pull(t.Context(), queue)
+					if err != nil {
+						t.Fatal(err)
+					}
+					pullAll(t, p, n, func() {})
+					if err := p.Close(); err != nil {
+						t.Fatal(err)
+					}
+					if left := settledLen(t, b, queue, more); left != more {
+						t.Fatalf("round %d: %d messages are in the queue, want %d: acked ones have returned", round+1, left, more)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Acks that the broker may not have received are an error: their messages may be handled again.
+func TestAPullerReportsThatAcksMayBeLost(t *testing.T) {
+	for _, n := range []int{1, 20} {
+		proxy, b, _, queue := through(t, rabbitmq.Config{})
+		fill(t, b, queue, n)
+		p, err := b.Pull(t.Context(), queue)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pullAll(t, p, n, proxy.BlackholeToServer)
+		proxy.Cut()
+		if err := p.Close(); !errors.Is(err, parley.ErrSubscriptionLost) {
+			t.Errorf("%d acks: Close returned %v, want ErrSubscriptionLost", n, err)
+		}
+	}
+}
+
+// Two visits replay 60 messages: each of them may reach the main queue once.
+func TestAReplayedMessageOfAQuorumQueueIsReplayedOnce(t *testing.T) {
+	ctx, b, queue := parkedOn(t, map[string]any{"x-queue-type": "quorum"}, rabbitmq.Config{})
+	fill(t, b, parley.ParkedQueue(queue), 60)
+	for range 2 {
+		err := parley.VisitParked(ctx, b, queue, nil, func(*parley.ParkedMessage) (parley.ParkedAction, error) {
+			return parley.ParkedReplay, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := settledLen(t, b, queue, 60); n != 60 {
+		t.Errorf("the main queue has %d messages, want 60", n)
 	}
 }
