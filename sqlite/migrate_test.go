@@ -105,7 +105,7 @@ func TestFailuresMayBeInATableWithAnotherName(t *testing.T) {
 		}
 	}
 	steps, err := s.MigrationStatus(t.Context())
-	if last := steps[len(steps)-1]; err != nil || !last.Applied || last.Name != "00004_failed_groups.sql for order_failures" {
+	if last := steps[len(steps)-1]; err != nil || !last.Applied || last.Name != "00007_failed_state.sql for order_failures" {
 		t.Errorf("the last migration is %+v (%v), want that of the table, applied", last, err)
 	}
 	for _, name := range []string{"a b", "x;DROP", "parley_lease", "parley_failed_body", strings.Repeat("x", 50)} {
