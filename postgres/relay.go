@@ -94,7 +94,7 @@ func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []p
 type claimQuery struct {
 	table string
 	lead  string // takes the relay lock
-	skip  bool // skip locked rows also among those without a due time
+	skip  bool   // skip locked rows also among those without a due time
 	where string
 	args  []any
 }
