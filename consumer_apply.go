@@ -61,6 +61,10 @@ func (s *session) apply(j *job) next {
 		c.report(j, OutcomeReturned, v)
 		return next{}
 	case actAbandon:
+		if j.row != nil {
+			s.rows.forget(j) // renewing a lost claim is pointless, and the claim would keep the body until the session ends
+		}
+		s.stored(j)
 		if c.cfg.Hooks.Stale != nil {
 			c.cfg.Hooks.Stale(j.d)
 		}

@@ -29,7 +29,7 @@ type InboxConfig struct {
 	// Consumer is the consumer's name. Consumers that share a database need different names;
 	// all processes of one consumer use the same name. Required.
 	Consumer string
-	// Retention is how long identities are kept. It must exceed the time that a message can stay in
+	// Retention is how long the consumer's identities are kept. It must exceed the time that a message can stay in
 	// queues and parked; otherwise the message may have its effect twice. Default: 7 days.
 	Retention time.Duration
 	// SweepInterval is how often Run deletes older identities. Default: 1m.
@@ -113,10 +113,11 @@ func (in *Inbox[Tx]) rowStore(d *Delivery) FailureTx[Tx] {
 // hold locks that deliveries wait for.
 const sweepLimit = 1000
 
-// Run deletes identities that are older than the retention, in small steps, until ctx ends.
+// Run deletes the consumer's identities that are older than the retention, in small steps, until ctx ends. Those of a consumer that
+// runs nowhere stay: docs/operations.md says how to delete them.
 func (in *Inbox[Tx]) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		n, err := in.store.SweepInbox(ctx, in.cfg.Retention, sweepLimit)
+		n, err := in.store.SweepInbox(ctx, in.cfg.Consumer, in.cfg.Retention, sweepLimit)
 		if err != nil && ctx.Err() == nil {
 			in.cfg.Logger.Warn("inbox: deleting old entries failed", "consumer", in.cfg.Consumer, "err", err)
 		}

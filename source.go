@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -40,6 +41,15 @@ type ClaimOptions struct {
 	Except []string
 }
 
+// Reserved returns how many records of the batch are reserved for scheduled ones, so that a backlog of others does not delay them:
+// a tenth of the limit, at least one. A batch of one record is reserved at random, half of the time.
+func (o ClaimOptions) Reserved() int {
+	if o.Limit == 1 {
+		return rand.N(2) // not in turns: a relay that drops each second claim would send only one kind
+	}
+	return max(1, o.Limit/10)
+}
+
 // Room returns a function that is called with the body size of one record after another. It reports whether the record still
 // fits in a batch with a share of MaxBytes. The first record always fits; after one that does not fit, none does.
 func (o ClaimOptions) Room(share int) func(body int) bool {
@@ -58,7 +68,8 @@ func (o ClaimOptions) Room(share int) func(body int) bool {
 // A RelaySource is the relay's view of an outbox. Stores of drivers implement it.
 type RelaySource interface {
 	// Claim locks and reads due records. First come those due at once in the order of their ids,
-	// then scheduled ones in the order of their due times, by the database's clock. In
+	// then scheduled ones in the order of their due times, by the database's clock. Room for scheduled ones is reserved; see
+	// ClaimOptions.Reserved. In
 	// RelayModeOrdered it returns ErrStandby at once when another relay holds a batch; in
 	// RelayModeParallel it skips records that another relay holds. Both modes skip scheduled
 	// records that an open transaction has locked: their order is by time, and one slow transaction
@@ -206,8 +217,9 @@ type InboxStore[Tx any] interface {
 	// the first one. If fn fails or panics, everything is rolled back. With an empty identity nothing
 	// is recorded: fn only gets a transaction.
 	Once(ctx context.Context, consumer, identity string, fn func(ctx context.Context, tx Tx) error) error
-	// SweepInbox deletes up to limit identities recorded more than age ago and returns how many.
-	SweepInbox(ctx context.Context, age time.Duration, limit int) (int, error)
+	// SweepInbox deletes up to limit identities that consumer recorded more than age ago and returns how many. It leaves those of
+	// other consumers alone: they may have another retention.
+	SweepInbox(ctx context.Context, consumer string, age time.Duration, limit int) (int, error)
 }
 
 // FinishBody returns the body in its final form for the wire. Events and calls are stored

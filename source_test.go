@@ -10,6 +10,21 @@ import (
 	"github.com/parley-go/parley"
 )
 
+func TestATenthOfABatchAndAtLeastOneRecordIsReservedForScheduledOnes(t *testing.T) {
+	for limit, want := range map[int]int{2: 1, 5: 1, 9: 1, 10: 1, 19: 1, 20: 2, 500: 50} {
+		if n := (parley.ClaimOptions{Limit: limit}).Reserved(); n != want {
+			t.Errorf("%d of %d records are reserved, want %d", n, limit, want)
+		}
+	}
+	seen := map[int]bool{}
+	for range 1000 {
+		seen[parley.ClaimOptions{Limit: 1}.Reserved()] = true
+	}
+	if !seen[0] || !seen[1] || len(seen) != 2 {
+		t.Errorf("of batches of one record %v are reserved, want some and not all", seen)
+	}
+}
+
 func TestRoomHoldsRecordsUntilTheShareIsUsedUpAndTheFirstOneAlways(t *testing.T) {
 	room := parley.ClaimOptions{MaxBytes: 100}.Room(2)
 	for i, body := range []int{20, 30, 1, 0} {

@@ -47,8 +47,8 @@ func (s *Store) record(ctx context.Context, tx *Tx, id identity) error {
 	return nil
 }
 
-// SweepInbox deletes old identities, except those of failed deliveries; see [parley.InboxStore].
-func (s *Store) SweepInbox(ctx context.Context, age time.Duration, limit int) (int, error) {
+// SweepInbox deletes a consumer's old identities, except those of failed deliveries; see [parley.InboxStore].
+func (s *Store) SweepInbox(ctx context.Context, consumer string, age time.Duration, limit int) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -59,7 +59,7 @@ func (s *Store) SweepInbox(ctx context.Context, age time.Duration, limit int) (i
 		if n == limit {
 			break
 		}
-		if seen.writer == nil && time.Since(seen.at) > age && s.failures.identities[id.id] == 0 {
+		if id.consumer == consumer && seen.writer == nil && time.Since(seen.at) > age && s.failures.identities[id.id] == 0 {
 			delete(s.inbox, id)
 			n++
 		}

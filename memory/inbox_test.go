@@ -59,7 +59,7 @@ func TestASweepDeletesOldIdentitiesOnlyAndAtMostItsLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, want := range []int{2, 1, 0} {
-			if n, err := s.SweepInbox(t.Context(), time.Minute, 2); n != want || err != nil {
+			if n, err := s.SweepInbox(t.Context(), "c", time.Minute, 2); n != want || err != nil {
 				t.Errorf("swept %d (%v), want %d", n, err, want)
 			}
 		}

@@ -24,10 +24,14 @@ func (s *Store) Claim(ctx context.Context, o parley.ClaimOptions) (parley.Batch,
 }
 
 func (s *Store) claim(o parley.ClaimOptions) *batch {
-	room := o.Room(1)
-	ok := func(r *row) bool { return !slices.Contains(o.Except, r.Exchange) && room(len(r.Body)) }
-	rows := s.direct.take(o.Limit, ok)
-	rows = append(rows, s.takeTimed(o.Limit-len(rows), ok)...)
+	within := func(room func(body int) bool) func(*row) bool {
+		return func(r *row) bool { return !slices.Contains(o.Except, r.Exchange) && room(len(r.Body)) }
+	}
+	scheduled := within(o.Room(10))
+	timed := s.takeTimed(o.Reserved(), scheduled)
+	rows := s.direct.take(o.Limit-len(timed), within(o.Room(1)))
+	rows = append(rows, timed...)
+	rows = append(rows, s.takeTimed(o.Limit-len(rows), scheduled)...)
 	b := &batch{store: s, rows: rows}
 	for _, r := range rows {
 		r.holder = b

@@ -53,6 +53,8 @@ func (s *Store) dialect() sqlstore.Dialect {
 		Missing:      isMissing,
 		Duplicate:    func(err error) bool { return number(err) == 1062 },
 		Seen:         seen,
+		Mark:         mark,
+		Unbroken:     unbroken,
 		Insert:       s.insert,
 		BeforeChange: func(context.Context, sqlstore.Tx) error { return nil },
 		BeforeUnless: lockTags,
@@ -84,13 +86,17 @@ func transient(err error) bool {
 }
 
 func seen(consumer, identity string) (string, []any) {
+	return "INSERT INTO parley_inbox (digest, consumer, identity, seen_at) VALUES (?, ?, ?, " + now + ")", []any{inboxDigest(consumer, identity), consumer, identity}
+}
+
+func inboxDigest(consumer, identity string) []byte {
 	h := sha256.New()
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], uint64(len(consumer)))
 	h.Write(n[:])
 	h.Write([]byte(consumer))
 	h.Write([]byte(identity))
-	return "INSERT INTO parley_inbox (digest, consumer, identity, seen_at) VALUES (?, ?, ?, " + now + ")", []any{h.Sum(nil), consumer, identity}
+	return h.Sum(nil)
 }
 
 // lockTags makes callers with the same tags wait for each other until the end of tx. It uses a row
@@ -163,11 +169,11 @@ func exact(column string) string { return "CAST(" + column + " AS BINARY)" }
 
 // sweep deletes old identities, except those of failed deliveries, which may be replayed much later. Without the table of
 // failed deliveries, or the privilege to read it, there is no such delivery.
-func (s *Store) sweep(ctx context.Context, tx sqlstore.Tx, age time.Duration, limit, room int) (seen, deleted int, err error) {
-	old, kept, err := oldIdentities(ctx, tx, age, limit, sqlstore.FailureNames(s.cfg.FailedTable).Replace(
+func (s *Store) sweep(ctx context.Context, tx sqlstore.Tx, consumer string, age time.Duration, limit, room int) (seen, deleted int, err error) {
+	old, kept, err := oldIdentities(ctx, tx, consumer, age, limit, sqlstore.FailureNames(s.cfg.FailedTable).Replace(
 		"EXISTS (SELECT 1 FROM parley_failed AS f FORCE INDEX (parley_failed_identity) WHERE f.identity_digest = UNHEX(SHA2("+boundedIdentity+", 256)))"))
 	if n := number(err); n == 1146 || n == 1142 {
-		old, kept, err = oldIdentities(ctx, tx, age, limit, "0")
+		old, kept, err = oldIdentities(ctx, tx, consumer, age, limit, "0")
 	}
 	seen = len(old) + len(kept)
 	for some := range slices.Chunk(old[:min(len(old), room)], tagKeys) {
@@ -189,12 +195,13 @@ func (s *Store) sweep(ctx context.Context, tx sqlstore.Tx, age time.Duration, li
 // boundedIdentity is an identity in the form of failed deliveries: a digest if it is long.
 const boundedIdentity = "IF(LENGTH(i.identity) > 1000, CONCAT('sha256:', SHA2(i.identity, 256)), i.identity)"
 
-// oldIdentities locks the digests of old identities; it returns those that must be kept separately. It leaves identities that
-// another transaction has locked to the next sweep.
-func oldIdentities(ctx context.Context, tx sqlstore.Tx, age time.Duration, limit int, keep string) (old, kept []string, err error) {
-	q := "SELECT i.digest, " + keep + " FROM parley_inbox AS i FORCE INDEX (parley_inbox_seen) WHERE i.seen_at < " + now +
-		" - INTERVAL ? MICROSECOND ORDER BY i.seen_at LIMIT ? FOR UPDATE SKIP LOCKED"
-	err = sqlstore.Each(ctx, tx, q, []any{age.Microseconds(), limit}, func(rows *sql.Rows) error {
+// oldIdentities locks the digests of a consumer's old identities; it returns those that must be kept separately. It leaves identities
+// that another transaction has locked to the next sweep. ORDER BY would sort them: the index has only the beginning of the consumer's
+// name, which is a LONGTEXT.
+func oldIdentities(ctx context.Context, tx sqlstore.Tx, consumer string, age time.Duration, limit int, keep string) (old, kept []string, err error) {
+	q := "SELECT i.digest, " + keep + " FROM parley_inbox AS i FORCE INDEX (parley_inbox_consumer) WHERE i.consumer = ? AND " + exact("i.consumer") + " = ? AND i.seen_at < " + now +
+		" - INTERVAL ? MICROSECOND LIMIT ? FOR UPDATE SKIP LOCKED"
+	err = sqlstore.Each(ctx, tx, q, []any{consumer, consumer, age.Microseconds(), limit}, func(rows *sql.Rows) error {
 		var digest []byte
 		var keep bool
 		err := rows.Scan(&digest, &keep)

@@ -13,6 +13,11 @@
 // does. At REPEATABLE READ, the server's default, they are as safe, but InnoDB also locks the
 // gaps between index entries. So unrelated callers can run into deadlocks (error 1213), and the caller
 // must repeat the transaction.
+//
+// The server rolls back the whole transaction of a deadlock's victim, not the one statement. So a handler, and the function of InTx, must
+// return every database error. If the function goes on and returns nil, Once and InTx return an error, and the message is
+// delivered again. But the statements that it ran after the deadlock were outside of the transaction, and may stay.
+//
 // A producer needs INSERT on parley_outbox and parley_outbox_tags, and SELECT on
 // parley_outbox, from which MariaDB reads the ids back; to cancel, reschedule or for WithUnlessTags,
 // SELECT, UPDATE and DELETE on both, and for WithUnlessTags SELECT and UPDATE on parley_locks. A consumer needs SELECT, INSERT,

@@ -101,7 +101,7 @@ func TestALongIdentityIsNotSweptWhileAFailureHasIt(t *testing.T) {
 	f.Identity = "sha256:" + hex.EncodeToString(sum[:])
 	keep(t, s, "billing", f)
 	wait(t, time.Millisecond)
-	if n, err := s.SweepInbox(t.Context(), time.Microsecond, 10); n != 1 || err != nil {
+	if n, err := s.SweepInbox(t.Context(), "billing", time.Microsecond, 10); n != 1 || err != nil {
 		t.Errorf("swept %d (%v), want only the identity without a failure", n, err)
 	}
 }

@@ -67,8 +67,14 @@ func TestAnExistingDatabaseIsUpgradedInPlace(t *testing.T) {
 
 func TestAnInboxIsSweptWithoutTheTableOfFailures(t *testing.T) {
 	s := openOld(t, nil)
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DB().ExecContext(t.Context(), "DROP TABLE parley_failed"); err != nil {
+		t.Fatal(err)
+	}
 	wait(t, time.Millisecond)
-	if n, err := s.SweepInbox(t.Context(), time.Microsecond, 10); n != 1 || err != nil {
+	if n, err := s.SweepInbox(t.Context(), "billing", time.Microsecond, 10); n != 1 || err != nil {
 		t.Errorf("swept %d (%v), want the one identity", n, err)
 	}
 }
@@ -87,7 +93,7 @@ func TestFailuresMayBeInATableWithAnotherName(t *testing.T) {
 	f.Identity, f.State = "id:7", parley.FailureParked
 	keep(t, s, "billing", f)
 	wait(t, time.Millisecond)
-	if n, err := s.SweepInbox(t.Context(), time.Microsecond, 10); n != 0 || err != nil {
+	if n, err := s.SweepInbox(t.Context(), "billing", time.Microsecond, 10); n != 0 || err != nil {
 		t.Errorf("swept %d (%v), want the identity of the failure to stay", n, err)
 	}
 	for table, want := range map[string]int{"order_failures": 1, "order_failures_body": 1, "parley_failed": 0} {

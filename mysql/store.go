@@ -99,7 +99,8 @@ func (s *Store) Close() error {
 }
 
 // InTx runs fn in a transaction at READ COMMITTED. It commits if fn returns nil, and rolls
-// back if fn fails or panics. fn runs once: the caller must repeat it after a deadlock. A session on a read-only server is closed:
+// back if fn fails or panics. fn runs once: the caller must repeat it after a deadlock. fn must return every database error: a deadlock has
+// rolled back all of the transaction. If fn returns nil nevertheless, InTx returns an error. A session on a read-only server is closed:
 // after a failover the next one may reach the new primary.
 func (s *Store) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	if err := s.checkSession(ctx); err != nil {
@@ -110,10 +111,16 @@ func (s *Store) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 		return fmt.Errorf("mysql: begin transaction: %w", err)
 	}
 	defer func() { end(err) }() // also after a panic; it does nothing after a commit
+	if err = mark(ctx, tx); err != nil {
+		return fmt.Errorf("mysql: begin transaction: %w", err)
+	}
 	if err = fn(tx); err != nil {
 		return err
 	}
-	if err = tx.Commit(); err != nil {
+	if err = unbroken(ctx, tx, "", ""); err == nil {
+		err = tx.Commit()
+	}
+	if err != nil {
 		return fmt.Errorf("mysql: commit: %w", err)
 	}
 	return nil

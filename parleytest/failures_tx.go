@@ -32,7 +32,7 @@ func (strangeInbox[Tx]) Once(context.Context, string, string, func(context.Conte
 }
 
 // SweepInbox is not in use.
-func (strangeInbox[Tx]) SweepInbox(context.Context, time.Duration, int) (int, error) {
+func (strangeInbox[Tx]) SweepInbox(context.Context, string, time.Duration, int) (int, error) {
 	return 0, errors.New("not in use")
 }
 
@@ -190,7 +190,7 @@ func sweptInboxKeepsTheIdentity[Tx any](f *failureTest[Tx]) {
 		f.Helper()
 		n := 0
 		eventually(f.T, what, func() bool {
-			swept, err := f.Inbox.SweepInbox(f.ctx, time.Millisecond, 100)
+			swept, err := f.Inbox.SweepInbox(f.ctx, "inbox-of-billing", time.Millisecond, 100)
 			f.must(err, "sweep the inbox")
 			n += swept
 			return n > 0

@@ -37,7 +37,7 @@ type StoreUnderTest[Tx any] struct {
 // with empty tables, and cleans up through t; it is called once for each subtest.
 func TestStore[Tx any](t *testing.T, open func(t *testing.T) StoreUnderTest[Tx]) {
 	promises := slices.Concat(insertPromises[Tx](), schedulePromises[Tx](), cancelPromises[Tx](),
-		relayPromises[Tx](), sentPromises[Tx](), aheadPromises[Tx](), parkedPromises[Tx](), inboxPromises[Tx]())
+		relayPromises[Tx](), reservePromises[Tx](), sentPromises[Tx](), aheadPromises[Tx](), parkedPromises[Tx](), inboxPromises[Tx]())
 	for _, p := range promises {
 		t.Run(p.name, func(t *testing.T) {
 			under := open(t)

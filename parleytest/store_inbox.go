@@ -22,6 +22,7 @@ func inboxPromises[Tx any]() []storePromise[Tx] {
 		{name: "InboxComparesIdentitiesByteForByte", run: inboxComparesByteForByte[Tx]},
 		{name: "InboxRunsWithoutAnIdentity", run: inboxRunsWithoutAnIdentity[Tx]},
 		{name: "InboxSweepForgetsOldOnly", run: inboxSweepForgetsOldOnly[Tx]},
+		{name: "InboxSweepLeavesOtherConsumersAlone", run: inboxSweepLeavesOthersAlone[Tx]},
 	}
 }
 
@@ -177,7 +178,7 @@ func inboxSweepForgetsOldOnly[Tx any](s *storeTest[Tx]) {
 	for _, id := range []string{"m-1", "m-2", "m-3"} {
 		s.wantOnce("billing", id)
 	}
-	n, err := s.Store.SweepInbox(s.ctx, time.Hour, 100)
+	n, err := s.Store.SweepInbox(s.ctx, "billing", time.Hour, 100)
 	s.must(err, "sweep")
 	if n != 0 {
 		s.Fatalf("swept %d identities that are less than an hour old", n)
@@ -185,7 +186,7 @@ func inboxSweepForgetsOldOnly[Tx any](s *storeTest[Tx]) {
 	s.wantDuplicate("billing", "m-1")
 	total := 0
 	eventually(s.T, "all identities are older than a millisecond and swept", func() bool {
-		n, err := s.Store.SweepInbox(s.ctx, time.Millisecond, 2)
+		n, err := s.Store.SweepInbox(s.ctx, "billing", time.Millisecond, 2)
 		s.must(err, "sweep")
 		if n > 2 {
 			s.Fatalf("swept %d identities at once, the limit was 2", n)
@@ -193,5 +194,20 @@ func inboxSweepForgetsOldOnly[Tx any](s *storeTest[Tx]) {
 		total += n
 		return total == 3
 	})
+	s.wantOnce("billing", "m-1")
+}
+
+func inboxSweepLeavesOthersAlone[Tx any](s *storeTest[Tx]) {
+	for _, consumer := range []string{"audit", "billing", "billing ", "Billing", "shipping"} {
+		s.wantOnce(consumer, "m-1")
+	}
+	eventually(s.T, "the identity of billing is swept", func() bool {
+		n, err := s.Store.SweepInbox(s.ctx, "billing", time.Millisecond, 100)
+		s.must(err, "sweep")
+		return n == 1
+	})
+	for _, consumer := range []string{"audit", "billing ", "Billing", "shipping"} {
+		s.wantDuplicate(consumer, "m-1")
+	}
 	s.wantOnce("billing", "m-1")
 }

@@ -63,11 +63,11 @@ func (s *TxStore[Tx]) Once(ctx context.Context, consumer, identity string, fn fu
 }
 
 // SweepInbox implements parley.InboxStore.
-func (s *TxStore[Tx]) SweepInbox(_ context.Context, age time.Duration, limit int) (n int, err error) {
+func (s *TxStore[Tx]) SweepInbox(_ context.Context, consumer string, age time.Duration, limit int) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, at := range s.seen {
-		if n < limit && time.Since(at) > age {
+		if n < limit && key[0] == consumer && time.Since(at) > age {
 			delete(s.seen, key)
 			n++
 		}

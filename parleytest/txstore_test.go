@@ -77,7 +77,7 @@ func TestATxStoreForgetsOldIdentities(t *testing.T) {
 		age  time.Duration
 		want int
 	}{{time.Hour, 0}, {-time.Hour, 1}} {
-		if n, err := store.SweepInbox(t.Context(), c.age, 10); n != c.want || err != nil {
+		if n, err := store.SweepInbox(t.Context(), "mail", c.age, 10); n != c.want || err != nil {
 			t.Errorf("swept %d identities older than %v (%v), want %d", n, c.age, err, c.want)
 		}
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -22,6 +23,9 @@ var (
 
 // Failures is the table of failed deliveries in the database of a [Store]. It implements parley.FailureStore,
 // parley.FailureOperator and parley.FailureTx. Its name is Config.FailedTable.
+//
+// Its own transactions use the connections of Config.RelayPool if it is set. So claims are renewed even if handlers use all
+// other connections.
 type Failures struct{ failures[pgx.Tx] }
 
 // SQLFailures is Failures for database/sql.
@@ -29,12 +33,12 @@ type SQLFailures struct{ failures[Tx] }
 
 // Failures returns the store's table of failed deliveries.
 func (s *Store) Failures() *Failures {
-	return &Failures{failures[pgx.Tx]{e: &s.engine, own: ownPooled(s.pool, beginReadCommitted)}}
+	return &Failures{failures[pgx.Tx]{e: &s.engine, own: ownPooled(s.relay, beginReadCommitted)}}
 }
 
 // Failures returns the store's table of failed deliveries.
 func (s *SQLStore) Failures() *SQLFailures {
-	return &SQLFailures{failures[Tx]{e: &s.engine, own: ownSQL(s.db, &sql.TxOptions{Isolation: sql.LevelReadCommitted})}}
+	return &SQLFailures{failures[Tx]{e: &s.engine, own: ownSQL(cmp.Or(s.cfg.RelayDB, s.db), &sql.TxOptions{Isolation: sql.LevelReadCommitted})}}
 }
 
 // failures holds the statements on the table of failed deliveries. Each of its own transactions is READ COMMITTED, whatever the

@@ -40,7 +40,7 @@ const migrationTable = "parley_migrations"
 // a session lock, or pooled if that is not nil.
 type migrator struct {
 	db     *sql.DB
-	pooled *pooledLock
+	pooled lock.Locker
 	failed string // Config.FailedTable
 	// pollOnly makes no trigger for notifications.
 	pollOnly bool
@@ -151,17 +151,45 @@ func (l *pooledLock) Lock(ctx context.Context, _ *sql.DB) (err error) {
 	if l.conn, err = connectLike(ctx, l.pool); err != nil {
 		return err
 	}
-	if _, err = l.conn.Exec(ctx, "BEGIN"); err == nil {
-		_, err = l.conn.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", lock.DefaultLockID)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("wait for the migrations of another process: %w", err), l.conn.Close(context.WithoutCancel(ctx)))
+	for _, q := range []string{"BEGIN", stayIdle, takeLock} {
+		if _, err = l.conn.Exec(ctx, q); err != nil {
+			return errors.Join(fmt.Errorf("wait for the migrations of another process: %w", err), l.conn.Close(context.WithoutCancel(ctx)))
+		}
 	}
 	return nil
 }
 
 // Unlock implements lock.Locker.
 func (l *pooledLock) Unlock(ctx context.Context, _ *sql.DB) error { return l.conn.Close(ctx) }
+
+// stayIdle prevents the server from ending the transaction, and with it the lock, while the migrations run in another session.
+const stayIdle = "SET LOCAL idle_in_transaction_session_timeout = 0"
+
+var takeLock = fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", lock.DefaultLockID)
+
+// A sqlLock is a pooledLock over database/sql, on a second connection of the same *sql.DB.
+type sqlLock struct{ tx ownTx }
+
+// Lock implements lock.Locker.
+func (l *sqlLock) Lock(ctx context.Context, db *sql.DB) (err error) {
+	if db.Stats().MaxOpenConnections == 1 {
+		return errors.New("with Config.PollOnly a second connection must hold the lock of the migrations (raise SetMaxOpenConns to 2)")
+	}
+	ctx, cancel := context.WithTimeout(ctx, migrationPatience)
+	defer cancel()
+	if l.tx, err = ownSQL(db, nil)(ctx); err != nil {
+		return err
+	}
+	for _, q := range []string{stayIdle, takeLock} {
+		if _, err = l.tx.exec(ctx, q); err != nil {
+			return errors.Join(fmt.Errorf("wait for the migrations of another process: %w", err), l.tx.rollback(ctx))
+		}
+	}
+	return nil
+}
+
+// Unlock implements lock.Locker.
+func (l *sqlLock) Unlock(ctx context.Context, _ *sql.DB) error { return l.tx.rollback(ctx) }
 
 func (m *migrator) up(ctx context.Context) error {
 	steps, err := m.steps()

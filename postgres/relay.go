@@ -63,22 +63,29 @@ func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []p
 	if err != nil {
 		return err
 	}
-	reserve := o.Limit / 10 // many events must not delay scheduled ones
 	var records, due []parley.Record
-	active := false
-	mayDelete := false
+	active, mayDelete := false, false
 	first := b.e.lockStatement(q.lead, &active, &mayDelete)
-	atOnce := readStatement(&records, o.Room(1), q.atOnce(o.Limit), q.args...)
 	scheduled := func(limit int) statement {
 		return readStatement(&due, o.Room(10), q.scheduled(limit), q.args...)
 	}
-	if err = b.c.all(ctx, first, atOnce, scheduled(reserve)); err != nil {
+	reserved, small := o.Reserved(), o.Limit < smallBatch
+	statements := []statement{first, readStatement(&records, o.Room(1), q.atOnce(o.Limit), q.args...), scheduled(reserved)}
+	if small {
+		statements = []statement{first, scheduled(reserved)}
+	}
+	if err = b.c.all(ctx, statements...); err != nil {
 		return fmt.Errorf("read outbox: %w", err)
 	}
 	if err := b.e.mayWork(active, mayDelete); err != nil {
 		return err
 	}
-	if room := o.Limit - len(records); len(due) == reserve && room > reserve {
+	if small && o.Limit > len(due) {
+		if err := b.c.all(ctx, readStatement(&records, o.Room(1), q.atOnce(o.Limit-len(due)), q.args...)); err != nil {
+			return fmt.Errorf("read outbox: %w", err)
+		}
+	}
+	if room := o.Limit - len(records); len(due) == reserved && room > reserved {
 		due = nil
 		if err := b.c.all(ctx, scheduled(room)); err != nil {
 			return fmt.Errorf("read scheduled records: %w", err)
@@ -88,6 +95,11 @@ func (b *batch[Tx]) claim(ctx context.Context, o parley.ClaimOptions, behind []p
 	b.part = len(b.records) < o.Limit
 	return nil
 }
+
+// smallBatch is the limit below which the reserved records are read first, with one more round trip. In a larger batch all are read at
+// once: a few records are then locked without being in the batch, and parallel relays skip them until the batch has ended. In a small batch that
+// would be a large part.
+const smallBatch = 10
 
 // A claimQuery selects and locks due rows. It uses the time of the statement: clock_timestamp() may
 // change between rows, so PostgreSQL could use no index for it.

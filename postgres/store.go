@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3/lock"
 )
 
 // Config configures a store.
@@ -20,7 +21,7 @@ type Config struct {
 	// FailedTable is the table of failed deliveries; see Store.Failures. Default: parley_failed.
 	FailedTable string
 	// PollOnly disables LISTEN and session locks, for connections through a transaction pooler. Migrate then makes no trigger
-	// for notifications, and removes an existing one. The pool must not use
+	// for notifications, and removes an existing one. A transaction on a second connection holds its lock. The pool must not use
 	// prepared statements then: set its DefaultQueryExecMode to pgx.QueryExecModeExec.
 	PollOnly bool
 	// RelayPool gives the relay and the store's own work connections of their own, so that handlers that
@@ -78,10 +79,11 @@ func (s *Store) Migrate(ctx context.Context) error {
 			return fmt.Errorf("postgres: migrate: create schema: %w", err)
 		}
 	}
-	return (&migrator{db, s.pooledLock(), s.cfg.FailedTable, s.cfg.PollOnly}).up(ctx)
+	return (&migrator{db, s.locker(), s.cfg.FailedTable, s.cfg.PollOnly}).up(ctx)
 }
 
-func (s *Store) pooledLock() *pooledLock {
+// locker returns the lock of migrations, or nil for a session lock.
+func (s *Store) locker() lock.Locker {
 	if !s.cfg.PollOnly {
 		return nil
 	}
@@ -137,12 +139,19 @@ func NewSQL(db *sql.DB, cfg *Config) (*SQLStore, error) {
 }
 
 // Migrate brings the tables up to date. Several processes may call it at once. With
-// Config.Schema the connections must have it as their search path.
+// Config.Schema the connections must have it as their search path. With Config.PollOnly the db needs two connections.
 func (s *SQLStore) Migrate(ctx context.Context) error {
 	if err := s.checkSearchPath(ctx); err != nil {
 		return err
 	}
-	return (&migrator{s.db, nil, s.cfg.FailedTable, s.cfg.PollOnly}).up(ctx)
+	return (&migrator{s.db, s.locker(), s.cfg.FailedTable, s.cfg.PollOnly}).up(ctx)
+}
+
+func (s *SQLStore) locker() lock.Locker {
+	if !s.cfg.PollOnly {
+		return nil
+	}
+	return &sqlLock{}
 }
 
 // MigrationStatus lists the migrations and which of them are applied.

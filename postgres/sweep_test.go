@@ -26,11 +26,15 @@ func see(t *testing.T, pool *pgxpool.Pool, identities ...string) {
 	}
 }
 
-func sweepInbox(t *testing.T, store *postgres.Store, limit int) int {
+// sweepInbox sweeps mail, and then audit as far as the limit allows.
+func sweepInbox(t *testing.T, store *postgres.Store, limit int) (n int) {
 	t.Helper()
-	n, err := store.SweepInbox(t.Context(), 24*time.Hour, limit)
-	if err != nil {
-		t.Fatal(err)
+	for _, consumer := range []string{"mail", "audit"} {
+		swept, err := store.SweepInbox(t.Context(), consumer, 24*time.Hour, limit-n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += swept
 	}
 	return n
 }

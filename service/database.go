@@ -132,8 +132,8 @@ func (a *adapter[T]) Once(ctx context.Context, consumer, identity string, fn fun
 }
 
 // SweepInbox implements parley.InboxStore.
-func (a *adapter[T]) SweepInbox(ctx context.Context, age time.Duration, limit int) (int, error) {
-	return a.store.SweepInbox(ctx, age, limit)
+func (a *adapter[T]) SweepInbox(ctx context.Context, consumer string, age time.Duration, limit int) (int, error) {
+	return a.store.SweepInbox(ctx, consumer, age, limit)
 }
 
 // Watch implements parley.RelayWaker. Without support in the store it only waits for the end of ctx.

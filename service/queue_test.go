@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/parley-go/parley/rabbitmq"
 	"github.com/parley-go/parley/service/internal/servicetest"
 	"github.com/parley-go/parley/service/settings"
+	"github.com/parley-go/parley/sqlite"
 )
 
 // threeQueues returns settings with three queues that all get the events of exchange name.
@@ -175,4 +177,36 @@ func TestZeroTurnsTheKillSwitchOff(t *testing.T) {
 	if err := opened.Run(ctx, PartConsumer); err != nil || handled.Load() != all {
 		t.Errorf("%v: %d of %d messages were handled, so consumption was paused", err, handled.Load(), all)
 	}
+}
+
+// An identity is recorded under the consumer of its queue, so each of them needs its sweep. Consumers of other services may share the
+// database, with another retention.
+func TestTheInboxIsSweptForEachQueueOfTheServiceAndForNoOther(t *testing.T) {
+	with := threeQueues("sweep", "memory:", settings.URL("sqlite:"+filepath.Join(t.TempDir(), "x.db")))
+	with.Queues[2].ConsumerName = "auditor"
+	with.Inbox = settings.Inbox{SweepInterval: time.Second}
+	serve(t, with, 1, func(s *Service, done func()) {
+		for _, q := range s.Queues() {
+			q.Router.HandleFunc("sweep", "", func(context.Context, *parley.Delivery) error { return nil })
+		}
+		s.Add("observer", parley.RunnerFunc(func(ctx context.Context) error {
+			defer done()
+			servicetest.Await(t, "the tables", func() error { _, err := s.Database().Stats(ctx); return err })
+			db := s.db.native().(*sqlite.Store).DB()
+			_, err := db.ExecContext(ctx, "INSERT INTO parley_inbox (consumer, identity, seen_at) SELECT value, 'id:1', (unixepoch() - 8 * 86400) * 1000000"+
+				` FROM json_each('["sweep.orders", "sweep.mail", "auditor", "elsewhere"]')`)
+			if err != nil {
+				return err
+			}
+			servicetest.Await(t, "the sweeps of three queues", func() error {
+				var left string
+				err := db.QueryRowContext(ctx, "SELECT group_concat(consumer) FROM parley_inbox").Scan(&left)
+				if err == nil && left != "elsewhere" {
+					err = fmt.Errorf("the identities of %s are left, want that of elsewhere only", left)
+				}
+				return err
+			})
+			return nil
+		}))
+	})
 }

@@ -106,8 +106,8 @@ func (s *Service) runners(parts Part) ([]parley.Runner, error) {
 			out, h.consumers = append(out, consumers[i].Consumer), append(h.consumers, consumers[i])
 		}
 		s.warnUnbound()
-		if s.Inbox != nil {
-			out = append(out, s.Inbox)
+		for _, inbox := range s.sweeps {
+			out = append(out, inbox)
 		}
 	}
 	s.process.Store(s.processOf(h.relay, h.consumers))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -52,9 +53,10 @@ type Service struct {
 	Doctor func(ctx context.Context) []parley.Finding
 
 	db      database
-	control *parley.Control // nil without a database
-	queues  []*Queue        // all of the settings
-	broker  closableBroker  // opened from the settings; nil if the program handed in a broker
+	control *parley.Control      // nil without a database
+	queues  []*Queue             // all of the settings
+	sweeps  []*parley.Inbox[*Tx] // delete old identities, one for each consumer name of this process
+	broker  closableBroker       // opened from the settings; nil if the program handed in a broker
 	added   []named
 	routes  []route
 	meters  *sdk.MeterProvider             // of http.metrics and telemetry.otlp
@@ -126,8 +128,21 @@ func (s *Service) openDatabase(cfg *Config) (err error) {
 	}
 	consumer := cmp.Or(cmp.Or(s.Settings.ConsumerName(), s.Settings.AppID), "service")
 	in := &s.Settings.Inbox
-	s.Inbox, err = parley.NewInbox[*Tx](s.db, &parley.InboxConfig{Consumer: consumer, Retention: in.Retention, SweepInterval: in.SweepInterval, Logger: s.Logger})
-	return err
+	names := []string{consumer}
+	for _, q := range s.Settings.RunQueues() {
+		if !slices.Contains(names, q.ConsumerName) {
+			names = append(names, q.ConsumerName)
+		}
+	}
+	for _, name := range names {
+		inbox, err := parley.NewInbox[*Tx](s.db, &parley.InboxConfig{Consumer: name, Retention: in.Retention, SweepInterval: in.SweepInterval, Logger: s.Logger})
+		if err != nil {
+			return err
+		}
+		s.sweeps = append(s.sweeps, inbox)
+	}
+	s.Inbox = s.sweeps[0]
+	return nil
 }
 
 // observe adds the outbox and the consumer's failed deliveries to the metrics of http.metrics.

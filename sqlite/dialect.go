@@ -67,14 +67,14 @@ func exact(column string) string { return column }
 func deleteByID(table, list string) string { return "DELETE FROM " + table + " WHERE id IN " + list }
 
 // sweep deletes old identities, except those of failed deliveries, which may be replayed much later.
-func (s *Store) sweep(ctx context.Context, tx sqlstore.Tx, age time.Duration, limit, room int) (seen, deleted int, err error) {
+func (s *Store) sweep(ctx context.Context, tx sqlstore.Tx, consumer string, age time.Duration, limit, room int) (seen, deleted int, err error) {
 	const keep = "EXISTS (SELECT 1 FROM parley_failed AS f INDEXED BY parley_failed_identity WHERE f.identity = i.identity AND f.identity <> '')" +
 		// A failed delivery has only a digest of a long identity, which SQLite cannot compute: while there is one, all long ones are kept.
 		" OR length(CAST(i.identity AS BLOB)) > 1000 AND EXISTS (SELECT 1 FROM parley_failed AS f INDEXED BY parley_failed_identity" +
 		" WHERE f.identity >= 'sha256:' AND f.identity < 'sha256;' AND f.identity <> '')"
-	old, kept, err := oldIdentities(ctx, tx, age, limit, sqlstore.FailureNames(s.cfg.FailedTable).Replace(keep))
+	old, kept, err := oldIdentities(ctx, tx, consumer, age, limit, sqlstore.FailureNames(s.cfg.FailedTable).Replace(keep))
 	if missing(err) { // the migrations that create the table have not run
-		old, kept, err = oldIdentities(ctx, tx, age, limit, "0")
+		old, kept, err = oldIdentities(ctx, tx, consumer, age, limit, "0")
 	}
 	seen = len(old) + len(kept)
 	for _, row := range old[:min(len(old), room)] {
@@ -92,11 +92,11 @@ func (s *Store) sweep(ctx context.Context, tx sqlstore.Tx, age time.Duration, li
 	return seen, deleted, err
 }
 
-// oldIdentities returns consumers and identities; those that must be kept are separate.
-func oldIdentities(ctx context.Context, tx sqlstore.Tx, age time.Duration, limit int, keep string) (old, kept [][2]any, err error) {
-	q := "SELECT i.consumer, i.identity, " + keep + " FROM parley_inbox AS i INDEXED BY parley_inbox_seen WHERE i.seen_at < " + now +
+// oldIdentities returns a consumer's old rows; those that must be kept are separate.
+func oldIdentities(ctx context.Context, tx sqlstore.Tx, consumer string, age time.Duration, limit int, keep string) (old, kept [][2]any, err error) {
+	q := "SELECT i.consumer, i.identity, " + keep + " FROM parley_inbox AS i INDEXED BY parley_inbox_consumer WHERE i.consumer = ? AND i.seen_at < " + now +
 		" - ? ORDER BY i.seen_at LIMIT ?"
-	err = sqlstore.Each(ctx, tx, q, []any{age.Microseconds(), limit}, func(rows *sql.Rows) error {
+	err = sqlstore.Each(ctx, tx, q, []any{consumer, age.Microseconds(), limit}, func(rows *sql.Rows) error {
 		var consumer, identity string
 		var keep bool
 		err := rows.Scan(&consumer, &identity, &keep)

@@ -147,7 +147,7 @@ func runFailures(t *testing.T, s *sqlite.Store) {
 	must(err)
 	_, err = f.Move(ctx, "absent", "other")
 	must(err)
-	_, err = s.SweepInbox(ctx, time.Hour, 10)
+	_, err = s.SweepInbox(ctx, "billing", time.Hour, 10)
 	must(err)
 	must(f.Check(ctx))
 }

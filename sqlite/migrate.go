@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"embed"
-	"slices"
 
 	"github.com/pressly/goose/v3"
 
@@ -25,16 +24,36 @@ type Migration struct {
 // Migrate brings the tables up to date, and the table of failed deliveries if Config.FailedTable sets another name (its
 // versions are in <table>_migrations). Several processes may call it at once.
 func (s *Store) Migrate(ctx context.Context) error {
-	err := sqlstore.Retry(ctx, transient, func() error { return migrations.UpAll(ctx, s.db, s.cfg.FailedTable) })
-	if err != nil && s.migrated(ctx) {
-		return nil // another process has been faster
+	for before := -1; ; {
+		err := sqlstore.Retry(ctx, transient, func() error { return migrations.UpAll(ctx, s.db, s.cfg.FailedTable) })
+		if err == nil {
+			return nil
+		}
+		// SQLite has no lock that spans several transactions. So another process may have applied the same migration first.
+		applied := s.applied(ctx)
+		if applied <= before {
+			return fail("migrate", err)
+		}
+		before = applied
 	}
-	return fail("migrate", err)
 }
 
-func (s *Store) migrated(ctx context.Context) bool {
-	steps, err := s.MigrationStatus(ctx)
-	return err == nil && !slices.ContainsFunc(steps, func(m Migration) bool { return !m.Applied })
+// applied returns how many migrations are applied, or -1 if that is unknown.
+func (s *Store) applied(ctx context.Context) (n int) {
+	var steps []Migration
+	err := sqlstore.Retry(ctx, transient, func() (err error) {
+		steps, err = s.MigrationStatus(ctx)
+		return err
+	})
+	if err != nil {
+		return -1
+	}
+	for _, step := range steps {
+		if step.Applied {
+			n++
+		}
+	}
+	return n
 }
 
 // MigrationStatus lists the migrations, in order, and which of them are applied.

@@ -69,7 +69,7 @@ func sweepOld(t *testing.T, s *sqlite.Store) int {
 	timer := time.NewTimer(10 * time.Millisecond)
 	defer timer.Stop()
 	<-timer.C
-	n, err := s.SweepInbox(t.Context(), time.Millisecond, 10)
+	n, err := s.SweepInbox(t.Context(), "billing", time.Millisecond, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,14 @@ func sweepOld(t *testing.T, s *sqlite.Store) int {
 }
 
 func TestAnInboxIsSweptWithoutTheTableOfFailures(t *testing.T) {
-	if n := sweepOld(t, openOld(t, nil)); n != 1 {
+	s := openOld(t, nil)
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DB().ExecContext(t.Context(), "DROP TABLE parley_failed"); err != nil {
+		t.Fatal(err)
+	}
+	if n := sweepOld(t, s); n != 1 {
 		t.Errorf("swept %d, want the one identity", n)
 	}
 }

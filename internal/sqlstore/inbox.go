@@ -32,7 +32,13 @@ func (e *Engine[T]) Once(ctx context.Context, consumer, identity string, fn func
 	if err := failpoint.Hit("inbox.committing"); err != nil {
 		return err
 	}
-	if err := commit(tx); err != nil {
+	if e.dialect.Unbroken != nil {
+		err = e.dialect.Unbroken(ctx, tx, consumer, identity)
+	}
+	if err == nil {
+		err = commit(tx)
+	}
+	if err != nil {
 		return e.fail("record in inbox", err)
 	}
 	return failpoint.Hit("inbox.committed")
@@ -44,11 +50,13 @@ func (e *Engine[T]) beginOnce(ctx context.Context, consumer, identity string) (t
 		if tx, done, err = e.begin(ctx); err != nil {
 			return fmt.Errorf("begin transaction: %w", err)
 		}
-		if identity == "" {
-			return nil
+		if identity != "" {
+			q, args := e.dialect.Seen(consumer, identity)
+			_, err = tx.ExecContext(ctx, q, args...)
+		} else if e.dialect.Mark != nil {
+			err = e.dialect.Mark(ctx, tx)
 		}
-		q, args := e.dialect.Seen(consumer, identity)
-		if _, err = tx.ExecContext(ctx, q, args...); err == nil {
+		if err == nil {
 			return nil
 		}
 		if e.dialect.Duplicate(err) {
@@ -64,13 +72,13 @@ func (e *Engine[T]) beginOnce(ctx context.Context, consumer, identity string) (t
 // sweepSteps limits the transactions of one sweep when failed deliveries have nearly all identities.
 const sweepSteps = 100
 
-// SweepInbox deletes up to limit identities recorded more than age ago, except those of failed deliveries, and
+// SweepInbox deletes up to limit identities that consumer recorded more than age ago, except those of failed deliveries, and
 // returns how many; see [parley.InboxStore].
-func (e *Engine[T]) SweepInbox(ctx context.Context, age time.Duration, limit int) (n int, err error) {
+func (e *Engine[T]) SweepInbox(ctx context.Context, consumer string, age time.Duration, limit int) (n int, err error) {
 	for step := 0; step < sweepSteps && n < limit && err == nil; step++ {
 		var seen, deleted int
 		err = Own(ctx, e, func(tx T) (err error) {
-			seen, deleted, err = e.dialect.Sweep(ctx, tx, age, limit, limit-n)
+			seen, deleted, err = e.dialect.Sweep(ctx, tx, consumer, age, limit, limit-n)
 			return err
 		})
 		if err == nil {

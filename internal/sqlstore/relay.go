@@ -10,31 +10,53 @@ import (
 )
 
 // ReadDue reads the due records: those without a due time in the order of their ids,
-// then scheduled ones in the order of their due times. A tenth of the limit is reserved for
-// scheduled records, so that many others do not delay them. where is added to the
+// then scheduled ones in the order of their due times. Room is reserved for scheduled records; see
+// [parley.ClaimOptions.Reserved]. where is added to the
 // conditions and lock to the end of each query; both may be empty.
-func ReadDue[T Tx](ctx context.Context, e *Engine[T], tx Tx, o parley.ClaimOptions, where, lock string) ([]parley.Record, error) {
+func ReadDue[T Tx](ctx context.Context, e *Engine[T], tx Tx, o parley.ClaimOptions, where, lock string) (records []parley.Record, err error) {
 	var args []any
 	if len(o.Except) > 0 {
 		marks, names := Placeholders(o.Except)
 		where, args = where+" AND "+e.dialect.Exact("o.exchange")+" NOT IN ("+marks+")", names
 	}
 	sel := "SELECT " + e.dialect.columns() + " FROM " + e.dialect.ByDue
-	q := fmt.Sprintf("%s WHERE o.due_at IS NULL%s ORDER BY o.id LIMIT %d%s", sel, where, o.Limit, lock)
-	atOnce, err := e.recordsWithin(ctx, tx, o.Room(1), q, args)
-	if err != nil {
-		return nil, fmt.Errorf("read outbox: %w", err)
-	}
-	if room := max(o.Limit-len(atOnce), o.Limit/10); room > 0 {
-		q = fmt.Sprintf("%s WHERE o.due_at <= %s%s ORDER BY o.due_at, o.id LIMIT %d%s", sel, e.dialect.Now, where, room, lock)
-		timed, err := e.recordsWithin(ctx, tx, o.Room(10), q, args)
+	scheduled := func(limit int) ([]parley.Record, error) {
+		q := fmt.Sprintf("%s WHERE o.due_at <= %s%s ORDER BY o.due_at, o.id LIMIT %d%s", sel, e.dialect.Now, where, limit, lock)
+		out, err := e.recordsWithin(ctx, tx, o.Room(10), q, args)
 		if err != nil {
 			return nil, fmt.Errorf("read scheduled records: %w", err)
 		}
-		atOnce = append(atOnce[:min(len(atOnce), o.Limit-len(timed))], timed...)
+		return out, nil
 	}
-	return atOnce, nil
+	reserved, small := o.Reserved(), o.Limit < smallBatch
+	var timed []parley.Record
+	if small && reserved > 0 {
+		if timed, err = scheduled(reserved); err != nil {
+			return nil, err
+		}
+	}
+	q := fmt.Sprintf("%s WHERE o.due_at IS NULL%s ORDER BY o.id LIMIT %d%s", sel, where, o.Limit-len(timed), lock)
+	if o.Limit > len(timed) {
+		if records, err = e.recordsWithin(ctx, tx, o.Room(1), q, args); err != nil {
+			return nil, fmt.Errorf("read outbox: %w", err)
+		}
+	}
+	room := o.Limit - len(records)
+	if !small {
+		room = max(room, reserved)
+	}
+	if room > len(timed) && (!small || len(timed) == reserved) {
+		if timed, err = scheduled(room); err != nil {
+			return nil, err
+		}
+	}
+	return append(records[:min(len(records), o.Limit-len(timed))], timed...), nil
 }
+
+// smallBatch is the limit below which the reserved records are read first, with one more query. In a larger batch they are read last:
+// a few other records are then locked without being in the batch, and parallel relays skip them until the batch has ended. In a small batch that
+// would be a large part.
+const smallBatch = 10
 
 // Finish deletes the sent records and moves the parked ones to the parked table, within tx. It returns
 // how many of them were deleted elsewhere.

@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,8 +28,8 @@ type Tx interface {
 	Rollback() error
 }
 
-// A Dialect holds the differences between databases. All fields are required; texts may be empty
-// if the comment says so.
+// A Dialect holds the differences between databases. All fields are required, unless the comment
+// says that a text may be empty or a function nil.
 type Dialect struct {
 	// Package is the prefix of errors.
 	Package string
@@ -59,9 +60,9 @@ type Dialect struct {
 	Delete func(table, list string) string
 	// Exact makes a text column of the outbox comparable byte by byte.
 	Exact func(column string) string
-	// Sweep checks up to limit identities that are older than age, the oldest first. It deletes up to room of those without a
+	// Sweep checks up to limit identities of consumer that are older than age. It deletes up to room of those without a
 	// failed delivery, and writes the others anew, so that the next sweep does not read past them.
-	Sweep func(ctx context.Context, tx Tx, age time.Duration, limit, room int) (seen, deleted int, err error)
+	Sweep func(ctx context.Context, tx Tx, consumer string, age time.Duration, limit, room int) (seen, deleted int, err error)
 	// Probe means that rows of each tag are counted first, because the planner does not know which tag is rare.
 	Probe bool
 
@@ -73,6 +74,10 @@ type Dialect struct {
 	Duplicate func(err error) bool
 	// Seen is the statement that records an identity.
 	Seen func(consumer, identity string) (query string, args []any)
+	// Mark prepares Unbroken at the beginning of a handler's transaction that records no identity. May be nil.
+	Mark func(ctx context.Context, tx Tx) error
+	// Unbroken returns an error if the server has ended a handler's transaction before its commit. May be nil.
+	Unbroken func(ctx context.Context, tx Tx, consumer, identity string) error
 	// Insert runs an INSERT of len(ids) records and returns their ids.
 	Insert func(ctx context.Context, tx Tx, query string, args []any, ids []int64) error
 	// BeforeChange is called before a search for rows to be changed.
@@ -129,14 +134,15 @@ func Fail(pkg, doing string, err error) error {
 	return fmt.Errorf("%s: %s: %w", pkg, doing, missingTables(err))
 }
 
-// missingTables makes the error for a missing table a parley.ErrNoTables, with the command that creates the table. It knows the texts
+// missingTables makes the error for a missing table or index a parley.ErrNoTables, with the command that creates it. It knows the texts
 // of SQLite and of MySQL and MariaDB, so that this package links no driver.
 func missingTables(err error) error {
 	if err == nil {
 		return nil
 	}
 	text := err.Error()
-	if errors.Is(err, parley.ErrNoTables) || !strings.Contains(text, "no such table") && !strings.Contains(text, "Error 1146 ") {
+	missing := func(part string) bool { return strings.Contains(text, part) }
+	if errors.Is(err, parley.ErrNoTables) || !slices.ContainsFunc([]string{"no such table", "no such index", "Error 1146 ", "Error 1176 "}, missing) {
 		return err
 	}
 	return fmt.Errorf("%w: %s: %w", parley.ErrNoTables, MigrateHint(text), err)

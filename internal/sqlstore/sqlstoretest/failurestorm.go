@@ -185,7 +185,7 @@ func (s *failureStorm[Tx]) operate(ctx context.Context) {
 	_, listed := s.table.List(ctx, parley.FailureQuery{Consumer: stormConsumer}, 0, 20)
 	_, found := s.table.KeysWithRows(ctx, stormConsumer, []string{"1", "2", "3"})
 	_, _, due := s.table.NextDue(ctx, stormConsumer)
-	_, forgotten := s.inbox.SweepInbox(ctx, time.Hour, 10)
+	_, forgotten := s.inbox.SweepInbox(ctx, stormConsumer, time.Hour, 10)
 	if err := errors.Join(replayed, swept, listed, found, due, forgotten); err != nil {
 		s.t.Errorf("operate: %v", err)
 	}
