@@ -10,8 +10,8 @@ test: ## find or start the servers, then run all tests with the race detector
 	@$(GO) test -race -tags faults ./internal/failpoint
 	@$(GO) run ./internal/tools/testservers run -- $(GO) test -race -vet=off -shuffle=on -timeout 18m -p 3 $(SLOW) work
 
-# They wait for servers most of the time, so they start first, beside the others. make check and CI run go vet.
-SLOW = ./faulttests ./postgres ./sqlite
+# In the order of its name it would be last, with nothing beside it. make check and CI run go vet.
+SLOW = ./sqlite
 
 servers-stop: ## stop the servers that make test started
 	@$(GO) run ./internal/tools/testservers stop
