@@ -2,6 +2,7 @@ package mysql_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"testing"
 	"time"
@@ -44,12 +45,23 @@ func TestARelayWhoseSessionEndsLosesLeadAndRecordsTogether(t *testing.T) {
 	}
 }
 
-// killRelay ends the session that holds the lead.
+// killRelay ends the session that holds the lead. The server keeps what it has read for innodb_trx until no session has asked for 100 ms, so a
+// new transaction can be missing.
 func killRelay(t *testing.T, s *mysql.Store) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(150 * time.Millisecond)
+	defer tick.Stop()
 	var id int64
-	err := s.DB().QueryRowContext(t.Context(), `SELECT p.id FROM information_schema.innodb_trx x
+	find := func() error {
+		return s.DB().QueryRowContext(ctx, `SELECT p.id FROM information_schema.innodb_trx x
  JOIN information_schema.processlist p ON p.id = x.trx_mysql_thread_id WHERE p.db = DATABASE()`).Scan(&id)
+	}
+	err := find()
+	for ; errors.Is(err, sql.ErrNoRows); err = find() {
+		<-tick.C
+	}
 	if err == nil {
 		_, err = s.DB().ExecContext(t.Context(), "KILL ?", id)
 	}
