@@ -45,7 +45,7 @@ type failureStorm[Tx sqlstore.Tx] struct {
 // of a key at a time.
 // of a key at a time.
 func FailureStorm[Tx sqlstore.Tx](t *testing.T, table FailureTable[Tx], inbox parley.InboxStore[Tx], messages int) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*patience)
 	defer cancel()
 	s := &failureStorm[Tx]{t: t, table: table, inbox: inbox, handled: map[string]int{}, busy: map[string]bool{}}
 	var wg sync.WaitGroup
