@@ -41,7 +41,7 @@ func discard(conn *sql.Conn) { _ = conn.Raw(func(any) error { return sqldriver.E
 // errBroken: InnoDB rolls back the whole transaction of a deadlock's victim. If its function treats the error as harmless, later
 // statements run outside of the transaction, and a COMMIT succeeds although the changes before it are lost.
 var errBroken = errors.New("the server has rolled the transaction back before its commit (return every database error from the function: " +
-	"after a deadlock, error 1213, the transaction has ended; statements that create or change tables end it too)")
+	"after a deadlock, error 1213, the transaction has ended), or a statement that changes tables, such as DROP TABLE, has committed it")
 
 const savepoint = "parley_begun"
 

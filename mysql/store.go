@@ -99,9 +99,12 @@ func (s *Store) Close() error {
 }
 
 // InTx runs fn in a transaction at READ COMMITTED. It commits if fn returns nil, and rolls
-// back if fn fails or panics. fn runs once: the caller must repeat it after a deadlock. fn must return every database error: a deadlock has
-// rolled back all of the transaction. If fn returns nil nevertheless, InTx returns an error. A session on a read-only server is closed:
-// after a failover the next one may reach the new primary.
+// back if fn fails or panics. fn runs once: the caller must repeat it after a deadlock.
+//
+// fn must return every database error: a deadlock has rolled back the whole transaction. If fn returns nil nevertheless, or has run a
+// statement that commits by itself, such as DROP TABLE, InTx returns an error.
+//
+// A session on a read-only server is closed: after a failover the next one may reach the new primary.
 func (s *Store) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	if err := s.checkSession(ctx); err != nil {
 		return fail("begin transaction", err)

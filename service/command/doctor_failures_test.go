@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +37,9 @@ func TestDoctorReportsAMissingTableOfFailedDeliveries(t *testing.T) {
 				_, err = tx.SQL.ExecContext(t.Context(), "DROP TABLE parley_failed")
 				return err
 			})
+			if err != nil && kind == "MariaDB" && strings.Contains(err.Error(), "DROP TABLE") {
+				err = nil // there such a statement commits by itself, which InTx reports
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
