@@ -16,8 +16,8 @@
 //
 // The server rolls back the whole transaction of a deadlock's victim, not the one statement. So a handler, and the function of InTx, must
 // return every database error. If the function goes on and returns nil, Once and InTx return an error, and the message is
-// delivered again. But the statements that it ran after the deadlock were outside of the transaction, and may stay. Statements that commit by themselves, such as CREATE TABLE, are refused in the same way,
-// after they have run.
+// delivered again. But the statements that it ran after the deadlock were outside of the transaction, and may stay. A statement that
+// commits by itself, such as CREATE TABLE, leads to the same error, after it has run.
 //
 // A producer needs INSERT on parley_outbox and parley_outbox_tags, and SELECT on
 // parley_outbox, from which MariaDB reads the ids back; to cancel, reschedule or for WithUnlessTags,
