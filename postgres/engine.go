@@ -235,8 +235,9 @@ func (e *engine[Tx]) Scheduled(ctx context.Context, tx Tx, s parley.Selection, l
 	return e.records(ctx, c, fmt.Sprintf("SELECT %s FROM %s%s%d", columns, tagged, order, limit), args...)
 }
 
-// tagScan is how many of the soonest records are compared with tags.
-const tagScan = 2000
+// tagScan is how many of the soonest records are compared with tags. It is twenty times the 500 records of a page: a tag that too few of
+// them have is on less than a twentieth of all records, which are read then.
+const tagScan = 10_000
 
 func (e *engine[Tx]) records(ctx context.Context, c conn, q string, args ...any) ([]parley.Record, error) {
 	var out []parley.Record
