@@ -72,6 +72,7 @@ func TestNamesThatAreNoIdentifiersAreRefused(t *testing.T) {
 }
 
 func TestStoreOverPgx(t *testing.T) {
+	t.Parallel() // mostly waits
 	parleytest.TestStore(t, func(t *testing.T) parleytest.StoreUnderTest[pgx.Tx] {
 		pool, store := openPgx(t)
 		return parleytest.StoreUnderTest[pgx.Tx]{
@@ -84,6 +85,7 @@ func TestStoreOverPgx(t *testing.T) {
 }
 
 func TestStoreOverDatabaseSQL(t *testing.T) {
+	t.Parallel() // mostly waits
 	parleytest.TestStore(t, func(t *testing.T) parleytest.StoreUnderTest[postgres.Tx] {
 		db, store := openSQL(t)
 		return parleytest.StoreUnderTest[postgres.Tx]{
