@@ -162,7 +162,8 @@ func (c *Caller) ready(ctx context.Context) error {
 // Await publishes call c at once and waits for its reply until ctx ends. Without a deadline
 // in ctx, the caller's timeout applies. The call carries that time as its expiry. A failure
 // reported by the callee is a *CallError. If no queue is bound for the call, the error
-// matches ErrUnroutable. The callee answers it like any other call.
+// matches ErrUnroutable. The callee answers it like any other call. Await returns with the reply, also if the broker has not
+// confirmed the call yet.
 func Await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, Resp], request Req, options ...AwaitOption) (Resp, error) {
 	resp, err := await(ctx, caller, c, request, options)
 	if err != nil {
@@ -198,12 +199,12 @@ func await[Req, Resp any](ctx context.Context, caller *Caller, c *CallType[Req, 
 	return reply.Data, err
 }
 
-// exchange publishes a call and waits for its reply. A reply can come before the broker has confirmed the call, which must reach the
-// disk of the callee's queue: it proves that the call arrived, so the confirm is awaited in the background.
+// exchange publishes a call and waits for its reply. The broker confirms a call after it has stored it, and the reply can come before.
+// It proves that the call arrived, so the confirm is then awaited in the background.
 func (c *Caller) exchange(ctx context.Context, m Message, arrived <-chan *Delivery) (*Delivery, error) {
 	deadline, _ := ctx.Deadline() // await has set one
 	publishing, stop := context.WithDeadline(context.WithoutCancel(ctx), deadline)
-	confirming := context.AfterFunc(ctx, stop)
+	detach := context.AfterFunc(ctx, stop)
 	outcome := make(chan error, 1)
 	go func() {
 		defer stop()
@@ -211,13 +212,13 @@ func (c *Caller) exchange(ctx context.Context, m Message, arrived <-chan *Delive
 	}()
 	select {
 	case d := <-arrived:
-		confirming() // ctx may end now: publishing must not
+		detach() // ctx may end now: publishing must not
 		return d, nil
 	case err := <-outcome:
 		if errors.Is(err, ErrUnknown) && ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
 		}
-		if err != nil {
+		if err != nil && len(arrived) == 0 {
 			return nil, err
 		}
 	}
