@@ -27,8 +27,7 @@ func (e *engine[Tx]) Due(ctx context.Context, limit int) (out []parley.Record, e
 		out = append(out, r)
 		return err
 	}}
-	scans := statement{query: "SELECT " + byIndex, scan: func(row scanner) error { return row.Scan(new(string)) }}
-	if err := e.run(ctx, scans, list); err != nil {
+	if err := e.run(ctx, useIndexes, list); err != nil {
 		return nil, fmt.Errorf("postgres: list due records: %w", err)
 	}
 	return out, nil

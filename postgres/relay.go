@@ -190,6 +190,9 @@ const lockPatience = "set_config('lock_timeout', least(500, greatest(10," +
 // long as the session: it would read every row of a backlog for each batch.
 const byIndex = "set_config('enable_seqscan', 'off', true)"
 
+// useIndexes is the statement for byIndex.
+var useIndexes = statement{query: "SELECT " + byIndex, scan: func(row scanner) error { return row.Scan(new(string)) }}
+
 // mayWork returns nil if this transaction may publish. Records that it cannot delete afterwards must not be published: each
 // restart would publish them again.
 func (e *engine[Tx]) mayWork(active, mayDelete bool) error {

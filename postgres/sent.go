@@ -25,7 +25,6 @@ func (e *engine[Tx]) deleteSent(ctx context.Context, is sentColumns, sent []parl
 		return 0, nil, nil
 	}
 	args := sentArgs(sent)
-	first := statement{query: "SELECT " + byIndex, scan: func(row scanner) error { return row.Scan(new(string)) }}
 	remove := statement{query: e.removeSent(is), args: args, count: &deleted}
 	left := statement{
 		query: fmt.Sprintf("SELECT o.id, %s, %s, %s FROM %s o WHERE o.id = ANY($1::text::bigint[])", is.created, is.due, is.message, e.names.outbox),
@@ -41,7 +40,7 @@ func (e *engine[Tx]) deleteSent(ctx context.Context, is sentColumns, sent []parl
 			return err
 		},
 	}
-	if err := e.run(ctx, first, remove, left); err != nil {
+	if err := e.run(ctx, useIndexes, remove, left); err != nil {
 		return 0, nil, fmt.Errorf("delete sent records: %w", err)
 	}
 	return deleted, remaining, nil

@@ -42,8 +42,7 @@ func (e *engine[Tx]) Summary(ctx context.Context, limit int) (sum parley.OutboxS
 			sum.LastParked = &p
 			return err
 		}}
-	scans := statement{query: "SELECT " + byIndex, scan: func(row scanner) error { return row.Scan(new(string)) }}
-	if err := e.run(ctx, scans, counts, last); err != nil {
+	if err := e.run(ctx, useIndexes, counts, last); err != nil {
 		return sum, fmt.Errorf("postgres: read the state of the outbox: %w", err)
 	}
 	return sum, nil

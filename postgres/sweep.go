@@ -44,8 +44,6 @@ func (e *engine[Tx]) sweepAll(ctx context.Context, consumer string, age time.Dur
 	return n, err
 }
 
-var useIndexes = statement{query: "SELECT " + byIndex, scan: func(row scanner) error { return row.Scan(new(string)) }}
-
 // sweepStep checks up to limit identities, and deletes up to room of them. Failures store long identities as hashes, so
 // a long identity is kept as long as there is any failed delivery.
 func (e *engine[Tx]) sweepStep(ctx context.Context, consumer string, age time.Duration, limit, room int) (seen, deleted int, err error) {
