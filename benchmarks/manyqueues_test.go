@@ -37,17 +37,25 @@ func BenchmarkManyConsumers(b *testing.B) {
 		timed(func() { many.rawConsume(b, n) })
 		return n
 	}}
+	againstRawAndOne(b, raw, ours(one), ours(many), func(b *testing.B) {
+		b.Logf("%d consumers: %.0f MiB resident, %d goroutines", len(many.queues), many.resident, many.goroutines)
+		b.ReportMetric(many.resident, "MiB")
+		b.ReportMetric(float64(many.goroutines), "goroutines")
+	})
+}
+
+// againstRawAndOne compares a side with the raw client, and with itself on one queue. report adds to a result.
+func againstRawAndOne(b *testing.B, raw, one, many side, report func(b *testing.B)) {
+	b.Helper()
 	for _, c := range []struct {
 		name   string
 		theirs side
-	}{{"Raw", raw}, {"One", ours(one)}} {
+	}{{"Raw", raw}, {"One", one}} {
 		b.Run(c.name, func(b *testing.B) {
 			for range b.N {
-				compare(b, c.theirs, ours(many))
+				compare(b, c.theirs, many)
 			}
-			b.Logf("%d consumers: %.0f MiB resident, %d goroutines", len(many.queues), many.resident, many.goroutines)
-			b.ReportMetric(many.resident, "MiB")
-			b.ReportMetric(float64(many.goroutines), "goroutines")
+			report(b)
 		})
 	}
 }
@@ -76,16 +84,7 @@ func BenchmarkManyQueues(b *testing.B) {
 		many.purge(b, n)
 		return n
 	}}
-	for _, c := range []struct {
-		name   string
-		theirs side
-	}{{"Raw", raw}, {"One", ours(one)}} {
-		b.Run(c.name, func(b *testing.B) {
-			for range b.N {
-				compare(b, c.theirs, ours(many))
-			}
-		})
-	}
+	againstRawAndOne(b, raw, ours(one), ours(many), func(*testing.B) {})
 }
 
 // A fan is an exchange with several queues, each bound with a routing key of its own.

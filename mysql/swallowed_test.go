@@ -43,6 +43,9 @@ func deadlocked(ctx context.Context, t *testing.T, db *sql.DB, tx mysql.Tx) erro
 		if waits > 0 {
 			break
 		}
+		if len(done) > 0 {
+			return errors.New("the other transaction does not wait")
+		}
 		wait(t, 200*time.Millisecond) // the server refreshes this table only if no session has read it for 100 ms
 	}
 	_, err = tx.ExecContext(ctx, "UPDATE t SET n = n + 1 WHERE id = 2")

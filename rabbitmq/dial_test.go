@@ -97,15 +97,7 @@ func TestABlackHoleRightAfterTheLoginIsNoticedWithinTwoHeartbeats(t *testing.T) 
 			cfg.URL = strings.Replace(strings.Replace(cfg.URL, "amqp://", "amqps://", 1), p.Addr(), addr, 1)
 			cfg.TLS = &tls.Config{RootCAs: roots, ServerName: "rabbit.test"}
 		}
-		b, err := rabbitmq.New(&cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			defer cancel()
-			_ = b.Close(ctx) // the connection may be a black hole
-		})
+		b := proxiedBroker(t, &cfg)
 		if err := b.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}

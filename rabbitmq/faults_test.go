@@ -19,16 +19,22 @@ import (
 func through(t *testing.T, cfg rabbitmq.Config) (p *faultproxy.Proxy, b *rabbitmq.Broker, exchange, queue string) {
 	t.Helper()
 	p, _, exchange, queue = behindProxy(t, &cfg)
-	b, err := rabbitmq.New(&cfg)
+	return p, proxiedBroker(t, &cfg), exchange, queue
+}
+
+// proxiedBroker returns a broker whose connections may be black holes at the end of the test.
+func proxiedBroker(t *testing.T, cfg *rabbitmq.Config) *rabbitmq.Broker {
+	t.Helper()
+	b, err := rabbitmq.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = b.Close(ctx) // the connection may be a black hole
+		_ = b.Close(ctx)
 	})
-	return p, b, exchange, queue
+	return b
 }
 
 // behindProxy points cfg at a proxy; direct is a broker that does not use the proxy.
