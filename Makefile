@@ -62,7 +62,7 @@ bench: export PARLEY_BENCH_COMMITS ?= 2000
 bench: export PARLEY_BENCH_BACKLOG ?= 100000
 bench: export PARLEY_BENCH_PARKED ?= 100000
 bench: export PARLEY_BENCH_PENDING ?= 100000
-bench: ## run all benchmarks, against the raw clients and peers in one run, with sizes for 20 minutes at most
+bench: ## run all benchmarks, against the raw clients and peers in one run, with sizes for about 20 minutes
 	@$(GO) run ./internal/tools/testservers run -- $(GO) test -p 1 -run '^$$' -bench . -benchmem -benchtime 200ms $(BENCH_PACKAGES)
 	@$(GO) run ./internal/tools/testservers run -- $(GO) -C benchmarks test -run '^$$' -bench . -benchtime 1x -timeout 30m -v .
 
@@ -71,7 +71,7 @@ bench-quick: export PARLEY_BENCH_ROUNDS ?= 3
 bench-quick: export PARLEY_BENCH_MESSAGES ?= 5000
 bench-quick: export PARLEY_BENCH_COMMITS ?= 1000
 bench-quick: export PARLEY_BENCH_BACKLOG ?= 50000
-bench-quick: ## run a part of the benchmarks with small sizes, in 3 minutes at most
+bench-quick: ## run a part of the benchmarks with small sizes, in about 3 minutes
 	@$(GO) run ./internal/tools/testservers run -- $(GO) -C benchmarks test -run '^$$' -bench '$(BENCH_QUICK)' -benchtime 1x -timeout 6m -v .
 
 deploy-check: ## validate all files of deploy, with helm, kustomize, systemd and the schemas (builds helm once: minutes)
