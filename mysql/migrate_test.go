@@ -134,7 +134,7 @@ func TestMigrateMayRunInParallelAndAgain(t *testing.T) {
 	if err != nil || len(steps) == 0 || !steps[0].Applied || steps[0].Name != "00001_outbox.sql" {
 		t.Errorf("the migrations are %+v (%v), want all applied", steps, err)
 	}
-	text, err := mysql.MigrationSQL()
+	text, err := mysql.MigrationSQL(nil)
 	if err != nil || !strings.Contains(text, "parley_outbox") {
 		t.Errorf("MigrationSQL returns %q (%v)", text, err)
 	}
@@ -143,7 +143,7 @@ func TestMigrateMayRunInParallelAndAgain(t *testing.T) {
 // Teams that run the statements by hand must not drop the tables with the last ones, and may use migrate up afterwards.
 func TestTheStatementsOfMigrationsMakeTheTablesAndRecordTheirVersions(t *testing.T) {
 	dsn := testenv.MariaDB(t)
-	text, err := mysql.MigrationSQL()
+	text, err := mysql.MigrationSQL(nil)
 	if err != nil || strings.Contains(text, "DROP TABLE") || strings.Contains(text, "+goose") {
 		t.Fatalf("MigrationSQL returns %v and statements that drop:\n%s", err, text)
 	}

@@ -159,7 +159,7 @@ func TestAnExistingOutboxGetsTheTableOfFailedDeliveries(t *testing.T) {
 
 // Teams that run the statements by hand must not drop the tables with the last statements.
 func TestTheStatementsOfMigrationsMakeTheTablesAndDropNone(t *testing.T) {
-	text, err := postgres.MigrationSQL()
+	text, err := postgres.MigrationSQL(nil)
 	if err != nil || strings.Contains(text, "DROP TABLE") {
 		t.Errorf("MigrationSQL returns %v and statements that drop:\n%s", err, text)
 	}

@@ -105,11 +105,24 @@ var failedName = regexp.MustCompile(`\b` + FailedTable + `(_\w+)?\b`)
 
 // failedMigrations returns the migrations of the table of failed deliveries, with another name.
 func failedMigrations(table string) ([]*goose.Migration, error) {
+	scripts, err := failedScripts(table)
+	out := make([]*goose.Migration, len(scripts))
+	for i, s := range scripts {
+		out[i] = goose.NewGoMigration(s.Version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, s.Text)
+			return err
+		}}, nil)
+	}
+	return out, err
+}
+
+// failedScripts returns the text of failedMigrations.
+func failedScripts(table string) ([]sqlstore.Script, error) {
 	names, err := fs.Glob(migrations, "migrations/*_failed*.sql")
 	if err != nil {
 		return nil, err
 	}
-	var out []*goose.Migration
+	var out []sqlstore.Script
 	for _, name := range names {
 		text, err := upSection(name)
 		if err != nil {
@@ -119,13 +132,9 @@ func failedMigrations(table string) ([]*goose.Migration, error) {
 		if err != nil {
 			return nil, err
 		}
-		text = failedName.ReplaceAllStringFunc(text, func(found string) string {
+		out = append(out, sqlstore.Script{Version: version, Text: failedName.ReplaceAllStringFunc(text, func(found string) string {
 			return pgx.Identifier{table + strings.TrimPrefix(found, FailedTable)}.Sanitize()
-		})
-		out = append(out, goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, text)
-			return err
-		}}, nil))
+		})})
 	}
 	return out, nil
 }
@@ -257,9 +266,4 @@ func (m *migrator) applied(ctx context.Context, table string) (map[int64]bool, e
 		applied[version] = is // the last row of a version counts
 	}
 	return applied, rows.Err()
-}
-
-// MigrationSQL returns the statements of all migrations and those that record them as applied, for teams that apply migrations themselves.
-func MigrationSQL() (string, error) {
-	return sqlstore.Migrations{Files: migrations, Dialect: goose.DialectPostgres}.SQL()
 }

@@ -129,6 +129,9 @@ func quiet(ctx context.Context, err error) error {
 	return err
 }
 
+// dropTrigger removes the trigger that notifies relays.
+const dropTrigger = "DROP TRIGGER IF EXISTS parley_outbox_notify ON parley_outbox"
+
 // ensureTrigger creates the trigger of the outbox if it is missing; with PollOnly it removes it. A disabled trigger stays.
 func (m *migrator) ensureTrigger(ctx context.Context) (err error) {
 	tx, err := m.db.BeginTx(ctx, nil)
@@ -149,7 +152,7 @@ func (m *migrator) ensureTrigger(ctx context.Context) (err error) {
 		if _, err = tx.ExecContext(ctx, "LOCK TABLE parley_outbox IN SHARE ROW EXCLUSIVE MODE"); err != nil {
 			return err
 		}
-		change := "DROP TRIGGER IF EXISTS parley_outbox_notify ON parley_outbox"
+		change := dropTrigger
 		if !m.pollOnly {
 			change += "; CREATE TRIGGER parley_outbox_notify AFTER INSERT ON parley_outbox FOR EACH STATEMENT EXECUTE FUNCTION parley_outbox_notify()"
 		}

@@ -221,6 +221,14 @@ func CheckDatabase(s *settings.Settings) error {
 	return s.Redact(err)
 }
 
+// checkSchema returns an error if the settings name a schema and this kind of database has none.
+func checkSchema(s *settings.Settings, scheme string) error {
+	if s.Database.Schema != "" && scheme != "postgres" {
+		return errors.New("database.schema: supported on PostgreSQL only (leave it out)")
+	}
+	return nil
+}
+
 const ownTable = "parley_outbox"
 
 // openDatabase opens the store that the settings name. Where possible it connects on first use.
@@ -233,8 +241,8 @@ func openDatabase(s *settings.Settings, cfg *Config) (database, error) {
 	case d.Scheme() == "memory":
 		return nil, fmt.Errorf("database.table %s: not supported on %s", d.Table, d.URL)
 	}
-	if d.Schema != "" && d.Scheme() != "postgres" {
-		return nil, errors.New("database.schema: supported on PostgreSQL only (leave it out)")
+	if err := checkSchema(s, d.Scheme()); err != nil {
+		return nil, err
 	}
 	switch d.Scheme() {
 	case "memory":

@@ -6,6 +6,7 @@ import (
 
 	"github.com/parley-go/parley/mysql"
 	"github.com/parley-go/parley/postgres"
+	"github.com/parley-go/parley/service/settings"
 	"github.com/parley-go/parley/sqlite"
 )
 
@@ -25,15 +26,20 @@ func migrationsOf[M postgres.Migration | mysql.Migration | sqlite.Migration](in 
 	return out, err
 }
 
-// MigrationSQL returns the statements of all migrations of a kind of database: postgres, mysql or sqlite.
-func MigrationSQL(scheme string) (string, error) {
+// MigrationSQL returns the statements of what Service.Migrate does on a new database of a kind: postgres, mysql or sqlite. It heeds
+// database.schema, database.poll_only and consumer.failures.table. It does not connect.
+func MigrationSQL(scheme string, s *settings.Settings) (string, error) {
+	if err := checkSchema(s, scheme); err != nil {
+		return "", err
+	}
+	failedTable := s.Consumer.Failures.Table
 	switch scheme {
 	case "postgres":
-		return postgres.MigrationSQL()
+		return postgres.MigrationSQL(&postgres.Config{Schema: s.Database.Schema, FailedTable: failedTable, PollOnly: s.Database.PollOnly})
 	case "mysql", "mariadb":
-		return mysql.MigrationSQL()
+		return mysql.MigrationSQL(&mysql.Config{FailedTable: failedTable})
 	case "sqlite":
-		return sqlite.MigrationSQL()
+		return sqlite.MigrationSQL(&sqlite.Config{FailedTable: failedTable})
 	case "memory":
 		return "", errors.New("memory: has no tables")
 	}

@@ -62,8 +62,13 @@ func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	return out, fail("migration status", err)
 }
 
-// MigrationSQL returns the text of all migrations, in goose's form, for teams that apply migrations themselves.
-func MigrationSQL() (string, error) {
-	text, err := migrations.SQL()
+// MigrationSQL returns the statements of what Migrate does on a new database, for teams that apply migrations themselves. They record
+// the versions as well. It heeds Config.FailedTable; cfg may be nil.
+func MigrationSQL(cfg *Config) (string, error) {
+	failedTable := ""
+	if cfg != nil {
+		failedTable = cfg.FailedTable
+	}
+	text, err := migrations.SQLAll(failedTable)
 	return text, fail("read migrations", err)
 }

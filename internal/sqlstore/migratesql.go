@@ -13,16 +13,36 @@ import (
 	"github.com/pressly/goose/v3/database"
 )
 
-// SQL returns the statements of all migrations, in order, and those that record them as applied. Without the records `migrate up` would
-// create the tables again, and fail.
+// A Script is the text of one migration.
+type Script struct {
+	Version int64
+	Text    string
+}
+
+// SQLAll returns the statements of what UpAll does.
+func (m Migrations) SQLAll(failedTable string) (string, error) {
+	if failedTable == "" || failedTable == FailedTable {
+		return m.SQL()
+	}
+	if err := CheckFailedTable(failedTable); err != nil {
+		return "", err
+	}
+	text, err := m.SQL()
+	if err != nil {
+		return "", err
+	}
+	more, err := m.ForFailures(failedTable).SQL()
+	return text + "\n" + more, err
+}
+
+// SQL returns the statements of all migrations, in order, and those that record them as applied.
 func (m Migrations) SQL() (string, error) {
 	names, err := fs.Glob(m.Files, "migrations/*.sql")
 	if err != nil {
 		return "", err
 	}
 	slices.Sort(names)
-	var b strings.Builder
-	records := []string{"(0, TRUE)"} // goose begins its table with this row
+	var scripts []Script
 	for _, name := range names {
 		text, err := fs.ReadFile(m.Files, name)
 		if err != nil {
@@ -32,16 +52,27 @@ func (m Migrations) SQL() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		b.WriteString(upStatements(string(text)))
-		b.WriteByte('\n')
-		records = append(records, fmt.Sprintf("(%d, TRUE)", version))
+		scripts = append(scripts, Script{version, string(text)})
 	}
-	table, err := m.versionTable()
+	return Statements(m.Dialect, m.table(), scripts)
+}
+
+// Statements returns the statements of migrations, and those that record them in a table of versions. Without the records `migrate up`
+// would create the tables again, and fail.
+func Statements(dialect goose.Dialect, versions string, scripts []Script) (string, error) {
+	var b strings.Builder
+	records := []string{"(0, TRUE)"} // goose begins its table with this row
+	for _, s := range scripts {
+		b.WriteString(upStatements(s.Text))
+		b.WriteByte('\n')
+		records = append(records, fmt.Sprintf("(%d, TRUE)", s.Version))
+	}
+	table, err := versionTable(dialect, versions)
 	if err != nil {
 		return "", err
 	}
 	fmt.Fprintf(&b, "-- The versions of the statements above: migrate status and migrate up read them.\n%s;\nINSERT INTO %s (version_id, is_applied) VALUES %s;\n",
-		table, m.table(), strings.Join(records, ", "))
+		table, versions, strings.Join(records, ", "))
 	return b.String(), nil
 }
 
@@ -58,8 +89,8 @@ func upStatements(text string) string {
 }
 
 // versionTable returns the statement with which goose creates its table of versions.
-func (m Migrations) versionTable() (string, error) {
-	store, err := database.NewStore(m.Dialect, m.table())
+func versionTable(dialect goose.Dialect, name string) (string, error) {
+	store, err := database.NewStore(dialect, name)
 	if err != nil {
 		return "", err
 	}

@@ -87,19 +87,20 @@ func (a *app) migrateSQL() *cobra.Command {
 	var dialect string
 	c := &cobra.Command{
 		Use: "sql", Short: "print the statements of all migrations", Args: NoArgs,
-		Long: "Prints the statements of all migrations, for teams with a migration tool of their own. It does not connect to the database.",
+		Long: `Prints the statements of migrate up on a new database, for teams with a migration tool of their own. It does not connect to the database.
+The settings database.schema, database.poll_only and consumer.failures.table apply.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := settings.Load(&settings.LoadOptions{Flags: cmd.Flags()})
+			if err != nil {
+				return err
+			}
 			if dialect == "" {
-				s, err := settings.Load(&settings.LoadOptions{Flags: cmd.Flags()})
-				if err != nil {
-					return err
-				}
 				if err := s.Need("database.url"); err != nil {
 					return err
 				}
 				dialect = s.Database.Scheme()
 			}
-			text, err := service.MigrationSQL(dialect)
+			text, err := service.MigrationSQL(dialect, s)
 			if err != nil {
 				return usage(cmd, err)
 			}
