@@ -196,9 +196,9 @@ func (a *app) open(cmd *cobra.Command, may access, keys []string, change func(*s
 	if err := loaded.Need(keys...); err != nil {
 		return nil, err
 	}
-	if may != readWrite && loaded.Database.Scheme() == "sqlite" {
-		if _, err := os.Stat(loaded.Database.SQLitePath()); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("database %s: the file does not exist (run \"%s migrate up\" to create it)", loaded.Database.URL, cmd.Root().Name())
+	if may != readWrite {
+		if err := sqliteExists(cmd, loaded); err != nil {
+			return nil, err
 		}
 	}
 	s, err := service.Open(loaded, &service.Config{LogOutput: cmd.ErrOrStderr(), ReadOnly: may == readOnly, Broker: a.broker})
@@ -209,6 +209,17 @@ func (a *app) open(cmd *cobra.Command, may access, keys []string, change func(*s
 		s.Logger.Warn("settings: " + w)
 	}
 	return s, nil
+}
+
+// sqliteExists returns an error if the database is a SQLite file that does not exist. To open it would create it.
+func sqliteExists(cmd *cobra.Command, s *settings.Settings) error {
+	if s.Database.Scheme() != "sqlite" {
+		return nil
+	}
+	if _, err := os.Stat(s.Database.SQLitePath()); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("database %s: the file does not exist (run \"%s migrate up\" to create it)", s.Database.URL, cmd.Root().Name())
+	}
+	return nil
 }
 
 // with opens the service on an existing database, calls do and closes the service.

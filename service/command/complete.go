@@ -27,7 +27,7 @@ type completion = cobra.CompletionFunc
 func (a *app) completeFrom(values func(ctx context.Context, s *service.Service) ([]string, error)) completion {
 	return func(cmd *cobra.Command, given []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		loaded, err := settings.Load(&settings.LoadOptions{Flags: cmd.Flags()})
-		if err != nil {
+		if err != nil || sqliteExists(cmd, loaded) != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)

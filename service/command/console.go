@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/console"
@@ -79,26 +81,27 @@ func (a *app) runConsole(cmd *cobra.Command, files []string) (err error) {
 // would give all services the same database.
 func (a *app) openForConsole(cmd *cobra.Command, file string, place int, several bool) (*service.Service, error) {
 	o := &settings.LoadOptions{File: file, Flags: cmd.Flags()}
-	if several {
+	switch {
+	case several && place == 0:
+		o.Flags, o.Environ = consoleLayers(cmd)
+	case several:
 		o.Flags, o.Environ = nil, []string{}
 	}
 	loaded, err := settings.Load(o)
 	if err != nil {
 		return nil, err
 	}
-	if loaded.Database.URL == "" && loaded.Broker.URL == "" {
+	if loaded.Database.URL == "" && !loaded.HasBroker() {
 		return nil, loaded.Need("database.url")
 	}
 	if place == 0 {
-		if several {
-			if err := consoleSettings(cmd, loaded); err != nil {
-				return nil, err
-			}
-		}
 		loaded.Console.Address = cmp.Or(loaded.Console.Address, defaultConsole)
 	}
 	if loaded.Database.URL.IsMemory() || loaded.Broker.URL.IsMemory() {
 		return nil, separate(loaded, cmd.CommandPath())
+	}
+	if err := sqliteExists(cmd, loaded); err != nil {
+		return nil, err
 	}
 	s, err := service.Open(loaded, &service.Config{LogOutput: cmd.ErrOrStderr()})
 	if err != nil {
@@ -113,22 +116,17 @@ func (a *app) openForConsole(cmd *cobra.Command, file string, place int, several
 	return s, nil
 }
 
-// consoleSettings takes the settings of the console from flags and environment.
-func consoleSettings(cmd *cobra.Command, to *settings.Settings) error {
-	environ := []string{}
-	for _, pair := range os.Environ() {
-		if strings.HasPrefix(pair, "PARLEY_CONSOLE_") {
-			environ = append(environ, pair)
+// consoleLayers returns the flags and the variables of the console. They override the first of several files; other flags and
+// variables do not.
+func consoleLayers(cmd *cobra.Command) (*pflag.FlagSet, []string) {
+	flags := pflag.NewFlagSet("console", pflag.ContinueOnError)
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if strings.HasPrefix(f.Name, "console-") {
+			flags.AddFlag(f)
 		}
-	}
-	own, err := settings.Load(&settings.LoadOptions{File: os.DevNull, Flags: cmd.Flags(), Environ: environ})
-	if err != nil {
-		return err
-	}
-	c := &to.Console
-	c.Address, c.PasswordFile, c.Prefix = cmp.Or(own.Console.Address, c.Address), cmp.Or(own.Console.PasswordFile, c.PasswordFile), cmp.Or(own.Console.Prefix, c.Prefix)
-	c.Write = c.Write || own.Console.Write
-	return nil
+	})
+	environ := slices.DeleteFunc(os.Environ(), func(pair string) bool { return !strings.HasPrefix(pair, "PARLEY_CONSOLE_") })
+	return flags, environ
 }
 
 // uniqueName returns a name for a service: its app_id, or the name of its file.

@@ -25,7 +25,7 @@ func (a *app) settingsCommand() *cobra.Command {
 			for _, w := range s.Warnings() {
 				report(cmd.OutOrStdout(), "warning: %s", terminal.Printable(w))
 			}
-			if s.Database.URL == "" && s.Broker.URL == "" {
+			if s.Database.URL == "" && !s.HasBroker() {
 				report(cmd.OutOrStdout(), "warning: database.url and broker.url are not set (is there a settings file? name it with --settings)")
 			}
 			report(cmd.OutOrStdout(), "the settings are valid")
