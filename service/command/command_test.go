@@ -14,3 +14,10 @@ func TestWrongCommandLinesExitWith2AndAHint(t *testing.T) {
 	wantText(t, mustCall(t, ExitUsage, "parked", "drop"), "give ids or a filter, or --all")
 	wantText(t, mustCall(t, ExitUsage, "parked", "show"), "give the id")
 }
+
+func TestAPasswordThatIsAWordOfTheHelpChangesNoExitCode(t *testing.T) {
+	for _, password := range []string{"parley", "parked", "retries"} {
+		out := mustCall(t, ExitUsage, "parked", "ls", "--waiting", "--queue=q", "--broker-url=amqp://u:"+password+"@127.0.0.1:1/")
+		wantText(t, out, "retries in retry queues cannot be listed", `"parley parked ls --help"`)
+	}
+}

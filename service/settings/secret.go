@@ -2,7 +2,6 @@ package settings
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -140,25 +139,4 @@ func (s *Settings) secrets() []string {
 		add(p.Reveal())
 	}
 	return out
-}
-
-// shortest is the shortest secret that Redact searches for: a shorter one occurs in any text. "guest", the default password of
-// RabbitMQ, is not a secret.
-const shortest = 4
-
-// Redact returns err with the secrets of the settings, and those in more, replaced. Errors of drivers may contain them.
-func (s *Settings) Redact(err error, more ...string) error {
-	if err == nil {
-		return nil
-	}
-	text := err.Error()
-	for _, s := range append(s.secrets(), more...) {
-		if len(s) >= shortest && s != "guest" {
-			text = strings.ReplaceAll(text, s, hidden)
-		}
-	}
-	if text == err.Error() {
-		return err
-	}
-	return errors.New(text)
 }

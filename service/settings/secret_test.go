@@ -2,7 +2,6 @@ package settings
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -31,13 +30,5 @@ func TestNoVerbLogOrEncodingShowsASecret(t *testing.T) {
 		if !strings.Contains(b.String(), hidden) {
 			t.Errorf("%s is not shown as hidden: %s", name, &b)
 		}
-	}
-}
-
-func TestRedactHidesWhatTheSettingsAndTheCallerKeepSecret(t *testing.T) {
-	s := &Settings{Broker: Broker{Password: "of the broker"}}
-	err := s.Redact(errors.New("login with of the broker, then with another one"), "another one")
-	if text := err.Error(); strings.Contains(text, "of the broker") || strings.Contains(text, "another one") {
-		t.Errorf("the error shows a secret: %s", text)
 	}
 }
