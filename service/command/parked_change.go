@@ -30,6 +30,7 @@ type parkedChange struct {
 	notVerified  int
 	expired      int
 	beingHandled int
+	gone         int
 }
 
 func (a *app) parkedReplay() *cobra.Command {
@@ -166,7 +167,10 @@ func (ch *parkedChange) keeps(ctx context.Context, p *parkedItem) (bool, error) 
 	if ch.force || p.Kind == parley.KindEvent || p.Kind == parley.KindReply {
 		return false, nil
 	}
-	if err := p.full(ctx); err != nil {
+	if err := p.full(ctx); errors.Is(err, parley.ErrNoFailure) {
+		ch.gone++
+		return true, nil
+	} else if err != nil {
 		return false, err
 	}
 	if at := parley.ExpiryOf(p.Message); !at.IsZero() && time.Now().After(at) {
@@ -191,7 +195,8 @@ func (ch *parkedChange) left(asked int) error {
 		"inspect with parked show; add the old secret to consumer.secrets, or use --unverified")
 	note(ch.expired, "it has expired, no handler starts it", "they have expired, no handler starts them", "use --force to replay anyway")
 	note(ch.beingHandled, "it is being handled", "they are being handled", "repeat the command later")
-	picked := ch.would + ch.notVerified + ch.expired + ch.beingHandled
+	note(ch.gone, "it was handled or deleted meanwhile", "they were handled or deleted meanwhile", "parked ls lists what is left")
+	picked := ch.would + ch.notVerified + ch.expired + ch.beingHandled + ch.gone
 	if picked < asked && ch.exchange == "" && ch.routingKey == "" && ch.reason == "" {
 		errs = append(errs, fmt.Errorf("not found: %d of %d ids", asked-picked, asked))
 	}

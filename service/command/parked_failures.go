@@ -97,10 +97,10 @@ func (v *failureVisit) flush(ctx context.Context) error {
 	if len(replay) > 0 {
 		n, err := v.r.store.Replay(ctx, parley.FailureQuery{IDs: replay}, v.f.every)
 		v.count.done += n
-		v.count.running += len(replay) - n
 		if err != nil {
 			return err
 		}
+		v.count.running += len(replay) - n
 	}
 	if len(drop) > 0 {
 		n, running, err := v.r.store.Drop(ctx, parley.FailureQuery{IDs: drop})

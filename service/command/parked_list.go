@@ -150,23 +150,34 @@ func (a *app) parkedExport() *cobra.Command {
 			if err := f.parse(cmd, args); err != nil {
 				return err
 			}
-			return a.parked(cmd, &f, func(ctx context.Context, set parkedSet) error {
-				seen := newProgress(cmd, "messages exported")
-				defer seen.end()
-				_, err := set.visit(ctx, &f.parkedFilter, func(p *parkedItem) (parley.ParkedAction, error) {
-					if err := p.full(ctx); err != nil {
-						return parley.ParkedKeep, err
-					}
-					seen.add(1)
-					return parley.ParkedKeep, terminal.WriteJSON(cmd.OutOrStdout(), exported(p))
-				})
-				return err
-			})
+			return a.parked(cmd, &f, func(ctx context.Context, set parkedSet) error { return export(ctx, cmd, set, &f.parkedFilter) })
 		},
 	}
 	f.add(c)
 	c.Flags().StringVar(&f.after, "after", "", "only messages after this id")
 	return c
+}
+
+// export prints the selected messages. It skips those that a consumer has handled since they were listed.
+func export(ctx context.Context, cmd *cobra.Command, set parkedSet, f *parkedFilter) error {
+	seen := newProgress(cmd, "messages exported")
+	defer seen.end()
+	gone := 0
+	_, err := set.visit(ctx, f, func(p *parkedItem) (parley.ParkedAction, error) {
+		if err := p.full(ctx); errors.Is(err, parley.ErrNoFailure) {
+			gone++
+			return parley.ParkedKeep, nil
+		} else if err != nil {
+			return parley.ParkedKeep, err
+		}
+		seen.add(1)
+		return parley.ParkedKeep, terminal.WriteJSON(cmd.OutOrStdout(), exported(p))
+	})
+	if gone > 0 {
+		seen.end()
+		report(cmd.ErrOrStderr(), "note: %s handled or deleted meanwhile, and not exported", counted(int64(gone), "message was", "messages were"))
+	}
+	return err
 }
 
 // exported returns an item as a JSON object, with headers and body.
