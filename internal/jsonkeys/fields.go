@@ -29,7 +29,7 @@ func (b *shapeBuilder) fields(s *Shape, t reflect.Type) {
 			f.wire = newFieldName(wireName(g.name))
 		}
 		f.shape = verbatim
-		if !slices.Contains(strings.Split(options, ","), "keep") {
+		if !g.quoted && !slices.Contains(strings.Split(options, ","), "keep") {
 			f.shape = b.shape(g.typ)
 		}
 		s.byJSON[g.name] = f
@@ -128,6 +128,7 @@ type goField struct {
 	name    string
 	path    string // in Go, with the names of embedded structs: base.CreatedAt
 	tagged  bool   // the name comes from a json tag
+	quoted  bool   // a duration with the tag option string: its value is a number in quotes
 	wireTag string
 	typ     reflect.Type
 	index   []int
@@ -213,10 +214,11 @@ func addField(e embedded, i int, fields []goField, next []embedded) ([]goField, 
 	if tag == "-" || (!sf.IsExported() && (!sf.Anonymous || !isStruct)) {
 		return fields, next
 	}
-	name, _, _ := strings.Cut(tag, ",")
+	name, options, _ := strings.Cut(tag, ",")
 	if !validName(name) {
 		name = ""
 	}
+	quoted := typ == durationType && slices.Contains(strings.Split(options, ","), "string")
 	index := append(slices.Clone(e.index), i)
 	if name == "" && sf.Anonymous && isStruct {
 		for n := range next {
@@ -227,7 +229,7 @@ func addField(e embedded, i int, fields []goField, next []embedded) ([]goField, 
 		}
 		return fields, append(next, embedded{typ: typ, path: e.path + sf.Name + ".", index: index})
 	}
-	f := goField{name: cmp.Or(name, sf.Name), path: e.path + sf.Name, tagged: name != "", wireTag: sf.Tag.Get("wire"), typ: sf.Type, index: index}
+	f := goField{name: cmp.Or(name, sf.Name), path: e.path + sf.Name, tagged: name != "", quoted: quoted, wireTag: sf.Tag.Get("wire"), typ: sf.Type, index: index}
 	fields = append(fields, f)
 	if e.twice {
 		fields = append(fields, f)

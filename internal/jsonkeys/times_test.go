@@ -85,3 +85,48 @@ func TestTimesAndDurationsAreReadInOtherForms(t *testing.T) {
 		}
 	}
 }
+
+// The option string writes a number in quotes, which must not be read as a duration of Django.
+func TestADurationWithTheStringOptionSurvivesTheWire(t *testing.T) {
+	took := 1500 * time.Millisecond
+	pointer := &took
+	type payload struct {
+		Took   time.Duration   `json:"took,string"`
+		Ptr    *time.Duration  `json:"ptr,omitempty,string"`
+		Deep   **time.Duration `json:"deep,string"` // encoding/json ignores the option here
+		List   []time.Duration `json:"list,string"` // and here
+		At     time.Time       `json:"at,string"`   // and here
+		Count  int64           `json:"count,string"`
+		Share  float64         `json:"share,string"`
+		Active bool            `json:"active,string"`
+		Name   string          `json:"name,string"`
+		Plain  time.Duration   `json:"plain"`
+	}
+	at := time.Date(2023, 6, 2, 10, 58, 58, 340e6, time.UTC)
+	in := payload{took, pointer, &pointer, []time.Duration{took}, at, 7, .5, true, "x", took}
+	text, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shape := jsonkeys.ShapeOf(reflect.TypeFor[payload]())
+	wire, err := shape.ToWire(nil, text, jsonkeys.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"took":"1500000000","ptr":"1500000000","deep":"P0DT00H00M01.500000S","list":["P0DT00H00M01.500000S"],"at":"2023-06-02T10:58:58.340000Z",` +
+		`"count":"7","share":"0.5","active":"true","name":"\"x\"","plain":"P0DT00H00M01.500000S"}`
+	if string(wire) != want {
+		t.Errorf("on the wire\n got %s\nwant %s", wire, want)
+	}
+	back, err := shape.FromWire(nil, wire, jsonkeys.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out payload
+	if err := json.Unmarshal(back, &out); err != nil {
+		t.Fatalf("%v in %s", err, back)
+	}
+	if !reflect.DeepEqual(in, out) {
+		t.Errorf("decoded as %+v, want %+v", out, in)
+	}
+}
