@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 type header struct{ name, value string }
@@ -150,10 +152,11 @@ func checkText(name, value string) error {
 	if len(value) > 4096 {
 		return &InvalidError{What: "header " + name, Value: value, Problem: "has more than 4096 bytes"}
 	}
-	for i := range len(value) {
-		if value[i] == 0 {
-			return &InvalidError{What: "header " + name, Value: value, Problem: "must not contain U+0000"}
-		}
+	if !utf8.ValidString(value) {
+		return &InvalidError{What: "header " + name, Value: value, Problem: "must be valid UTF-8"}
+	}
+	if strings.IndexByte(value, 0) >= 0 {
+		return &InvalidError{What: "header " + name, Value: value, Problem: "must not contain U+0000"}
 	}
 	return nil
 }

@@ -141,6 +141,49 @@ func TestHeadersThatRabbitMQActsOnAreInvalid(t *testing.T) {
 	}
 }
 
+// A database or a broker would replace what is no UTF-8: a tag would match nothing, and a key would be another one.
+func TestAHeaderOrTagThatIsNoUTF8IsInvalid(t *testing.T) {
+	const latin1 = "M\xfcller"
+	due, scheduled := parley.WithDueAt(time.Now().Add(time.Hour)), parley.Message{Exchange: "x"}
+	publish := func(options ...parley.PublishOption) func(context.Context, *parley.TxOutbox) error {
+		return func(ctx context.Context, to *parley.TxOutbox) error {
+			_, err := parley.Publish(ctx, to, noteTaken, note{}, options...)
+			if err != nil && !strings.Contains(err.Error(), "valid UTF-8") {
+				t.Errorf("%v does not name the reason", err)
+			}
+			return err
+		}
+	}
+	record := func(r parley.Record) func(context.Context, *parley.TxOutbox) error {
+		return func(ctx context.Context, to *parley.TxOutbox) error {
+			_, err := to.Record(ctx, r)
+			return err
+		}
+	}
+	invalid(t, map[string]func(context.Context, *parley.TxOutbox) error{
+		"the value of a header":   publish(parley.WithHeader("name", latin1)),
+		"the name of a header":    publish(parley.WithHeader(latin1, "x")),
+		"an ordering key":         publish(parley.WithKey(latin1)),
+		"the value of a tag":      publish(due, parley.WithTags(parley.Tags{"name": latin1})),
+		"the name of a tag":       publish(due, parley.WithTags(parley.Tags{latin1: 1})),
+		"a tag of WithUnless":     publish(due, parley.WithTags(parley.Tags{"a": 1}), parley.WithUnlessTags(parley.Tags{"name": latin1})),
+		"the tags of a record":    record(parley.Record{Message: scheduled, DueAt: time.Now().Add(time.Hour), Tags: map[string]string{"name": latin1}}),
+		"the other tags of one":   record(parley.Record{Message: scheduled, DueAt: time.Now().Add(time.Hour), UnlessTags: map[string]string{"name": latin1}}),
+		"the headers of a record": record(parley.Record{Message: parley.Message{Exchange: "x", Headers: map[string]any{"name": latin1}}}),
+		"Cancel": func(ctx context.Context, to *parley.TxOutbox) error {
+			_, err := parley.Cancel(ctx, to, noteTaken, parley.Tags{"name": latin1})
+			return err
+		},
+		"Reschedule": func(ctx context.Context, to *parley.TxOutbox) error {
+			_, err := parley.Reschedule(ctx, to, noteTaken, parley.Tags{"name": latin1}, time.Now())
+			return err
+		},
+	})
+	if err := parley.Send(t.Context(), memory.NewBroker(nil), takeNote, note{}, parley.WithKey(latin1)); !errors.Is(err, parley.ErrInvalid) {
+		t.Errorf("Send with such a key: %v, want ErrInvalid", err)
+	}
+}
+
 func TestWhatIsAcceptedFitsWithTheLongestNumber(t *testing.T) {
 	for kind, empty := range map[parley.Kind]string{
 		parley.KindEvent: `{"payload": ""}`, parley.KindCall: `{"data": ""}`, parley.KindCommand: `{"a": ""}`, "": `{"a": ""}`,

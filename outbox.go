@@ -137,7 +137,7 @@ func (t *TxOutbox) complete(ctx context.Context, r *Record) error {
 	if t.cfg.Propagate != nil {
 		t.cfg.Propagate(ctx, r.SetHeader)
 	}
-	return errors.Join(checkMessage(&r.Message), checkDue(r.DueAt), checkObject(r.Kind, r.Body))
+	return errors.Join(checkMessage(&r.Message), checkTags(r.Tags), checkTags(r.UnlessTags), checkDue(r.DueAt), checkObject(r.Kind, r.Body))
 }
 
 func checkDue(due time.Time) error {

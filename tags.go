@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Tags mark scheduled messages, so that they can be cancelled or rescheduled by any
@@ -26,12 +27,22 @@ func (t Tags) strings() (map[string]string, error) {
 		if err != nil {
 			return nil, &InvalidError{What: "tag", Value: name, Problem: err.Error()}
 		}
-		if strings.ContainsRune(name, 0) || strings.ContainsRune(s, 0) {
-			return nil, &InvalidError{What: "tag", Value: name, Problem: "must not contain U+0000: databases cannot hold it"}
-		}
 		out[name] = s
 	}
-	return out, nil
+	return out, checkTags(out)
+}
+
+// checkTags returns an error for tags that a database could not hold as they are.
+func checkTags(tags map[string]string) error {
+	for name, value := range tags {
+		switch {
+		case !utf8.ValidString(name) || !utf8.ValidString(value):
+			return &InvalidError{What: "tag", Value: name, Problem: "must be valid UTF-8"}
+		case strings.IndexByte(name, 0) >= 0 || strings.IndexByte(value, 0) >= 0:
+			return &InvalidError{What: "tag", Value: name, Problem: "must not contain U+0000: databases cannot hold it"}
+		}
+	}
+	return nil
 }
 
 func tagString(value any) (string, error) {

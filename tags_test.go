@@ -55,6 +55,8 @@ func TestTagsThatMatchEverythingOrCannotBeStoredAreInvalid(t *testing.T) {
 		"a slice":        {"tag": []int{1}},
 		"a zero in text": {"tag": "a\x00b"},
 		"a zero in key":  {"a\x00b": "text"},
+		"no UTF-8":       {"tag": "M\xfcller"},
+		"a key in Latin": {"\xfc": "text"},
 	} {
 		if got, err := tags.strings(); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: got %v, %v, want an error that is ErrInvalid", name, got, err)
