@@ -6,8 +6,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"syscall"
 	"time"
+
+	"github.com/parley-go/parley/service/internal/sleep"
 )
 
 // A process is a running program.
@@ -35,24 +36,38 @@ func start(dir string, argv []string, stdout, stderr io.Writer) (*process, error
 	return p, nil
 }
 
-// stop sends SIGTERM, and kills the process group after the timeout. It returns when the process has exited.
+// killTimeout is how long stop waits for processes that it has killed: one that hangs in the kernel must not hold up the next program.
+const killTimeout = 5 * time.Second
+
+// stop sends SIGTERM to the process group, and kills it after the timeout. It returns when all its processes have exited: a command such
+// as "go run" or "sh -c" is only the parent of the program. They may outlive the command, so stop must be called after it has exited, too.
 func (p *process) stop(ctx context.Context, timeout time.Duration) {
-	select {
-	case <-p.done:
+	_ = terminateGroup(p.cmd) // the group may have exited in the meantime
+	graceful, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if p.ended(graceful) {
 		return
-	default:
-	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // the process may have exited in the meantime
-	t := time.NewTimer(timeout)
-	defer t.Stop()
-	select {
-	case <-p.done:
-		return
-	case <-t.C:
-	case <-ctx.Done():
 	}
 	_ = killGroup(p.cmd)
 	<-p.done
+	killed, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
+	defer cancel()
+	p.ended(killed)
+}
+
+// ended waits until all processes of the group have exited. It returns false if ctx ends first.
+func (p *process) ended(ctx context.Context) bool {
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return false
+	}
+	for groupRuns(p.cmd) {
+		if !sleep.For(ctx, 20*time.Millisecond) {
+			return false
+		}
+	}
+	return true
 }
 
 // state returns how the process exited.

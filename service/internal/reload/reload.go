@@ -115,7 +115,7 @@ func (r *reloader) change(ctx context.Context, w *watcher) error {
 			return err
 		case <-r.live.done:
 			r.report("program %s, waiting for a change", r.live.state())
-			r.live = nil
+			r.stop(ctx) // what the command has left behind
 		}
 	}
 	return <-changed
@@ -164,7 +164,7 @@ func (r *reloader) build(ctx context.Context) (argv []string, binary string, err
 	return append([]string{binary}, r.cfg.Command...), binary, nil
 }
 
-// stop stops the program if it is running.
+// stop stops the program if it is running, with all processes that it has started.
 func (r *reloader) stop(ctx context.Context) {
 	if r.live != nil {
 		r.live.stop(ctx, r.cfg.ShutdownTimeout)
