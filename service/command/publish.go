@@ -54,7 +54,7 @@ func (f *messageFlags) read(cmd *cobra.Command) (payload json.RawMessage, option
 	if f.at == "" {
 		return nil, nil, usage(cmd, errors.New("--tag requires --at: only scheduled messages have tags"))
 	}
-	at, err := parseTo(f.at)
+	at, err := parseTime("--at", f.at)
 	if err != nil {
 		return nil, nil, usage(cmd, err)
 	}
@@ -212,14 +212,17 @@ func (a *app) emit(cmd *cobra.Command, record func(...parley.MessageOption) (par
 		if err := again(s); err != nil {
 			return err
 		}
-		defer warnUnknownExchange(ctx, cmd, s, rec.Exchange)
-		return s.InTx(ctx, func(tx *service.Tx) error {
-			ids, err := s.Outbox.In(tx).Record(ctx, rec)
-			if err == nil {
-				report(cmd.OutOrStdout(), "recorded in the outbox (id %d, message id %s)", ids[0], rec.Message.ID)
-			}
+		var ids []int64
+		err := s.InTx(ctx, func(tx *service.Tx) (err error) {
+			ids, err = s.Outbox.In(tx).Record(ctx, rec)
 			return err
 		})
+		if err != nil {
+			return err
+		}
+		report(cmd.OutOrStdout(), "recorded in the outbox (id %d, message id %s)", ids[0], rec.Message.ID)
+		warnUnknownExchange(ctx, cmd, s, rec.Exchange)
+		return nil
 	})
 }
 

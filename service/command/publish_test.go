@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/rabbitmq"
@@ -67,6 +69,31 @@ func TestPublishRefusesWhatCannotBeSent(t *testing.T) {
 	} {
 		mustCall(t, ExitUsage, append(strings.Fields(args), "--database-url=sqlite:unused.db", "--broker-url=amqp://127.0.0.1")...)
 	}
+}
+
+func TestPublishReportsNothingWhenTheCommitFails(t *testing.T) {
+	address := testenv.Postgres(t)
+	flag := "--database-url=" + address
+	mustCall(t, ExitOK, "migrate", "up", flag)
+	asOwner(t, address, func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused at commit'; END $$;
+			CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON parley_outbox DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()`)
+		return err
+	})
+	for _, args := range [][]string{{"publish", "user", "renamed", "--payload={}", flag}, {"send", "sms", "x", "--arguments={}", "--outbox", flag}} {
+		code, out, errs := call(t, args...)
+		if code != ExitFailed || out != "" || !strings.Contains(errs, "refused at commit") {
+			t.Errorf("%s: exit code %d, output %q and %q, want code %d and only the error", args[0], code, out, errs, ExitFailed)
+		}
+	}
+}
+
+func TestAWrongTimeNamesTheFlagThatHasIt(t *testing.T) {
+	for _, text := range []string{"soon", "+soon", "+"} {
+		wantText(t, mustCall(t, ExitUsage, "publish", "user", "renamed", "--payload={}", "--at", text), `--at "`+text+`" is neither`)
+		wantText(t, mustCall(t, ExitUsage, "scheduled", "reschedule", "1", "--to", text), `--to "`+text+`" is neither`)
+	}
+	wantText(t, mustCall(t, ExitUsage, "scheduled", "reschedule", "1"), "give the time with --to")
 }
 
 func TestTailShowsWhatAnExchangeRoutesSafely(t *testing.T) {

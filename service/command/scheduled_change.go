@@ -31,7 +31,7 @@ func (a *app) scheduledReschedule() *cobra.Command {
 	c := a.changeScheduled(&scheduledChange{
 		use: "reschedule", short: "move scheduled messages to another time, by id or with given tags", done: "moved", action: parley.ActionMoveScheduled,
 		prepare: func() (err error) {
-			at, err = parseTo(to)
+			at, err = parseTime("--to", to)
 			return err
 		},
 		byTags: func(ctx context.Context, in *parley.TxOutbox, sel *selector, tags parley.Tags) (int, error) {
@@ -45,19 +45,19 @@ func (a *app) scheduledReschedule() *cobra.Command {
 	return c
 }
 
-func parseTo(text string) (time.Time, error) {
+// parseTime reads the time of a flag: a time, or a duration from now.
+func parseTime(flag, text string) (time.Time, error) {
 	if text == "" {
-		return time.Time{}, errors.New("give the new time with --to, such as --to 2026-01-31T08:00:00Z or --to +1h30m")
+		return time.Time{}, fmt.Errorf("give the time with %s, such as %[1]s 2026-01-31T08:00:00Z or %[1]s +1h30m", flag)
 	}
 	if ahead, ok := strings.CutPrefix(text, "+"); ok {
-		d, err := time.ParseDuration(ahead)
-		return time.Now().Add(d), err
+		if d, err := time.ParseDuration(ahead); err == nil {
+			return time.Now().Add(d), nil
+		}
+	} else if t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(text)); err == nil {
+		return t, nil
 	}
-	t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(text))
-	if err != nil {
-		return t, fmt.Errorf("--to %q is neither a time such as 2026-01-31T08:00:00Z nor +1h30m", text)
-	}
-	return t, nil
+	return time.Time{}, fmt.Errorf("%s %q is neither a time such as 2026-01-31T08:00:00Z nor +1h30m", flag, text)
 }
 
 // A scheduledChange cancels or moves scheduled messages.
