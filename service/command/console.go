@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -176,7 +175,7 @@ Roles: reader (states, lists and error texts), payloads (bodies and headers), op
 				password = rand.Text()
 				report(cmd.ErrOrStderr(), "password of %s: %s", terminal.Printable(args[0]), password)
 			} else {
-				text, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+				text, err := readLine(cmd)
 				if err != nil && text == "" {
 					return fmt.Errorf("read the password from standard input: %w", err)
 				}

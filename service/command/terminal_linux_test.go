@@ -80,6 +80,12 @@ func (s *screen) callRoot(t *testing.T, root *cobra.Command, keys string, args .
 	root.SetOut(s.terminal)
 	root.SetErr(s.terminal)
 	code = Execute(t.Context(), root, args)
+	return code, s.close(t)
+}
+
+// close closes the terminal, and returns what the screen shows.
+func (s *screen) close(t *testing.T) string {
+	t.Helper()
 	if err := s.terminal.Close(); err != nil {
 		t.Error(err)
 	}
@@ -87,7 +93,25 @@ func (s *screen) callRoot(t *testing.T, root *cobra.Command, keys string, args .
 	if err := s.keyboard.Close(); err != nil {
 		t.Error(err)
 	}
-	return code, s.text.String()
+	return s.text.String()
+}
+
+// shows returns an error unless the screen shows a text.
+func (s *screen) shows(text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !strings.Contains(s.text.String(), text) {
+		return fmt.Errorf("the screen shows %q", &s.text)
+	}
+	return nil
+}
+
+// press types keys.
+func (s *screen) press(t *testing.T, keys string) {
+	t.Helper()
+	if _, err := s.keyboard.WriteString(keys); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestOnATerminalDropAsksFirst(t *testing.T) {
