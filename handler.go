@@ -48,6 +48,13 @@ func Park(err error) error { return &outcomeError{park: true, err: err} }
 // Ignore returns an error that acks the delivery. It is counted as ignored.
 func Ignore(err error) error { return &outcomeError{ignore: true, err: err} }
 
+// Ignored reports whether a handler that returns err ignores its delivery: err wraps an error of [Ignore], so the delivery is acked and
+// has not failed. Duplicates and expired commands are ignored too. It is for middleware that counts or logs failures.
+func Ignored(err error) bool {
+	o, ok := errors.AsType[*outcomeError](err)
+	return ok && o.ignore
+}
+
 type outcomeError struct {
 	retryAfter   time.Duration
 	park, ignore bool

@@ -3,6 +3,7 @@ package parley
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -19,6 +20,19 @@ func TestAReturnedErrorKeepsItsCauseAndSaysWhatBecomesOfTheMessage(t *testing.T)
 		}
 		if err := of(io.EOF); !errors.Is(err, io.EOF) || err.Error() != io.EOF.Error() {
 			t.Errorf("with a cause: %v", err)
+		}
+	}
+}
+
+func TestOnlyAnErrorOfIgnoreIsIgnored(t *testing.T) {
+	for _, err := range []error{Ignore(nil), Ignore(ErrDuplicate), fmt.Errorf("outer: %w", Ignore(ErrExpired)), errors.Join(io.EOF, Ignore(io.EOF))} {
+		if !Ignored(err) {
+			t.Errorf("%v is not ignored", err)
+		}
+	}
+	for _, err := range []error{nil, io.EOF, ErrDuplicate, ErrExpired, Park(Ignore(io.EOF)), RetryAfter(time.Second, nil)} {
+		if Ignored(err) {
+			t.Errorf("%v is ignored", err)
 		}
 	}
 }

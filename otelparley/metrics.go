@@ -138,7 +138,7 @@ func (t *Telemetry) Consumer(cfg *parley.ConsumerConfig) *parley.ConsumerConfig 
 			if r.Attempts > 0 {
 				x.handleTime.Record(ctx, r.Took.Seconds(), here)
 			}
-			if r.Delivery.Redelivered {
+			if r.Delivery.Redelivered && !r.FromStore { // each attempt at a row is marked as a redelivery
 				x.redelivered.Add(ctx, 1, here)
 			}
 			countFailed(&r)

@@ -87,7 +87,8 @@ func (h headers) Get(name string) string { return h.m.Header(name) }
 func (h headers) Set(name, value string) { h.m.SetHeader(name, value) }
 func (h headers) Keys() []string         { return []string{parley.HeaderTraceParent, parley.HeaderTraceState} }
 
-// Middleware runs each handler in a span that continues the sender's trace.
+// Middleware runs each handler in a span that continues the sender's trace. The span is an error if the handler fails or panics, not if
+// it ignores the delivery; see [parley.Ignored].
 func (t *Telemetry) Middleware() parley.Middleware {
 	return func(next parley.Handler) parley.Handler {
 		return parley.HandlerFunc(func(ctx context.Context, d *parley.Delivery) error {
@@ -97,9 +98,16 @@ func (t *Telemetry) Middleware() parley.Middleware {
 					attribute.String("messaging.operation.type", "process"),
 					attribute.String("messaging.destination.subscription.name", d.Queue),
 					attribute.Int("parley.attempt", d.Attempt))...))
-			defer span.End()
+			returned := false
+			defer func() {
+				if !returned { // the consumer recovers the panic
+					span.SetStatus(codes.Error, "handler panicked or ended its goroutine")
+				}
+				span.End()
+			}()
 			err := next.Handle(ctx, d)
-			if err != nil {
+			returned = true
+			if err != nil && !parley.Ignored(err) {
 				span.RecordError(err)
 				span.SetStatus(codes.Error, "handler failed")
 			}
