@@ -25,11 +25,13 @@ func (t *traffic) relayHooks() parley.RelayHooks {
 
 func (t *traffic) consumerHooks() parley.ConsumerHooks {
 	return parley.ConsumerHooks{Done: func(r parley.ConsumerReport) {
-		if r.Err != nil {
+		switch r.Outcome {
+		case parley.OutcomeHandled, parley.OutcomeIgnored, parley.OutcomeDuplicate, parley.OutcomeExpired:
+			t.handled.Add(1)
+		case parley.OutcomeRetried, parley.OutcomeParked:
 			t.failed.Add(1)
-			return
+		default: // no handler was called, or the delivery comes again
 		}
-		t.handled.Add(1)
 	}}
 }
 

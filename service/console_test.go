@@ -57,14 +57,28 @@ func TestTheConsoleOfAServiceHasAllThatTheServiceHas(t *testing.T) {
 		t.Errorf("a process without a relay counts %+v, %v", sample, err)
 	}
 	s.traffic.relayHooks().Batch(parley.BatchReport{Accepted: 3})
-	s.traffic.consumerHooks().Done(parley.ConsumerReport{})
-	s.traffic.consumerHooks().Done(parley.ConsumerReport{Err: io.EOF})
-	if p, h, f := s.traffic.published.Load(), s.traffic.handled.Load(), s.traffic.failed.Load(); p != 3 || h != 1 || f != 1 {
-		t.Errorf("counted are %d, %d and %d, want 3, 1 and 1", p, h, f)
+	if n := s.traffic.published.Load(); n != 3 {
+		t.Errorf("%d published messages are counted, want 3", n)
 	}
 	for _, setting := range src.Settings() {
 		if setting.Key == "" || setting.Source == "" {
 			t.Errorf("the setting %+v has no key or source", setting)
+		}
+	}
+}
+
+func TestTheGraphsCountWhatWasHandled(t *testing.T) {
+	for outcome, want := range map[parley.Outcome][2]int64{
+		parley.OutcomeHandled: {1, 0}, parley.OutcomeIgnored: {1, 0}, parley.OutcomeDuplicate: {1, 0}, parley.OutcomeExpired: {1, 0},
+		parley.OutcomeRetried: {0, 1}, parley.OutcomeParked: {0, 1},
+		parley.OutcomeBehind: {}, parley.OutcomePaused: {}, parley.OutcomeReturned: {}, parley.OutcomeUnhandled: {},
+	} {
+		for _, err := range []error{nil, io.EOF} {
+			var counted traffic
+			counted.consumerHooks().Done(parley.ConsumerReport{Outcome: outcome, Err: err})
+			if got := [2]int64{counted.handled.Load(), counted.failed.Load()}; got != want {
+				t.Errorf("%s (%v): %d handled and %d failed, want %d and %d", outcome, err, got[0], got[1], want[0], want[1])
+			}
 		}
 	}
 }
