@@ -141,13 +141,7 @@ func (s *Service) consumers() (out []consumer, err error) {
 	if err := s.need("broker.url", "queue"); err != nil {
 		return nil, fmt.Errorf("service: %w", err)
 	}
-	queues := s.Queues()
-	idle := slices.DeleteFunc(slices.Clone(queues), func(q *Queue) bool { return len(q.Router.Routes()) > 0 })
-	for _, q := range queues {
-		if len(idle) < len(queues) && slices.Contains(idle, q) {
-			s.Logger.Warn("service: queue has no handler, its messages stay in it", "queue", q.Name)
-			continue
-		}
+	for _, q := range s.HandledQueues() {
 		c, err := q.Consumer()
 		if err != nil {
 			return nil, fmt.Errorf("service: queue %q: %w", q.Name, err)
