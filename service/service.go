@@ -62,6 +62,8 @@ type Service struct {
 	meters  *sdk.MeterProvider             // of http.metrics and telemetry.otlp
 	process atomic.Pointer[status.Process] // set by Run
 	traffic traffic
+	// preparing is the state of the database while Prepare waits for it or migrates it; else "" or unset.
+	preparing atomic.Value
 
 	shutTelemetry []func(ctx context.Context) error
 }
