@@ -374,11 +374,11 @@ func (r *rowSource) sweep() {
 func (r *rowSource) waitEmpty(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if _, err := r.store.Sweep(ctx, r.c.cfg.Name, 0, sweepLimit); err != nil {
-			return fmt.Errorf("parley: drain consumer %q: %w", r.c.cfg.Name, err)
+			return err
 		}
 		_, waiting, err := r.store.NextDue(ctx, r.c.cfg.Name)
 		if err != nil {
-			return fmt.Errorf("parley: drain consumer %q: %w", r.c.cfg.Name, err)
+			return err
 		}
 		if !waiting && r.s.scheduler.isIdle() {
 			return nil

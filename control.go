@@ -32,6 +32,7 @@ type Control struct {
 	change  chan struct{} // closed and replaced with each change
 	failing bool
 	read    bool
+	next    time.Time // when the pauses are to be read again
 }
 
 // A heldPause is a pause with its end by this process's clock.
@@ -70,13 +71,33 @@ func (c *Control) Run(ctx context.Context) error {
 		return nil
 	}
 	for {
-		wait := c.cfg.Interval
-		if c.poll(ctx) {
-			wait = max(wait, unmigrated) // each read would be an error in the log of the server
-		}
-		if !sleep(ctx, wait) {
+		if !sleep(ctx, c.untilNext(c.poll(ctx))) {
 			return nil
 		}
+	}
+}
+
+// readNow reads the pauses for callers that do not run c. Missing tables are no error: nothing can be paused then.
+func (c *Control) readNow(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	if err := c.poll(ctx); err != nil && !errors.Is(err, ErrControlNotReady) {
+		return fmt.Errorf("read pauses: %w", err)
+	}
+	return nil
+}
+
+// refresh reads the pauses again if the last read is older than the interval. If that fails, the last known pauses hold.
+func (c *Control) refresh(ctx context.Context) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	recent := time.Now().Before(c.next)
+	c.mu.Unlock()
+	if !recent {
+		_ = c.poll(ctx) // it logs the error
 	}
 }
 
@@ -99,17 +120,26 @@ func (c *Control) Pauses() []Pause {
 // unmigrated is how often a missing table is looked for.
 const unmigrated = 30 * time.Second
 
-// poll reads the pauses once. It reports whether the table or a right is missing.
-func (c *Control) poll(ctx context.Context) (missing bool) {
+// untilNext returns when to read the pauses again after a read that returned err.
+func (c *Control) untilNext(err error) time.Duration {
+	if errors.Is(err, ErrControlNotReady) {
+		return max(c.cfg.Interval, unmigrated) // each read would be an error in the log of the server
+	}
+	return c.cfg.Interval
+}
+
+// poll reads the pauses once. After an error the last known pauses hold.
+func (c *Control) poll(ctx context.Context) error {
 	timed, cancel := context.WithTimeout(ctx, databaseTimeout)
 	asked := time.Now() // the ends are at most a round trip too early
 	found, err := c.store.Pauses(timed)
 	cancel()
 	if ctx.Err() != nil {
-		return false
+		return ctx.Err()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.next = asked.Add(c.untilNext(err))
 	next := slices.DeleteFunc(slices.Clone(c.pauses), func(p heldPause) bool { return !p.ends.After(asked) })
 	if err == nil {
 		next = nil
@@ -123,7 +153,7 @@ func (c *Control) poll(ctx context.Context) (missing bool) {
 		c.read = true
 		close(c.first)
 	}
-	return errors.Is(err, ErrControlNotReady)
+	return err
 }
 
 // note logs the first of several failures, and the end of them; mu is held.

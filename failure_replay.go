@@ -15,10 +15,14 @@ type ReplayOptions struct {
 	// Every is the time between two messages: 20ms for 50 messages a second. 0 means all at once.
 	Every time.Duration
 	// Canary is how many messages are replayed first. Only when all of them are handled do the others follow; when one fails again,
-	// the replay stops. 0 means none.
+	// the replay stops. 0 means none. A message whose row is gone counts as handled, also one that has expired: leave such messages out
+	// with Keep.
 	Canary int
 	// CanaryTimeout is how long to wait for them. Default: 2m.
 	CanaryTimeout time.Duration
+	// Keep, if not nil, reports whether a row stays parked. The row has no body. Keep may be called more than once for a row. An error
+	// ends the replay, which can be continued.
+	Keep func(ctx context.Context, row *FailureRow) (bool, error)
 	// Progress, if not nil, is called after each step.
 	Progress func(ReplayProgress)
 }
@@ -28,7 +32,7 @@ type ReplayProgress struct {
 	// Entry is the id of the action in the log. Resumed reports whether an earlier process has begun it.
 	Entry   int64
 	Resumed bool
-	// Replayed of Total rows are replayed. Total is exact up to FailureStatsCap.
+	// Replayed of Total rows are replayed. Total is exact up to FailureStatsCap, and includes rows that stay parked.
 	Replayed, Total int64
 	// Canary reports whether the replay waits for its first messages.
 	Canary bool
@@ -139,11 +143,11 @@ func (r *replay) run(ctx context.Context) error {
 		}
 	}
 	for {
-		n, err := r.step(ctx, r.batch())
+		n, more, err := r.step(ctx, r.batch())
 		if err != nil {
 			return err
 		}
-		if n == 0 {
+		if !more {
 			break
 		}
 		if !sleep(ctx, time.Duration(n)*r.o.Every) {
@@ -162,17 +166,38 @@ func (r *replay) batch() int {
 	return int(max(1, min(replayPage, replayAhead/r.o.Every)))
 }
 
-// step replays up to n rows behind the cursor. It moves the cursor in the same transaction.
-func (r *replay) step(ctx context.Context, n int) (int, error) {
+// step replays up to n rows behind the cursor. It moves the cursor in the same transaction. It returns how many it replayed, and whether
+// there were rows.
+func (r *replay) step(ctx context.Context, n int) (replayed int, more bool, err error) {
 	rows, err := r.store.List(ctx, r.q, r.entry.Cursor, n)
 	if err != nil || len(rows) == 0 {
-		return 0, err
+		return 0, false, err
 	}
-	ids := make([]int64, len(rows))
-	for i := range rows {
-		ids[i] = rows[i].ID
+	ids, err := r.choose(ctx, rows, len(rows))
+	if err == nil && len(ids) > 0 {
+		err = r.replayIDs(ctx, ids)
 	}
-	return len(ids), r.replayIDs(ctx, ids)
+	if err != nil {
+		return 0, false, err
+	}
+	r.entry.Cursor = rows[len(rows)-1].ID // past rows that stay parked
+	return len(ids), true, nil
+}
+
+// choose returns the ids of the first rows that do not stay parked, at most limit.
+func (r *replay) choose(ctx context.Context, rows []FailureRow, limit int) (ids []int64, err error) {
+	for i := 0; i < len(rows) && len(ids) < limit; i++ {
+		keep := false
+		if r.o.Keep != nil {
+			if keep, err = r.o.Keep(ctx, &rows[i]); err != nil {
+				return nil, err
+			}
+		}
+		if !keep {
+			ids = append(ids, rows[i].ID)
+		}
+	}
+	return ids, nil
 }
 
 func (r *replay) replayIDs(ctx context.Context, ids []int64) error {
@@ -199,14 +224,13 @@ const canaryDetail = "canary "
 func (r *replay) canary(ctx context.Context) error {
 	ids, begun := r.canaryIDs()
 	if !begun {
-		rows, err := r.store.List(ctx, r.q, r.entry.Cursor, r.o.Canary)
-		if err != nil || len(rows) == 0 {
+		var err error
+		if ids, err = r.firstIDs(ctx); err != nil || len(ids) == 0 {
 			return err
 		}
-		text := make([]string, len(rows))
-		for i := range rows {
-			ids = append(ids, rows[i].ID)
-			text[i] = strconv.FormatInt(rows[i].ID, 10)
+		text := make([]string, len(ids))
+		for i, id := range ids {
+			text[i] = strconv.FormatInt(id, 10)
 		}
 		r.entry.Detail = canaryDetail + strings.Join(text, ",") // before the replay: a crash in between must not skip the wait
 		if err := r.log.UpdateAction(ctx, r.entry); err != nil {
@@ -223,6 +247,22 @@ func (r *replay) canary(ctx context.Context) error {
 	}
 	r.entry.Detail = ""
 	return r.log.UpdateAction(ctx, r.entry)
+}
+
+// firstIDs returns the ids of the first rows to replay.
+func (r *replay) firstIDs(ctx context.Context) (ids []int64, err error) {
+	for after := r.entry.Cursor; len(ids) < r.o.Canary; {
+		rows, err := r.store.List(ctx, r.q, after, replayPage)
+		if err != nil || len(rows) == 0 {
+			return ids, err
+		}
+		chosen, err := r.choose(ctx, rows, r.o.Canary-len(ids))
+		if err != nil {
+			return nil, err
+		}
+		ids, after = append(ids, chosen...), rows[len(rows)-1].ID
+	}
+	return ids, nil
 }
 
 // canaryIDs returns the ids of the first rows, if an earlier process has chosen them.

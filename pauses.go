@@ -40,6 +40,8 @@ type Pause struct {
 var (
 	// ErrNoPause means that nothing was paused.
 	ErrNoPause = errors.New("not paused")
+	// ErrPaused means that a Drain has left records or failed deliveries where they are, because an operator has paused their part.
+	ErrPaused = errors.New("paused by an operator")
 	// ErrControlNotReady means that the table of pauses or of the action log is missing, or a right on it.
 	ErrControlNotReady = errors.New("the tables for operators (parley_control, parley_log) are not ready")
 )
@@ -122,6 +124,15 @@ func (p *Pause) String() string {
 		return string(p.Part)
 	}
 	return string(p.Part) + " " + strings.ReplaceAll(kind, "_", " ") + " " + name
+}
+
+// stops returns the error of a Drain that p stops. It names the command that ends the pause.
+func (p *Pause) stops() error {
+	cure := "parley resume " + string(p.Part)
+	if kind, name := p.Scope(); name != "" {
+		cure += " --" + strings.ReplaceAll(kind, "_", "-") + " " + quoteIfNeeded(name)
+	}
+	return fmt.Errorf("%w: %s (end the pause with: %s)", ErrPaused, p.Text(), cure)
 }
 
 // Group is the fingerprint of rows that consumers have moved to the table of failed deliveries because of this pause.

@@ -214,10 +214,19 @@ func (r *Relay) standbyWait() time.Duration {
 
 // Drain moves the records that are due and returns how many it moved. It returns
 // on the first error, ErrStandby among them, and when nothing is due any more.
+//
+// With a Control it leaves the records of paused exchanges in the outbox. A pause of the whole relay is an error that wraps ErrPaused.
 func (r *Relay) Drain(ctx context.Context) (int, error) {
 	defer r.dropAhead(context.WithoutCancel(ctx))
+	if err := r.cfg.Control.readNow(ctx); err != nil {
+		return 0, fmt.Errorf("parley: drain outbox: %w", err)
+	}
 	moved := 0
 	for {
+		r.cfg.Control.refresh(ctx)
+		if p, paused := r.cfg.Control.relayPause(); paused {
+			return moved, errors.Join(fmt.Errorf("parley: drain outbox: %w", p.stops()), r.deleteUnsettled(ctx))
+		}
 		b, err := r.batch(ctx, ctx)
 		moved += b.Accepted
 		if err != nil || b.Records == 0 {

@@ -2,10 +2,12 @@ package mysql
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 
+	driver "github.com/go-sql-driver/mysql"
 	"github.com/pressly/goose/v3"
 
 	"github.com/parley-go/parley/internal/sqlstore"
@@ -26,6 +28,9 @@ type Migration struct {
 // Migrate brings the tables up to date, and the table of failed deliveries if Config.FailedTable sets another name (its
 // versions are in <table>_migrations). Several processes may call it at once: they wait
 // for each other, up to a minute.
+//
+// A statement may take long on a large table. A store of Open migrates over connections without a read timeout, also if its DSN sets one. A
+// store of New migrates over its *sql.DB: migrate with one whose DSN has no readTimeout.
 func (s *Store) Migrate(ctx context.Context) error {
 	return fail("migrate", s.migrate(ctx))
 }
@@ -34,10 +39,29 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 	if err := s.checkSession(ctx); err != nil {
 		return err
 	}
-	if s.db.Stats().MaxOpenConnections == 1 {
-		return migrations.UpAll(ctx, s.db, s.cfg.FailedTable) // no second connection for the lock
+	if s.unhurried == nil {
+		err := s.migrateOn(ctx, s.db)
+		if errors.Is(err, driver.ErrInvalidConn) {
+			err = fmt.Errorf("%w (does the DSN of this *sql.DB have a readTimeout? Then migrate with one without it)", err)
+		}
+		return err
 	}
-	conn, err := s.db.Conn(ctx)
+	connector, err := driver.NewConnector(s.unhurried)
+	if err != nil {
+		return err
+	}
+	db := sql.OpenDB(connector)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(s.db.Stats().MaxOpenConnections)
+	return s.migrateOn(ctx, db)
+}
+
+// migrateOn migrates over db.
+func (s *Store) migrateOn(ctx context.Context, db *sql.DB) (err error) {
+	if db.Stats().MaxOpenConnections == 1 {
+		return migrations.UpAll(ctx, db, s.cfg.FailedTable) // no second connection for the lock
+	}
+	conn, err := db.Conn(ctx)
 	if err != nil {
 		return err
 	}
@@ -50,7 +74,7 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 	if !got {
 		return errors.New("another migration has been running for a minute")
 	}
-	err = migrations.UpAll(ctx, s.db, s.cfg.FailedTable)
+	err = migrations.UpAll(ctx, db, s.cfg.FailedTable)
 	_, unlock := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+name+")")
 	return errors.Join(err, unlock)
 }

@@ -2,6 +2,7 @@ package mysql_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"strings"
@@ -17,7 +18,12 @@ import (
 // openOld returns a store on a database as the first version left it, with one record and one identity in it.
 func openOld(t *testing.T, cfg *mysql.Config) *mysql.Store {
 	t.Helper()
-	s, err := mysql.Open(testenv.MariaDB(t), cfg)
+	return openOldDSN(t, testenv.MariaDB(t), cfg)
+}
+
+func openOldDSN(t *testing.T, dsn string, cfg *mysql.Config) *mysql.Store {
+	t.Helper()
+	s, err := mysql.Open(dsn, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +68,60 @@ func TestAnExistingDatabaseIsUpgradedInPlace(t *testing.T) {
 	keep(t, s, "billing", failed([]byte("{}")))
 	if st, err := s.Stats(t.Context()); err != nil || st.Due != 1 {
 		t.Errorf("after the upgrade the outbox has %+v (%v), want its one record", st, err)
+	}
+}
+
+// lockTable keeps the metadata lock of a table for d, as a long transaction does. Statements that change the table wait for it.
+func lockTable(t *testing.T, db *sql.DB, table string, d time.Duration) {
+	t.Helper()
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := tx.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan struct{})
+	time.AfterFunc(d, func() {
+		_ = tx.Rollback()
+		close(released)
+	})
+	t.Cleanup(func() { <-released })
+}
+
+func TestAMigrationThatTakesLongerThanTheReadTimeoutSucceeds(t *testing.T) {
+	dsn := testenv.MariaDB(t)
+	holder := openOldDSN(t, dsn, nil)
+	s, err := mysql.Open(dsn+"?readTimeout=1s", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	lockTable(t, holder.DB(), "parley_inbox", 3*time.Second)
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Failures().Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAMigrationOverAPoolWithAReadTimeoutNamesIt(t *testing.T) {
+	dsn := testenv.MariaDB(t)
+	holder := openOldDSN(t, dsn, nil)
+	db, err := sql.Open("mysql", dsn+"?readTimeout=1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	s, err := mysql.New(db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lockTable(t, holder.DB(), "parley_inbox", 3*time.Second)
+	if err := s.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "readTimeout") {
+		t.Errorf("the migration returns %v, want a hint at readTimeout", err)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // Open returns a store that owns its *sql.DB. It does not connect yet. The DSN has the form
 // of go-sql-driver/mysql, such as "user:password@tcp(host:3306)/database". Default timeouts
 // are 10s to connect and 90s for an answer, which is longer than the
-// server's lock wait. Its sessions are strict (STRICT_TRANS_TABLES) unless the DSN sets sql_mode: without strict mode the
+// server's lock wait. Migrate has no timeout for an answer. Its sessions are strict (STRICT_TRANS_TABLES) unless the DSN sets sql_mode: without strict mode the
 // server truncates values that do not fit. The driver inserts parameters into statements
 // (interpolateParams), which saves a round trip for each.
 func Open(dsn string, cfg *Config) (*Store, error) {
@@ -40,6 +40,8 @@ func Open(dsn string, cfg *Config) (*Store, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	s.owned = true
+	s.unhurried = c.Clone()
+	s.unhurried.ReadTimeout = 0
 	return s, nil
 }
 

@@ -45,11 +45,13 @@ type engine = sqlstore.Engine[Tx]
 // concurrent use.
 type Store struct {
 	engine
-	db     *sql.DB
-	relay  *sql.DB
-	owned  bool
-	cfg    Config
-	server atomic.Pointer[server] // set by the first insertion
+	db    *sql.DB
+	relay *sql.DB
+	owned bool
+	cfg   Config
+	// unhurried is the configuration of Open without a read timeout, for migrations; else nil.
+	unhurried *driver.Config
+	server    atomic.Pointer[server] // set by the first insertion
 
 	sessionChecked atomic.Bool
 	maxPacket      atomic.Int64 // max_allowed_packet, 0 before sessionChecked

@@ -78,6 +78,7 @@ func pacedPromises() []operationPromise {
 		{"AReplayGoesOnWhereAKilledOneStopped", replayGoesOn},
 		{"AReplayStopsIfItsFirstMessageFailsAgain", replayStopsAtItsCanary},
 		{"AReplayWaitsForItsFirstMessage", replayWaitsForItsCanary},
+		{"AReplayLeavesTheRowsThatItsCallerKeeps", replayKeepsRows},
 	}
 }
 
@@ -179,4 +180,29 @@ func replayWaitsForItsCanary(o *operationTest) {
 	if !p.Resumed || p.Replayed != 3 {
 		o.Errorf("the progress is %+v, want 3 rows, resumed", p)
 	}
+}
+
+// replayKeepsRows keeps the first, the third and the last row. The canary is the first of the others.
+func replayKeepsRows(o *operationTest) {
+	ids := o.keep("mail", inGroup("aa", "a"), inGroup("aa", "a"), inGroup("aa", "a"), inGroup("aa", "a"), inGroup("aa", "a"))
+	kept := map[int64]bool{ids[0]: true, ids[2]: true, ids[4]: true}
+	p, err := o.replay(o.ctx, parley.ReplayOptions{
+		Canary: 1, Every: time.Millisecond,
+		Keep: func(_ context.Context, row *parley.FailureRow) (bool, error) { return kept[row.ID], nil },
+		Progress: func(p parley.ReplayProgress) {
+			if p.Canary && p.Replayed == 1 {
+				if got := o.handle(false); len(got) != 1 || got[0] != ids[1] {
+					o.Errorf("the rows %v are due, want only row %d", got, ids[1])
+				}
+			}
+		},
+	})
+	o.must(err, "replay")
+	if p.Replayed != 2 || p.Total != 5 {
+		o.Errorf("the progress is %+v, want 2 of 5 rows", p)
+	}
+	if entry := o.entries(1)[0]; entry.State != parley.ActionDone || entry.Changed != 2 {
+		o.Errorf("the entry is %+v, want done after 2 rows", entry)
+	}
+	o.wantGroups("mail", []parley.FailureGroup{{Consumer: "mail", Fingerprint: "aa", Count: 3, FirstID: ids[0], LastID: ids[4], Error: "a"}})
 }

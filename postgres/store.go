@@ -69,17 +69,39 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Store, error) {
 	return s, err
 }
 
-// Migrate brings the tables up to date, in Config.Schema if it is set. Several processes may
+// Migrate brings the tables up to date, in Config.Schema if it is set. It creates a missing schema. Several processes may
 // call it at once.
 func (s *Store) Migrate(ctx context.Context) error {
 	db := s.migrationDB()
 	defer db.Close()
-	if s.cfg.Schema != "" {
-		if _, err := db.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+pgx.Identifier{s.cfg.Schema}.Sanitize()); err != nil {
-			return fmt.Errorf("postgres: migrate: create schema: %w", err)
-		}
+	if err := s.createSchema(ctx, db); err != nil {
+		return fmt.Errorf("postgres: migrate: %w", err)
 	}
 	return (&migrator{db, s.locker(), s.cfg.FailedTable, s.cfg.PollOnly}).up(ctx)
+}
+
+// createSchema creates Config.Schema if it does not exist. CREATE SCHEMA IF NOT EXISTS would require the right to create schemas although
+// the schema exists.
+func (s *Store) createSchema(ctx context.Context, db *sql.DB) error {
+	if s.cfg.Schema == "" {
+		return nil
+	}
+	exists := func() (found bool, err error) {
+		err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)", s.cfg.Schema).Scan(&found)
+		return found, err
+	}
+	found, err := exists()
+	if err != nil || found {
+		return err
+	}
+	create := "CREATE SCHEMA " + pgx.Identifier{s.cfg.Schema}.Sanitize()
+	if _, err = db.ExecContext(ctx, create); err == nil {
+		return nil
+	}
+	if found, _ := exists(); found {
+		return nil // another process has created it meanwhile
+	}
+	return fmt.Errorf("create schema %q: %w (let a role that may create schemas run: %s AUTHORIZATION <the role of the migration>)", s.cfg.Schema, err, create)
 }
 
 // locker returns the lock of migrations, or nil for a session lock.

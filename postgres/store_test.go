@@ -6,7 +6,10 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/memory"
 	"github.com/parley-go/parley/parleytest"
 	"github.com/parley-go/parley/postgres"
@@ -95,4 +98,58 @@ func TestStoreOverDatabaseSQL(t *testing.T) {
 			Rollback: func(_ context.Context, tx postgres.Tx) error { return tx.Rollback() },
 		}
 	})
+}
+
+// withoutCreate returns a pool on a fresh database whose sessions have the role of the statements, from the start of the session. The role
+// may not create schemas.
+func withoutCreate(t *testing.T, prepare ...string) *pgxpool.Pool {
+	t.Helper()
+	owner, _ := openPgx(t)
+	role := strings.ReplaceAll(testenv.Unique(t, "parley_role"), "-", "_")
+	for _, q := range append([]string{"CREATE ROLE " + role}, prepare...) {
+		if _, err := owner.Exec(t.Context(), strings.ReplaceAll(q, "ROLE_NAME", role)); err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+	}
+	cfg := owner.Config()
+	cfg.ConnConfig.RuntimeParams["role"] = role
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		pool.Close()
+		for _, q := range []string{"DROP OWNED BY " + role, "DROP ROLE " + role} {
+			if _, err := owner.Exec(context.WithoutCancel(t.Context()), q); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return pool
+}
+
+func TestMigrateInAnExistingSchemaNeedsNoRightToCreateSchemas(t *testing.T) {
+	pool := withoutCreate(t, `CREATE SCHEMA "Messages"`, `GRANT USAGE, CREATE ON SCHEMA "Messages" TO ROLE_NAME`)
+	store, err := postgres.New(pool, &postgres.Config{Schema: "Messages"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := store.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := store.Stats(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMigrateNamesTheStatementForASchemaThatItMayNotCreate(t *testing.T) {
+	store, err := postgres.New(withoutCreate(t), &postgres.Config{Schema: "Messages"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), `CREATE SCHEMA "Messages" AUTHORIZATION`) {
+		t.Errorf("the migration returns %v, want the statement that helps", err)
+	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/parley-go/parley/service/internal/sleep"
 )
 
-// openControl creates the control of relay and consumers, which run it.
+// openControl creates the control of relay and consumers, which run it. Pauses hold with and without metrics.
 func (s *Service) openControl() (err error) {
 	if s.control, err = parley.NewControl(s.db, &parley.ControlConfig{Logger: s.Logger}); err != nil {
 		return err

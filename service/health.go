@@ -55,10 +55,24 @@ func (h *health) Run(ctx context.Context) error {
 
 func (h *health) mux() *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, r := range append(h.routes(), h.service.routes...) {
+	for _, r := range h.routes() {
 		mux.Handle(r.pattern, r.handler)
 	}
+	for _, r := range h.service.routes {
+		mux.Handle(r.pattern, h.whenPrepared(r.handler))
+	}
 	return mux
+}
+
+// whenPrepared answers with status 503 until the tables are up to date: next may need them.
+func (h *health) whenPrepared(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if state, preparing := h.service.isPreparing(); preparing {
+			http.Error(w, "the service is starting, its database is "+state, http.StatusServiceUnavailable)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // routes are those of the health checks.

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -53,4 +54,78 @@ func TestReadyzNamesTheKindOfAFailureWithoutItsText(t *testing.T) {
 			t.Errorf("%q is %q, want %q", text, got, want)
 		}
 	}
+}
+
+// A waitingDatabase lets a migration wait until proceed is closed.
+type waitingDatabase struct {
+	database
+	begun   chan struct{}
+	proceed chan struct{}
+}
+
+func (d *waitingDatabase) migrate(ctx context.Context) error {
+	close(d.begun)
+	select {
+	case <-d.proceed:
+	case <-ctx.Done():
+	}
+	return d.database.migrate(ctx)
+}
+
+// runs starts a service with health checks and returns their address. The end of the test stops the service.
+func runs(t *testing.T, s *Service, log *syncBuffer) (address string) {
+	t.Helper()
+	s.HandleHTTP("GET /own", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("own")) }))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, PartRelay) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	servicetest.Await(t, "the service logs its address", func() error {
+		_, after, ok := strings.Cut(log.String(), "address=")
+		address, _, _ = strings.Cut(after, "\n")
+		if !ok || !strings.HasPrefix(address, "127.0.0.1:") {
+			return errors.New(log.String())
+		}
+		return nil
+	})
+	return address
+}
+
+func TestHealthzAnswersWhileTheServiceWaitsForItsDatabaseToMigrate(t *testing.T) {
+	with := settings.Settings{Broker: settings.Broker{URL: "memory:"}, HTTP: settings.HTTP{Address: "127.0.0.1:0"}}
+	t.Run("unreachable", func(t *testing.T) {
+		var log syncBuffer
+		own := with
+		own.Database = settings.Database{URL: "postgres://user@127.0.0.1:1/x?connect_timeout=1", Migrate: true}
+		address := runs(t, open(t, &own, &Config{LogOutput: &log}), &log)
+		wantAnswer(t, address, "/healthz", http.StatusOK, `"process":"ok"`)
+		wantAnswer(t, address, "/readyz", http.StatusServiceUnavailable, `"database":"unreachable"`)
+		wantAnswer(t, address, "/own", http.StatusServiceUnavailable, "starting", "unreachable")
+	})
+	t.Run("migrating", func(t *testing.T) {
+		var log syncBuffer
+		own := with
+		own.Database = settings.Database{URL: "memory:", Migrate: true}
+		s := open(t, &own, &Config{LogOutput: &log})
+		db := &waitingDatabase{s.db, make(chan struct{}), make(chan struct{})}
+		s.db = db
+		address := runs(t, s, &log)
+		<-db.begun
+		wantAnswer(t, address, "/healthz", http.StatusOK, `"process":"ok"`)
+		wantAnswer(t, address, "/readyz", http.StatusServiceUnavailable, `"database":"migrating"`)
+		wantAnswer(t, address, "/own", http.StatusServiceUnavailable, "starting", "migrating")
+		close(db.proceed)
+		servicetest.Await(t, "the service is ready", func() error { return readiness(address, http.StatusOK, `"database":"ok"`, `"relay":"ok"`) })
+		wantAnswer(t, address, "/own", http.StatusOK, "own")
+	})
+}
+
+func wantAnswer(t *testing.T, address, path string, code int, words ...string) {
+	t.Helper()
+	servicetest.Await(t, path, func() error { return fetch("http://"+address+path, code, words...) })
 }

@@ -45,6 +45,22 @@ func (s *Service) Queues() []*Queue {
 	return out
 }
 
+// HandledQueues returns those of Queues that have a handler, and logs a warning about each of the others. If none has a handler, it
+// returns all: their consumers are errors that say so.
+func (s *Service) HandledQueues() []*Queue {
+	queues := s.Queues()
+	handled := slices.DeleteFunc(slices.Clone(queues), func(q *Queue) bool { return len(q.Router.Routes()) == 0 })
+	if len(handled) == 0 {
+		return queues
+	}
+	for _, q := range queues {
+		if !slices.Contains(handled, q) {
+			s.Logger.Warn("service: queue has no handler, its messages stay in it", "queue", q.Name)
+		}
+	}
+	return handled
+}
+
 // openQueues creates the routers. The router of the first queue is Service.Router.
 func (s *Service) openQueues() {
 	for _, q := range s.Settings.AllQueues() {

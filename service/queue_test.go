@@ -134,6 +134,9 @@ func TestAQueueWithoutAHandlerIsNotConsumed(t *testing.T) {
 	var log syncBuffer
 	with := &settings.Settings{Broker: settings.Broker{URL: "memory:"}, Exchanges: []settings.Exchange{{Name: "x"}}, Queues: []settings.Queue{{Name: "a", Binds: []settings.Bind{{Exchange: "x"}}}, {Name: "b"}}}
 	s := open(t, with, &Config{LogOutput: &log})
+	if all := s.HandledQueues(); len(all) != 2 || log.String() != "" {
+		t.Errorf("without any handler: %d queues, want both, and no warning: %s", len(all), &log)
+	}
 	s.Router.HandleFunc("x", "", func(context.Context, *parley.Delivery) error { return nil })
 	consumers, err := s.consumers()
 	if err != nil || len(consumers) != 1 || consumers[0].queue != "a" {

@@ -23,20 +23,25 @@ const (
 
 // Run runs the parts, the runners of Add and the health endpoints. It shuts down gracefully and returns nil when ctx ends or the
 // process gets SIGINT or SIGTERM. A second signal after more than a second ends the process immediately. With database.migrate, Run
-// applies pending migrations first.
+// applies pending migrations first. The health endpoints answer meanwhile: the process is alive and not ready. Handlers of HandleHTTP
+// answer with status 503 until the tables are up to date.
 func (s *Service) Run(ctx context.Context, parts Part) error {
-	runners, err := s.runners(parts)
+	first, runners, err := s.runners(parts)
 	if err != nil {
 		return err
 	}
-	return parley.Run(ctx, parley.RunnerFunc(func(ctx context.Context) error {
+	if s.migrates() {
+		s.preparing.Store(databaseUnreachable)
+	}
+	rest := parley.RunnerFunc(func(ctx context.Context) error {
 		if err := s.Prepare(ctx); err != nil || ctx.Err() != nil {
 			return err
 		}
 		s.Logger.Info("service: started", "app_id", s.Settings.AppID, "database", s.Settings.Database.URL, "broker", s.Settings.BrokerName())
 		defer s.Logger.Info("service: stopped", "app_id", s.Settings.AppID)
 		return together(ctx, runners)
-	}))
+	})
+	return parley.Run(ctx, parley.RunnerFunc(func(ctx context.Context) error { return together(ctx, append(first, rest)) }))
 }
 
 // Parts returns the parts that the service has: a relay if it has a database, a consumer if it has a handler. It returns an error
@@ -66,12 +71,15 @@ func (s *Service) handles() bool {
 // Prepare applies pending migrations if database.migrate is set. Run calls it. While the database is unreachable, Prepare retries
 // with backoff. A failed migration is an error.
 func (s *Service) Prepare(ctx context.Context) error {
-	if !s.Settings.Database.Migrate || s.db == nil {
+	if !s.migrates() {
 		return nil
 	}
+	s.preparing.Store(databaseUnreachable)
+	defer s.preparing.Store("")
 	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
 		err := s.db.Ping(ctx)
 		if err == nil || errors.Is(err, errBusy) {
+			s.preparing.Store(databaseMigrating)
 			return s.Migrate(ctx)
 		}
 		if ctx.Err() == nil {
@@ -83,9 +91,11 @@ func (s *Service) Prepare(ctx context.Context) error {
 	}
 }
 
-// runners returns everything that Run runs.
-func (s *Service) runners(parts Part) ([]parley.Runner, error) {
-	var out []parley.Runner
+// migrates reports whether Prepare applies migrations.
+func (s *Service) migrates() bool { return s.Settings.Database.Migrate && s.db != nil }
+
+// runners returns everything that Run runs: what it starts at once, and what it starts when the tables are up to date.
+func (s *Service) runners(parts Part) (first, out []parley.Runner, err error) {
 	var errs []error
 	h := &health{service: s}
 	if parts&PartRelay != 0 {
@@ -118,7 +128,7 @@ func (s *Service) runners(parts Part) ([]parley.Runner, error) {
 		out = append(out, s.run(n))
 	}
 	if s.Settings.HTTP.Address != "" {
-		out = append(out, h)
+		first = append(first, h)
 	} else if len(s.routes) > 0 {
 		s.Logger.Warn("service: HTTP handlers registered but not served (set http.address)", "handlers", len(s.routes))
 	}
@@ -127,7 +137,7 @@ func (s *Service) runners(parts Part) ([]parley.Runner, error) {
 		errs = append(errs, err)
 		out = append(out, c)
 	}
-	return out, errors.Join(errs...)
+	return first, out, errors.Join(errs...)
 }
 
 // A consumer is a consumer with its queue.
@@ -141,13 +151,7 @@ func (s *Service) consumers() (out []consumer, err error) {
 	if err := s.need("broker.url", "queue"); err != nil {
 		return nil, fmt.Errorf("service: %w", err)
 	}
-	queues := s.Queues()
-	idle := slices.DeleteFunc(slices.Clone(queues), func(q *Queue) bool { return len(q.Router.Routes()) > 0 })
-	for _, q := range queues {
-		if len(idle) < len(queues) && slices.Contains(idle, q) {
-			s.Logger.Warn("service: queue has no handler, its messages stay in it", "queue", q.Name)
-			continue
-		}
+	for _, q := range s.HandledQueues() {
 		c, err := q.Consumer()
 		if err != nil {
 			return nil, fmt.Errorf("service: queue %q: %w", q.Name, err)

@@ -62,6 +62,8 @@ type Service struct {
 	meters  *sdk.MeterProvider             // of http.metrics and telemetry.otlp
 	process atomic.Pointer[status.Process] // set by Run
 	traffic traffic
+	// preparing is the state of the database while Prepare waits for it or migrates it; else "" or unset.
+	preparing atomic.Value
 
 	shutTelemetry []func(ctx context.Context) error
 }
@@ -123,7 +125,7 @@ func (s *Service) openDatabase(cfg *Config) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.observe(); err != nil {
+	if err := errors.Join(s.openControl(), s.observe()); err != nil {
 		return err
 	}
 	consumer := cmp.Or(cmp.Or(s.Settings.ConsumerName(), s.Settings.AppID), "service")
@@ -145,12 +147,13 @@ func (s *Service) openDatabase(cfg *Config) (err error) {
 	return nil
 }
 
-// observe adds the outbox and the consumer's failed deliveries to the metrics of http.metrics.
+// observe adds the outbox and the consumer's failed deliveries to the metrics of http.metrics and telemetry.otlp. Each export reads the
+// database, so other metric providers do not get them.
 func (s *Service) observe() error {
 	if s.meters == nil {
 		return nil
 	}
-	err := errors.Join(s.Telemetry.Observe(cmp.Or(s.Settings.AppID, "outbox"), s.db), s.openControl())
+	err := s.Telemetry.Observe(cmp.Or(s.Settings.AppID, "outbox"), s.db)
 	for _, q := range s.Settings.RunQueues() {
 		if s.Settings.FailuresInSQL() {
 			err = errors.Join(err, s.Telemetry.ObserveFailures(q.ConsumerName, s.db.Failures()))

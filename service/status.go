@@ -62,8 +62,23 @@ func (s *Service) processOf(relay *parley.Relay, consumers []consumer) *status.P
 	return p
 }
 
+// States of the database while Prepare runs.
+const (
+	databaseUnreachable = "unreachable"
+	databaseMigrating   = "migrating"
+)
+
+// isPreparing returns the state of the database while Prepare runs. Otherwise ok is false.
+func (s *Service) isPreparing() (state string, ok bool) {
+	state, _ = s.preparing.Load().(string)
+	return state, state != ""
+}
+
 // databaseState returns the state of the database, without the cause of a failure.
 func (s *Service) databaseState(ctx context.Context) string {
+	if state, preparing := s.isPreparing(); preparing {
+		return state
+	}
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	switch err := s.db.Ping(ctx); {
@@ -72,7 +87,7 @@ func (s *Service) databaseState(ctx context.Context) string {
 	case errors.Is(err, ErrReadOnly):
 		return err.Error()
 	case err != nil:
-		return "unreachable"
+		return databaseUnreachable
 	}
 	if _, _, err := s.db.NextDue(ctx); errors.Is(err, parley.ErrNoTables) {
 		return `tables are missing (run "migrate up" or set database.migrate)`

@@ -35,7 +35,7 @@ func TestAHandlerThatNoBindingFeedsIsWarnedOfAtStart(t *testing.T) {
 		Binds: []settings.Bind{{Exchange: "user", RoutingKey: "event.#"}, {Exchange: "all", RoutingKey: "x"}},
 	}, &Config{LogOutput: &log})
 	register(s.Router, [2]string{"user", "event.*"}, [2]string{"user", "renamed"}, [2]string{"all", "any.key"}, [2]string{"order", ""})
-	if _, err := s.runners(PartConsumer); err != nil {
+	if _, _, err := s.runners(PartConsumer); err != nil {
 		t.Fatal(err)
 	}
 	text := log.String()

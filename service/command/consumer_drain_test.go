@@ -63,7 +63,7 @@ func TestDrainHandlesWhatWaitsAndTakesNothingFromTheQueue(t *testing.T) {
 			if code != ExitOK {
 				t.Fatalf("exit code %d\n%s%s", code, out, errs)
 			}
-			wantText(t, out, "drained; left: parked 1")
+			wantText(t, out, "consumer "+name+" drained; left: parked 1")
 			close(handled)
 			got := []string{}
 			for id := range handled {
@@ -92,4 +92,47 @@ func TestDrainOfAConsumerWithRetryQueuesIsAnError(t *testing.T) {
 	if code != ExitUsage || !strings.Contains(errs, "consumer.failures.store") {
 		t.Errorf("exit code %d, want %d and a hint at the setting:\n%s", code, ExitUsage, errs)
 	}
+}
+
+func TestADrainSkipsAQueueWithoutAHandlerAndNamesIt(t *testing.T) {
+	flag := sqliteURL(t)
+	s := openFlag(t, flag)
+	register := func(s *service.Service) error {
+		s.Queue("orders").Router.Handle("user", "", parley.HandlerFunc(func(context.Context, *parley.Delivery) error { return nil }))
+		return nil
+	}
+	args := []string{"consumer", "--drain", "--queues=mail,orders", "--broker-url=" + testenv.RabbitMQ(t), flag}
+	keep(t, s, "orders", kept{state: parley.FailureWaiting})
+	code, out, errs := callWith(t, register, strings.NewReader(""), args...)
+	if code != ExitOK {
+		t.Errorf("exit code %d\n%s", code, errs)
+	}
+	wantText(t, out, "consumer orders drained")
+	wantText(t, errs, "queue has no handler", "queue=mail")
+	keep(t, s, "mail", kept{state: parley.FailureWaiting})
+	keep(t, s, "orders", kept{state: parley.FailureWaiting})
+	code, out, errs = callWith(t, register, strings.NewReader(""), args...)
+	if code != ExitFailed {
+		t.Errorf("with a delivery of the skipped queue: exit code %d", code)
+	}
+	wantText(t, out+errs, "consumer orders drained", `not drained: queue "mail" has no handler, 1 of consumer "mail" waiting`)
+}
+
+func TestADrainNamesTheQueueThatIsPausedAndDrainsTheOthers(t *testing.T) {
+	flag := sqliteURL(t)
+	s := openFlag(t, flag)
+	register := func(s *service.Service) error {
+		for _, name := range []string{"mail", "orders"} {
+			s.Queue(name).Router.Handle("user", "", parley.HandlerFunc(func(context.Context, *parley.Delivery) error { return nil }))
+		}
+		return nil
+	}
+	keep(t, s, "mail", kept{state: parley.FailureWaiting})
+	keep(t, s, "orders", kept{state: parley.FailureWaiting})
+	mustCall(t, ExitOK, "pause", "consumer", "--queue", "mail", "--for", "1h", flag)
+	code, out, errs := callWith(t, register, strings.NewReader(""), "consumer", "--drain", "--queues=mail,orders", "--broker-url="+testenv.RabbitMQ(t), flag)
+	if code != ExitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	wantText(t, out+errs, "consumer orders drained", `queue "mail": `, "paused by an operator", "parley resume consumer --queue mail")
 }

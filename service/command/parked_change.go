@@ -31,6 +31,7 @@ type parkedChange struct {
 	expired      int
 	beingHandled int
 	gone         int
+	counted      map[string]bool // ids of the messages that the question counted; nil without a question
 }
 
 func (a *app) parkedReplay() *cobra.Command {
@@ -45,6 +46,8 @@ database, the command sets staggered due times and ends. For records and parked 
 With --group it replays a whole group of parked deliveries (see parked groups) and shows its progress. With --canary 1 it first waits until one message
 is handled, and stops if that one fails again. The progress is in the database: after Ctrl-C or a crash the same command continues.
 
+Expired commands and calls stay parked, because no handler starts them. --force replays them too.
+
 Messages of a parked queue whose retry history is not verified stay there, unless --unverified is given. Another program wrote
 them, or the secret has changed. After a change, add the old secret to consumer.secrets.`
 	c.Flags().StringVar(&ch.rate, "rate", "", "most messages per second, minute or hour, such as 50/s, 100/m or 1000/h (default: all at once)")
@@ -58,6 +61,7 @@ func (a *app) parkedDrop() *cobra.Command {
 	ch := &parkedChange{action: parley.ParkedDrop, done: "dropped"}
 	c := a.changeParked("drop", "delete parked messages", ch)
 	c.Long = `Deletes parked messages, or with --waiting pending retries. It asks before on a terminal; without a terminal it requires --yes.
+It deletes only the messages that the question has counted, not those that were parked meanwhile.
 To keep a copy, run parked export first.`
 	c.Flags().BoolVar(&ch.yes, "yes", false, "delete without asking")
 	return c
@@ -132,6 +136,9 @@ func (ch *parkedChange) run(ctx context.Context, cmd *cobra.Command, set parkedS
 		if keep, err := ch.keeps(ctx, p); keep || err != nil {
 			return parley.ParkedKeep, err
 		}
+		if ch.counted != nil && !ch.counted[p.id] {
+			return parley.ParkedKeep, nil // parked since the question
+		}
 		ch.would++
 		if ch.dryRun {
 			return parley.ParkedKeep, list.print(p)
@@ -203,22 +210,22 @@ func (ch *parkedChange) left(asked int) error {
 	return errors.Join(errs...)
 }
 
-// confirm asks before it lets the command drop messages.
+// confirm asks before it lets the command drop messages. Only those that it has counted are dropped.
 func (ch *parkedChange) confirm(ctx context.Context, cmd *cobra.Command, set parkedSet) error {
 	if ch.action != parley.ParkedDrop || ch.dryRun || ch.yes {
 		return nil
 	}
-	n := 0
+	ch.counted = map[string]bool{}
 	_, err := set.visit(ctx, &ch.parkedFilter, func(p *parkedItem) (parley.ParkedAction, error) {
 		if !p.running() {
-			n++
+			ch.counted[p.id] = true
 		}
 		return parley.ParkedKeep, nil
 	})
-	if err != nil || n == 0 {
+	if err != nil || len(ch.counted) == 0 {
 		return err
 	}
-	return ch.ask(cmd, "drop "+plural(n, "message"))
+	return ch.ask(cmd, "drop "+plural(len(ch.counted), "message"))
 }
 
 // plural returns texts such as "1 message" and "2 messages".

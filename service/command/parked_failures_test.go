@@ -36,6 +36,7 @@ type kept struct {
 	holds bool
 	kind  parley.Kind
 	body  string
+	group string
 }
 
 // keep stores failed deliveries of a consumer and returns their ids.
@@ -47,7 +48,7 @@ func keep(t *testing.T, s *service.Service, consumer string, list ...kept) []str
 		failures = append(failures, parley.Failure{
 			Message: parley.Message{Exchange: "user", RoutingKey: "renamed", ID: fmt.Sprintf("m%d", i+1), Kind: k.kind, Body: []byte(body)},
 			History: parley.History{Attempts: 3, FirstError: "first", LastError: "last\x1b[2J", Reason: "gave up"},
-			State:   k.state, After: k.after, Key: k.key, Holds: k.holds,
+			State:   k.state, After: k.after, Key: k.key, Holds: k.holds, Fingerprint: k.group,
 		})
 	}
 	rows, err := s.Database().Failures().Keep(t.Context(), consumer, failures)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,6 +75,9 @@ type groupChange struct {
 	canary int
 }
 
+// errNoGroup means that no group of parked deliveries has the given digits.
+var errNoGroup = errors.New("no parked delivery in group")
+
 // find returns the group whose fingerprint begins with the given digits.
 func (ch *groupChange) find(ctx context.Context, store parley.FailureGrouper, consumer string) (parley.FailureGroup, error) {
 	found, err := store.FailureGroups(ctx, consumer, groupLimit)
@@ -85,7 +89,7 @@ func (ch *groupChange) find(ctx context.Context, store parley.FailureGrouper, co
 	})
 	switch len(found) {
 	case 0:
-		return parley.FailureGroup{}, fmt.Errorf("no parked delivery in group %q (list the groups with: parked groups)", ch.group)
+		return parley.FailureGroup{}, fmt.Errorf("%w %q (list the groups with: parked groups)", errNoGroup, ch.group)
 	case 1:
 		return found[0], nil
 	}
@@ -97,63 +101,168 @@ func (a *app) changeGroup(cmd *cobra.Command, ch *parkedChange) error {
 	if len(ch.ids) > 0 || ch.all || ch.outbox || ch.waiting || ch.exchange != "" || ch.routingKey != "" || ch.reason != "" {
 		return usage(cmd, errors.New("--group replaces ids and filters: give --consumer, --rate, --canary, --dry-run or --yes with it"))
 	}
+	switch {
+	case ch.unverified:
+		return usage(cmd, errors.New("--unverified does not apply to --group: deliveries in the database have no signature to verify"))
+	case ch.force && ch.canary > 0:
+		return usage(cmd, errors.New("give --force or --canary, not both: an expired message is not handled, so it says nothing about the others"))
+	}
 	return a.withDatabase(cmd, func(ctx context.Context, s *service.Service) error {
 		store := s.Database().Failures()
 		g, err := ch.find(ctx, store, ch.consumer)
-		if err != nil && ch.action == parley.ParkedReplay {
-			g, err = ch.unfinished(ctx, s.Database(), err)
+		if errors.Is(err, errNoGroup) && ch.action == parley.ParkedReplay {
+			g, err = ch.unfinished(ctx, s.Database(), ch.consumer, err)
 		}
 		if err != nil {
 			return err
 		}
 		q := parley.FailureQuery{Consumer: g.Consumer, Fingerprint: g.Fingerprint, States: []parley.FailureState{parley.FailureParked}}
-		out := cmd.OutOrStdout()
-		if ch.dryRun {
-			report(out, "would have %s %s", ch.done, atMost(g.Count))
-			return nil
-		}
 		ctx = asOperator(ctx, ch.note, 0)
-		if ch.action == parley.ParkedReplay {
+		switch {
+		case ch.dryRun:
+			return ch.countGroup(ctx, cmd, store, q)
+		case ch.action == parley.ParkedReplay:
 			return ch.replayGroup(ctx, cmd, s, q)
 		}
-		if err := ch.ask(cmd, fmt.Sprintf("drop %s of group %s", atMost(g.Count), g.Fingerprint)); err != nil {
-			return err
-		}
-		n, running, err := store.Drop(ctx, q)
-		report(out, "dropped %d", n)
-		ch.beingHandled += running
-		return errors.Join(err, ch.left(0))
+		return ch.dropGroup(ctx, cmd, s.Database(), q)
 	})
 }
 
+// countGroup reports how many deliveries a replay or drop of the group would change.
+func (ch *parkedChange) countGroup(ctx context.Context, cmd *cobra.Command, store parley.FailureOperator, q parley.FailureQuery) error {
+	keep := ch.keepsRow(store)
+	err := eachRow(ctx, store, q, func(row *parley.FailureRow) error {
+		kept, err := keep(ctx, row)
+		if !kept && err == nil {
+			ch.would++
+		}
+		return err
+	})
+	report(cmd.OutOrStdout(), "would have %s %d", ch.done, ch.would)
+	return errors.Join(err, ch.left(0))
+}
+
+// dropBatch is how many rows are deleted in one statement.
+const dropBatch = 1000
+
+// dropGroup deletes the deliveries of the group that it has counted before the question.
+func (ch *parkedChange) dropGroup(ctx context.Context, cmd *cobra.Command, db service.Database, q parley.FailureQuery) error {
+	store := db.Failures()
+	var ids []int64
+	err := eachRow(ctx, store, q, func(row *parley.FailureRow) error {
+		ids = append(ids, row.ID)
+		return nil
+	})
+	if err == nil {
+		err = ch.ask(cmd, fmt.Sprintf("drop %s of group %s", plural(len(ids), "message"), q.Fingerprint))
+	}
+	if err != nil {
+		return err
+	}
+	actor := operator(ch.note, 0)
+	entry, err := db.LogAction(ctx, parley.Action{Name: parley.ActionDrop, By: actor.Name, Host: actor.Host, Reason: actor.Reason, Filter: q.String()})
+	if err != nil {
+		return err
+	}
+	ctx = asOperator(ctx, ch.note, entry) // all batches count in one entry
+	done := 0
+	for batch := range slices.Chunk(ids, dropBatch) {
+		only := q
+		only.IDs = batch
+		n, running, err := store.Drop(ctx, only)
+		done += n
+		ch.beingHandled += running
+		if err != nil {
+			return errors.Join(fmt.Errorf("dropped %d, then: %w", done, err), ch.left(0))
+		}
+	}
+	report(cmd.OutOrStdout(), "dropped %d", done)
+	return ch.left(0)
+}
+
+// keepsRow returns a function that reports whether a row stays parked. It counts the reason, once for each row.
+func (ch *parkedChange) keepsRow(store parley.FailureOperator) func(ctx context.Context, row *parley.FailureRow) (bool, error) {
+	known := map[int64]bool{} // kept rows
+	return func(ctx context.Context, row *parley.FailureRow) (bool, error) {
+		if known[row.ID] {
+			return true, nil
+		}
+		own := *row // the body is read into the copy
+		keep, err := ch.keeps(ctx, parkedFailures{store}.item(&own))
+		if errors.Is(err, parley.ErrNoFailure) {
+			return true, nil // handled or dropped since it was listed
+		}
+		if keep {
+			known[row.ID] = true
+		}
+		return keep, err
+	}
+}
+
+// eachRow calls do with each row that q selects.
+func eachRow(ctx context.Context, store parley.FailureOperator, q parley.FailureQuery, do func(row *parley.FailureRow) error) error {
+	for after := int64(0); ; {
+		page, err := store.List(ctx, q, after, parkedPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for i := range page {
+			if err := do(&page[i]); err != nil {
+				return err
+			}
+		}
+		after = page[len(page)-1].ID
+	}
+}
+
 // unfinished returns the group of a replay that has not ended, although no delivery of the group is parked any more.
-func (ch *groupChange) unfinished(ctx context.Context, log parley.ActionLog, notFound error) (parley.FailureGroup, error) {
+func (ch *groupChange) unfinished(ctx context.Context, log parley.ActionLog, consumer string, notFound error) (parley.FailureGroup, error) {
 	running, err := log.Actions(ctx, parley.ActionQuery{Running: true, Limit: 1000})
 	if err != nil {
 		return parley.FailureGroup{}, err
 	}
+	var found []parley.FailureGroup
 	for _, action := range running {
-		var g parley.FailureGroup
-		for word := range strings.FieldsSeq(action.Filter) {
-			if name, ok := strings.CutPrefix(word, "consumer="); ok {
-				g.Consumer = name
-			}
-			if name, ok := strings.CutPrefix(word, "group="); ok {
-				g.Fingerprint = name
-			}
-		}
-		if action.Name == parley.ActionReplay && g.Consumer != "" && g.Fingerprint != "" && strings.HasPrefix(g.Fingerprint, ch.group) {
-			return g, nil
+		words := filterWords(action.Filter)
+		g := parley.FailureGroup{Consumer: words["consumer"], Fingerprint: words["group"]}
+		switch {
+		case action.Name != parley.ActionReplay, g.Consumer == "", g.Fingerprint == "", !strings.HasPrefix(g.Fingerprint, ch.group):
+		case consumer != "" && g.Consumer != consumer:
+		case !slices.Contains(found, g):
+			found = append(found, g)
 		}
 	}
-	return parley.FailureGroup{}, notFound
+	switch len(found) {
+	case 0:
+		return parley.FailureGroup{}, notFound
+	case 1:
+		return found[0], nil
+	}
+	return parley.FailureGroup{}, fmt.Errorf("%d unfinished replays are of groups that begin with %q (give more digits, or --consumer; log --running lists them)", len(found), ch.group)
+}
+
+// filterWords returns the conditions of an entry of the action log by their names, such as those of: consumer="my mail" group=1a2b
+func filterWords(text string) map[string]string {
+	words := map[string]string{}
+	for {
+		name, rest, ok := strings.Cut(strings.TrimLeft(text, " "), "=")
+		if !ok {
+			return words
+		}
+		if quoted, err := strconv.QuotedPrefix(rest); err == nil && quoted[0] == '"' {
+			words[name], _ = strconv.Unquote(quoted) // QuotedPrefix has checked it
+			text = rest[len(quoted):]
+			continue
+		}
+		words[name], text, _ = strings.Cut(rest, " ")
+	}
 }
 
 // replayGroup replays a group, with its progress on a terminal. Ctrl-C ends it; the same command continues it.
 func (ch *parkedChange) replayGroup(ctx context.Context, cmd *cobra.Command, s *service.Service, q parley.FailureQuery) error {
 	line := progressLine(cmd.ErrOrStderr())
 	p, err := parley.ReplayFailures(ctx, s.Database().Failures(), s.Database(), q, parley.ReplayOptions{
-		Every: ch.every, Canary: ch.canary,
+		Every: ch.every, Canary: ch.canary, Keep: ch.keepsRow(s.Database().Failures()),
 		Progress: func(p parley.ReplayProgress) {
 			text := fmt.Sprintf("replayed %d of %s", p.Replayed, atMost(p.Total))
 			if p.Canary {
@@ -170,7 +279,7 @@ func (ch *parkedChange) replayGroup(ctx context.Context, cmd *cobra.Command, s *
 	if err != nil && !errors.Is(err, parley.ErrCanaryFailed) {
 		err = fmt.Errorf("%w (the same command continues action %d)", err, p.Entry)
 	}
-	return err
+	return errors.Join(err, ch.left(0))
 }
 
 // progressLine returns a function that replaces a line of a terminal, and does nothing elsewhere.

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,8 @@ func (a *app) relayCommand() *cobra.Command {
 		Use: "relay", Short: "publish the records of the outbox", Args: NoArgs,
 		Long: `Publishes the records of the outbox until it is stopped. Several relays may run. In the mode "ordered" one of them is active and
 the others are on standby. With --once it publishes the due records and ends. It prints how many were delivered, dropped because no
-queue is bound, and parked. The exit code is 1 if any was dropped or parked.
+queue is bound, and parked. The exit code is 1 if any was dropped or parked. It names the exchanges that an operator has paused, and leaves
+their records in the outbox. If the whole relay is paused, it is an error.
 
 With --django it publishes the outbox of a Django service (django-microservices-communication 2.4 to 2.6) in place of
 manage.py runpublisher. Stop runpublisher first: it takes no locks, so that every event would be published twice. Set --app-id to APP_ID of
@@ -41,6 +43,7 @@ is not of the type topic with --exchange, so that the relay does not declare it 
 				var result relayed
 				err := drain(ctx, s, cmd, timeout, &result)
 				report(cmd.OutOrStdout(), "%s", result.String())
+				reportPaused(cmd.OutOrStdout(), s)
 				if err == nil && result.dropped+result.parked+result.kept > 0 {
 					err = &exitError{ExitFailed, nil}
 				}
@@ -69,6 +72,17 @@ func warnWithoutAppID(s *service.Service) {
 type relayed struct {
 	delivered, dropped, parked, kept int
 	unbound                          []string // addresses of unroutable records, at most maxUnbound
+}
+
+// reportPaused names the exchanges whose records stay in the outbox because an operator has paused them.
+func reportPaused(w io.Writer, s *service.Service) {
+	for _, p := range s.Control().Pauses() {
+		if p.Part == parley.PauseRelay && p.Exchange != "" {
+			name := terminal.Printable(p.Exchange)
+			report(w, "not published: records of exchange %s, paused by an operator until %s (end the pause with: resume relay --exchange %s)",
+				name, p.Until.UTC().Format(time.RFC3339), name)
+		}
+	}
 }
 
 // maxUnbound is how many addresses of unroutable records are named.

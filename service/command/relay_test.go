@@ -29,6 +29,26 @@ func TestRelayOnceDrainsAndExits(t *testing.T) {
 	}
 }
 
+func TestRelayOnceLeavesTheRecordsOfAPausedExchange(t *testing.T) {
+	flag, broker := sqliteURL(t), "--broker-url="+testenv.RabbitMQ(t)
+	name := testenv.Unique(t, "parley_cli")
+	paused, other := parley.NewEvent[user](name+".paused", "made"), parley.NewEvent[user](name+".other", "made")
+	servicetest.CleanUp(t, paused.Exchange())
+	servicetest.CleanUp(t, other.Exchange())
+	s := openFlag(t, flag)
+	publish(t, s, paused, 1)
+	publish(t, s, other, 2)
+	mustCall(t, ExitOK, "pause", "relay", "--exchange", paused.Exchange(), "--for", "1h", flag)
+	// No queue is bound, so the broker drops what is published.
+	wantText(t, mustCall(t, ExitFailed, "relay", "--once", flag, broker), "dropped 1 (no queue bound: "+other.Exchange()+"/made)",
+		"not published: records of exchange "+paused.Exchange()+", paused by an operator until", "resume relay --exchange "+paused.Exchange())
+	mustCall(t, ExitOK, "pause", "relay", "--for", "1h", flag)
+	wantText(t, mustCall(t, ExitFailed, "relay", "--once", flag, broker), "dropped 0", "paused by an operator: relay until", "parley resume relay")
+	mustCall(t, ExitOK, "resume", "relay", flag)
+	mustCall(t, ExitOK, "resume", "relay", "--exchange", paused.Exchange(), flag)
+	wantText(t, mustCall(t, ExitFailed, "relay", "--once", flag, broker), "dropped 1 (no queue bound: "+paused.Exchange()+"/made)")
+}
+
 func TestARelayOrConsumerAloneRefusesAMemoryBroker(t *testing.T) {
 	wantText(t, mustCall(t, ExitUsage, "relay", "--once", sqliteURL(t), "--broker-url=memory:"), "flag --broker-url: memory: is in-process only")
 }

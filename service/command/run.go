@@ -32,7 +32,8 @@ func (a *app) consumerCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "consumer", Short: "handle the messages of the queue", Args: NoArgs,
 		Long: `Handles the messages of the queue until it is stopped. With --drain it takes no messages from the queue. It handles the failed
-deliveries that wait in the database, each when it is due, and ends when none is left. Parked ones stay.`,
+deliveries that wait in the database, each when it is due, and ends when none is left. Parked ones stay. If an operator has paused the queue,
+--drain fails.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withHandlers(cmd, []string{"broker.url", "queue"}, func(ctx context.Context, s *service.Service) error {
 				if s.Settings.Broker.URL.IsMemory() {

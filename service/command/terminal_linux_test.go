@@ -21,6 +21,7 @@ type screen struct {
 	mu                 sync.Mutex // guards the field below
 	text               bytes.Buffer
 	keys               string // what the operator answers to the question
+	asked              func() // called before the answer; may be nil
 	done               chan struct{}
 }
 
@@ -54,6 +55,9 @@ func openScreen(t *testing.T) *screen {
 				keys, s.keys = s.keys, ""
 			}
 			s.mu.Unlock()
+			if keys != "" && s.asked != nil {
+				s.asked()
+			}
 			if err != nil {
 				return // the terminal is closed
 			}
@@ -129,6 +133,39 @@ func TestOnATerminalDropAsksFirst(t *testing.T) {
 		t.Errorf("exit code %d after yes", code)
 	}
 	wantText(t, shown, "drop 1 message? [y/N]", "dropped 1")
+}
+
+func TestDropDeletesOnlyTheMessagesThatTheQuestionCounted(t *testing.T) {
+	const group = "0123456789abcdef0123456789abcdef"
+	for _, c := range []struct{ selected, question string }{
+		{"--all", "drop 2 messages? [y/N]"},
+		{"--reason=gave", "drop 2 messages? [y/N]"},
+		{"--group=0123", "drop 2 messages of group " + group + "? [y/N]"},
+	} {
+		t.Run(c.selected, func(t *testing.T) {
+			flag := sqliteURL(t)
+			s := openFlag(t, flag)
+			parked := kept{state: parley.FailureParked, group: group}
+			keep(t, s, "orders", kept{state: parley.FailureWaiting, group: group}, parked, parked)
+			on := openScreen(t)
+			on.asked = func() { // a waiting delivery with a smaller id is parked, and a new one
+				row := claimOne(t, s, "orders")
+				out := parley.FailureOutcome{Action: parley.FailurePark, History: row.History, Fingerprint: group}
+				if err := s.Database().Failures().Settle(t.Context(), row.FailureClaim, out); err != nil {
+					t.Error(err)
+				}
+				keep(t, s, "orders", parked)
+			}
+			code, shown := on.call(t, "y\n", "parked", "drop", c.selected, flag)
+			if code != ExitOK {
+				t.Errorf("exit code %d", code)
+			}
+			wantText(t, shown, c.question, "dropped 2")
+			if st, err := s.Database().Failures().Stats(t.Context(), "orders"); err != nil || st.Parked != 2 {
+				t.Errorf("%d parked deliveries are left (%v), want the two that the question has not counted", st.Parked, err)
+			}
+		})
+	}
 }
 
 func TestOnATerminalEditShowsTheChangeInColourAndAsks(t *testing.T) {
