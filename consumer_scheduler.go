@@ -28,11 +28,12 @@ type scheduler struct {
 	bytes    int // of all bodies in hand
 	delayed  map[*job]*time.Timer
 	inHand   int
-	rowsBusy int  // rows in hand that do not wait behind another job of their key
-	running  int  // steps that are running
-	stuck    int  // jobs in hand whose handlers ignore the end of their contexts
-	alone    bool // a job that must run alone is running, or waits until nothing else is in hand
-	over     bool // forget was called: jobs that are still running are no longer counted
+	rowsBusy int           // rows in hand that do not wait behind another job of their key
+	running  int           // steps that are running
+	stuck    map[*job]bool // jobs in hand whose handlers ignore the end of their contexts
+	alone    bool          // a job that must run alone is running, or waits until nothing else is in hand
+	lone     *job          // that job, until it is finished, delayed or stuck
+	over     bool          // forget was called: jobs that are still running are no longer counted
 	ended    endedKeys
 }
 
@@ -61,7 +62,7 @@ type keyQueue struct {
 func newScheduler(live context.Context, limits schedulerLimits, total *atomic.Int64, step func(j *job) next) *scheduler {
 	s := &scheduler{
 		step: step, limits: limits, live: live, total: total,
-		keys: map[string]*keyQueue{}, delayed: map[*job]*time.Timer{},
+		keys: map[string]*keyQueue{}, delayed: map[*job]*time.Timer{}, stuck: map[*job]bool{},
 	}
 	s.jobs, s.room = sync.NewCond(&s.mu), sync.NewCond(&s.mu)
 	for range limits.workers {
@@ -197,7 +198,8 @@ func (s *scheduler) delay(j *job, d time.Duration) {
 			s.enqueue(j)
 		}
 	})
-	s.room.Broadcast() // it may be the one that runs alone
+	s.endLone(j)
+	s.room.Broadcast()
 }
 
 // finish removes a job. The next job of its key becomes ready.
@@ -214,6 +216,7 @@ func (s *scheduler) finish(j *job) {
 	if j.row != nil {
 		s.rowsBusy--
 	}
+	s.endLone(j)
 	s.room.Broadcast()
 	queue := s.keys[j.key]
 	if j.key == "" || queue == nil {

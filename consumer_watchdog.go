@@ -36,7 +36,7 @@ func (w *watchdog) report() {
 	}
 	w.reported = true
 	w.s.stuck.Add(1)
-	w.s.scheduler.countStuck(1)
+	w.s.scheduler.noteStuck(w.j)
 	if int(c.stuck.Add(1)) < c.cfg.MaxStuck {
 		w.replaced = true
 		w.s.scheduler.addWorker() // the stuck worker is still counted, so no Wait has returned
@@ -59,7 +59,7 @@ func (w *watchdog) stop() {
 	w.j.replaced = w.replaced
 	if w.reported {
 		w.s.stuck.Add(-1)
-		w.s.scheduler.countStuck(-1)
+		w.s.scheduler.noteReturned(w.j)
 		w.s.c.stuck.Add(-1)
 	}
 }
