@@ -74,7 +74,9 @@ type ConsumerConfig struct {
 	// PoisonLimit is how often a message may be begun or delivered without an outcome, because its handler crashes the
 	// process, before it is parked. From half of this limit on, or half of a quorum queue's delivery limit, the message is
 	// handled while no other delivery is in hand. A crash then counts against this message only. Default: 20. Negative
-	// means that no message is parked for this reason.
+	// means that no message is parked for this reason. On an ordered route without Failures a message is parked one delivery before the
+	// queue's delivery limit at the latest (20, unless Topology declares another one); with a negative limit it goes to the
+	// end of the queue then, and later messages of its key may overtake it.
 	PoisonLimit int
 	// Topology is declared, or checked, at each subscription.
 	Topology Topology
