@@ -25,6 +25,7 @@ type job struct {
 	verdict  verdict // decided and not yet carried out
 	alone    bool    // nothing else may be in hand while it runs
 
+	planned  time.Time // when the current delay of a probe's plan ends
 	due      time.Time // when its delay ends
 	replaced bool      // another worker has taken over
 }
