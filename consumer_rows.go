@@ -33,7 +33,7 @@ type keyRun struct{ broken atomic.Bool }
 type rowSource struct {
 	s     *session
 	c     *Consumer
-	store FailureStore
+	store patientStore
 	keys  keyChecks
 	early chan struct{} // has an item when a row may be due earlier than expected
 
