@@ -4,7 +4,7 @@ import "time"
 
 // runAlone waits until nothing is in hand, runs one job with no other job beside it, and returns when it is finished, or waits
 // for its next attempt, or is stuck: no message may block its queue. A job behind an earlier one of its key, whose handler is stuck or
-// whose delay is long, waits for its turn like all others.
+// whose delay is long, runs after it, beside others.
 // begin returns that job, or nil if there is no such job. runAlone returns false if the wait exceeded patience or live has ended.
 func (s *scheduler) runAlone(patience time.Duration, begin func() *job) bool {
 	s.mu.Lock()

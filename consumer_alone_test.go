@@ -25,7 +25,7 @@ func TestAJobThatRanAloneAndWaitsForItsRetryStopsNothing(t *testing.T) {
 	})
 }
 
-// Handlers that never return, and the messages of their keys behind them, are in hand for ever.
+// Handlers that never return, and the messages of their keys behind them, stay in hand.
 func TestAJobThatMustRunAloneBehindAStuckJobOfItsKeyWaitsForItsTurn(t *testing.T) {
 	var release chan struct{}
 	step := func(j *job) next {

@@ -3,6 +3,7 @@ package parley
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -175,8 +176,10 @@ func (s *session) stop(cause error) (left int) {
 	lost := errors.Is(cause, ErrSubscriptionLost)
 	wait, enough := context.WithCancel(s.hard)
 	defer enough()
+	var watch sync.WaitGroup
+	defer watch.Wait() // forget ends it
 	if s.run.Err() == nil {
-		go func() { s.scheduler.waitUnlessStuck(); enough() }() // it ends when forget is called, at the latest
+		watch.Go(func() { s.scheduler.waitUnlessStuck(); enough() })
 	}
 	if !s.scheduler.stop(s.patience(lost), wait, s.cancel) {
 		left = s.scheduler.stepsRunning()
