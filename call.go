@@ -102,6 +102,9 @@ func (c *CallType[Req, Resp]) ask(ctx context.Context, to *TxOutbox, request Req
 	if o.notify && expires.IsZero() {
 		return 0, &InvalidError{What: "WithExpiryNotice", Problem: "needs an expiry: add WithExpiresIn or WithExpiresAt"}
 	}
+	if o.notify && !o.due.IsZero() {
+		return 0, &InvalidError{What: "WithExpiryNotice", Problem: "cannot be combined with WithDueAt, because a cancellation of the call would leave the notice: schedule an event, and let its handler call Ask"}
+	}
 	due := expires.Add(ExpirySkew) // of the notice
 	if err := checkTime("expiry", due); o.notify && err != nil {
 		return 0, err
@@ -111,7 +114,7 @@ func (c *CallType[Req, Resp]) ask(ctx context.Context, to *TxOutbox, request Req
 		return 0, err
 	}
 	ids, err := to.Record(ctx, rec)
-	if err != nil || !o.notify || ids[0] == 0 { // a call skipped by WithUnlessTags does not expire
+	if err != nil || !o.notify {
 		return first(ids), err
 	}
 	notice := Record{Message: Message{

@@ -2,6 +2,7 @@ package parley_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -33,6 +34,9 @@ type callWorld struct {
 	calls   int
 }
 
+// callRetention is that of the caller's inbox.
+const callRetention = 6 * time.Hour
+
 // inCallWorld runs play with both services up. answer is the callee's handler.
 func inCallWorld(t *testing.T, answer func(w *callWorld, c parley.Call[quoteRequest]) (quoteReply, error), play func(w *callWorld)) {
 	synctest.Test(t, func(t *testing.T) {
@@ -40,7 +44,7 @@ func inCallWorld(t *testing.T, answer func(w *callWorld, c parley.Call[quoteRequ
 		w.out = must(parley.NewOutbox(w.shop, &parley.OutboxConfig{AppID: "shop"}))
 		replies := must(parley.NewOutbox(w.pricing, &parley.OutboxConfig{AppID: "pricing"}))
 		callee := must(parley.NewInbox(w.pricing, &parley.InboxConfig{Consumer: "pricing"}))
-		owner := must(parley.NewInbox(w.shop, &parley.InboxConfig{Consumer: "shop"}))
+		owner := must(parley.NewInbox(w.shop, &parley.InboxConfig{Consumer: "shop", Retention: callRetention}))
 		w.caller = must(parley.NewCaller(w.broker, &parley.CallerConfig{Name: "shop.replies.0", Logger: quiet}))
 
 		served, owned := parley.NewRouter(), parley.NewRouter()
@@ -134,18 +138,29 @@ func TestAskIsAnsweredThroughBothOutboxes(t *testing.T) {
 	})
 }
 
-func TestACallHeldBackByUnlessLeavesNoNotice(t *testing.T) {
+// A cancellation of the call would leave its notice.
+func TestACancelledCallLeavesNoNotice(t *testing.T) {
 	inCallWorld(t, double, func(w *callWorld) {
-		at := parley.WithDueAt(time.Now().Add(time.Hour))
-		options := []parley.AskOption{at, parley.WithTags(parley.Tags{"cart": 1}), parley.WithUnlessTags(parley.Tags{"cart": 1}), parley.WithExpiresIn(2 * time.Hour), parley.WithExpiryNotice()}
-		if id := w.ask(options...); id == 0 {
-			t.Error("the first call was skipped")
+		tags := parley.Tags{"cart": 1}
+		err := w.shop.InTx(w.ctx, func(tx *memory.Tx) error {
+			_, err := parley.Ask(w.ctx, w.out.In(tx), quote, quoteRequest{}, parley.WithReplyTo("shop"), parley.WithDueAt(time.Now().Add(time.Hour)),
+				parley.WithTags(tags), parley.WithExpiresIn(2*time.Hour), parley.WithExpiryNotice())
+			return err
+		})
+		if !errors.Is(err, parley.ErrInvalid) {
+			t.Errorf("a scheduled call with an expiry notice: %v, want ErrInvalid", err)
 		}
-		if id := w.ask(options...); id != 0 {
-			t.Errorf("the second call has id %d, want it skipped", id)
+		err = w.shop.InTx(w.ctx, func(tx *memory.Tx) error {
+			_, err := parley.Cancel(w.ctx, w.out.In(tx), quote, tags)
+			return err
+		})
+		if err != nil {
+			t.Error(err)
 		}
-		if n := len(w.shop.Pending()); n != 2 {
-			t.Errorf("%d records, want the call and its notice", n)
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		if len(w.expired) != 0 {
+			t.Errorf("the calls %v have expired, which were never sent", w.expired)
 		}
 	})
 }

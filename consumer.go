@@ -39,9 +39,11 @@ type Consumer struct {
 	heldBack     atomic.Int64 // deliveries that wait for earlier ones of their keys
 	heldBackMost atomic.Bool  // they use up most of the prefetch
 
+	late          lateHandlers
 	returns       returns // used by Run only
 	raises        raises  // used by Run only
 	failuresReady bool    // used by Run only
+	probePrefetch int     // used by Run only
 }
 
 // UnhandledPolicy says what happens to a delivery that matches no route.
@@ -74,7 +76,9 @@ type ConsumerConfig struct {
 	// PoisonLimit is how often a message may be begun or delivered without an outcome, because its handler crashes the
 	// process, before it is parked. From half of this limit on, or half of a quorum queue's delivery limit, the message is
 	// handled while no other delivery is in hand. A crash then counts against this message only. Default: 20. Negative
-	// means that no message is parked for this reason.
+	// means that no message is parked for this reason. On an ordered route without Failures a message is parked one delivery before the
+	// queue's delivery limit at the latest (20, unless Topology declares another one); with a negative limit it goes to the
+	// end of the queue then, and later messages of its key may overtake it.
 	PoisonLimit int
 	// Topology is declared, or checked, at each subscription.
 	Topology Topology
@@ -112,7 +116,8 @@ type ConsumerConfig struct {
 	StuckAfter time.Duration
 	// MaxStuck is the number of stuck handlers that makes the consumer unhealthy. Default: 4.
 	MaxStuck int
-	// ShutdownTimeout is how long a stop waits for running handlers before their contexts end. Default: 25s.
+	// ShutdownTimeout is how long a stop waits for running handlers before their contexts end. It applies to a lost subscription and to the
+	// kill switch too. Default: 25s.
 	ShutdownTimeout time.Duration
 	// Hooks observe the consumer.
 	Hooks ConsumerHooks
@@ -279,16 +284,15 @@ func (c *Consumer) Run(ctx context.Context) error {
 	wg.Go(func() { c.returnRows(members) })
 	c.cfg.Control.ready(ctx)
 	defer wg.Wait()
+	defer c.late.ends.Wait()
 	defer leave()
 	retry := backoff{first: 100 * time.Millisecond, limit: 10 * time.Second}
-	left := 0
 	for ctx.Err() == nil {
 		if c.awaitResume(ctx); ctx.Err() != nil {
 			break
 		}
 		start, settled := time.Now(), c.settled.Load()
-		end, n, err := c.session(ctx, hard)
-		left += n
+		end, err := c.session(members, hard)
 		if ctx.Err() != nil {
 			break
 		}
@@ -302,7 +306,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		c.between(ctx, end, err, &retry)
 	}
 	c.setSubscribed(false, nil)
-	if left > 0 {
+	if left := c.late.count(); left > 0 {
 		return fmt.Errorf("parley: consumer of queue %q: %s", c.cfg.Queue, plural(left, "handler did not return", "handlers did not return"))
 	}
 	return nil
@@ -311,6 +315,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 // between waits until the next session may start.
 func (c *Consumer) between(ctx context.Context, end sessionEnd, err error, retry *backoff) {
 	cause := c.kill.cause()
+	if end == endHeld {
+		return
+	}
 	if cause == nil && end == endResized {
 		c.prefetch.logResize(c.cfg.Logger, c.cfg.Queue)
 		return

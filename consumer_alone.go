@@ -3,12 +3,13 @@ package parley
 import "time"
 
 // runAlone waits until nothing is in hand, runs one job with no other job beside it, and returns when it is finished, or waits
-// for its next attempt, or is stuck: no message may block its queue.
+// for its next attempt, or is stuck: no message may block its queue. A job behind an earlier one of its key, whose handler is stuck or
+// whose delay is long, runs after it, beside others.
 // begin returns that job, or nil if there is no such job. runAlone returns false if the wait exceeded patience or live has ended.
 func (s *scheduler) runAlone(patience time.Duration, begin func() *job) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	expired := false
+	expired, until := false, time.Now().Add(patience)
 	timer := time.AfterFunc(patience, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -20,11 +21,11 @@ func (s *scheduler) runAlone(patience time.Duration, begin func() *job) bool {
 		s.room.Wait()
 	}
 	s.alone = true
-	defer func() { s.alone = false; s.room.Broadcast() }()
-	for s.live.Err() == nil && s.inHand > s.stuck && !expired {
+	defer func() { s.alone, s.lone = false, nil; s.room.Broadcast() }()
+	for s.live.Err() == nil && s.busy(until) > 0 && !expired {
 		s.room.Wait()
 	}
-	if s.live.Err() != nil || s.inHand > s.stuck {
+	if s.live.Err() != nil || s.busy(until) > 0 {
 		return false
 	}
 	s.mu.Unlock()
@@ -34,17 +35,51 @@ func (s *scheduler) runAlone(patience time.Duration, begin func() *job) bool {
 		return true
 	}
 	s.add(j)
-	for s.live.Err() == nil && s.inHand > s.stuck && s.delayed[j] == nil {
+	if j.key == "" || s.keys[j.key].first == j {
+		s.lone = j
+	}
+	for s.live.Err() == nil && s.lone == j {
 		s.room.Wait()
 	}
 	return true
 }
 
-// countStuck adds n to the jobs whose handlers are stuck. A job that must run alone does not wait for them, and nothing waits for a
-// job that ran alone and is stuck.
-func (s *scheduler) countStuck(n int) {
+// busy returns how many jobs a job that must run alone waits for. It does not wait for stuck handlers, for jobs that are delayed beyond
+// the time until, or for jobs behind one of these or behind a handler of an earlier session. mu is held.
+func (s *scheduler) busy(until time.Time) int {
+	n := s.inHand - len(s.stuck)
+	for j := range s.delayed {
+		if j.due.After(until) {
+			n--
+		}
+	}
+	for _, queue := range s.keys {
+		if first := queue.first; first == nil || s.stuck[first] || s.delayed[first] != nil && first.due.After(until) {
+			n -= len(queue.waiting)
+		}
+	}
+	return n
+}
+
+// noteStuck notes that the handler of a job is stuck: a job that must run alone does not wait for it, and nothing waits for it if it ran alone.
+func (s *scheduler) noteStuck(j *job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stuck += n
+	s.stuck[j] = true
+	s.endLone(j)
 	s.room.Broadcast()
+}
+
+// noteReturned notes that the handler of a stuck job has returned.
+func (s *scheduler) noteReturned(j *job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.stuck, j)
+}
+
+// endLone notes that nothing waits for a job any more, if it ran alone; mu is held.
+func (s *scheduler) endLone(j *job) {
+	if s.lone == j {
+		s.lone = nil
+	}
 }

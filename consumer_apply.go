@@ -62,7 +62,8 @@ func (s *session) apply(j *job) next {
 		return next{}
 	case actAbandon:
 		if j.row != nil {
-			s.rows.forget(j) // renewing a lost claim is pointless, and the claim would keep the body until the session ends
+			j.row.run.broken.Store(true) // another process may be handling the rest of its run
+			s.rows.forget(j)             // renewing a lost claim is pointless, and the claim would keep the body until the session ends
 		}
 		s.stored(j)
 		if c.cfg.Hooks.Stale != nil {

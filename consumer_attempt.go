@@ -31,9 +31,11 @@ func (s *session) attempt(j *job) error {
 		defer stop()
 	}
 	dog := s.watchHandler(j)
+	c.beginHandler(j)
 	defer func() {
 		cancel()
 		dog.stop()
+		c.endHandler(j)
 		j.took += time.Since(j.began)
 	}()
 	err := failpoint.Hit("consumer.handling")

@@ -9,6 +9,23 @@ import (
 // up, after a quarter of an hour on Linux: claims, stored failures and renewed leases must not wait for it.
 type patientStore struct{ FailureStore }
 
+func (p patientStore) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
+	return p.FailureStore.Check(ctx)
+}
+
+// Promote does nothing if the store has no transactions of handlers.
+func (p patientStore) Promote(ctx context.Context, consumer, key string) error {
+	promoter, ok := p.FailureStore.(failurePromoter)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
+	return promoter.Promote(ctx, consumer, key)
+}
+
 func (p patientStore) Keep(ctx context.Context, consumer string, failures []Failure) ([]KeptFailure, error) {
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()

@@ -14,15 +14,25 @@ import (
 
 // A failure store over a connection that is silently cut: a call returns only when its context ends.
 type cutStore struct {
-	parley.FailureStore
-	cut atomic.Bool // the first Claim from now on hangs
-	no  sync.Map    // methods called without a deadline
+	*memory.Failures
+	cut   atomic.Bool // the first Claim from now on hangs
+	calls sync.Map    // of methods: whether all had a deadline
 }
 
 func (c *cutStore) check(ctx context.Context, method string) {
-	if _, ok := ctx.Deadline(); !ok {
-		c.no.Store(method, true)
-	}
+	_, ok := ctx.Deadline()
+	before, _ := c.calls.LoadOrStore(method, true)
+	c.calls.Store(method, ok && before.(bool))
+}
+
+func (c *cutStore) Check(ctx context.Context) error {
+	c.check(ctx, "Check")
+	return c.Failures.Check(ctx)
+}
+
+func (c *cutStore) Promote(ctx context.Context, consumer, key string) error {
+	c.check(ctx, "Promote")
+	return c.Failures.Promote(ctx, consumer, key)
 }
 
 func (c *cutStore) Claim(ctx context.Context, consumer string, o parley.FailureClaimOptions) ([]parley.ClaimedFailure, error) {
@@ -31,22 +41,22 @@ func (c *cutStore) Claim(ctx context.Context, consumer string, o parley.FailureC
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return c.FailureStore.Claim(ctx, consumer, o)
+	return c.Failures.Claim(ctx, consumer, o)
 }
 
 func (c *cutStore) Keep(ctx context.Context, consumer string, l []parley.Failure) ([]parley.KeptFailure, error) {
 	c.check(ctx, "Keep")
-	return c.FailureStore.Keep(ctx, consumer, l)
+	return c.Failures.Keep(ctx, consumer, l)
 }
 
 func (c *cutStore) Renew(ctx context.Context, l []parley.FailureClaim, d time.Duration) ([]parley.FailureClaim, error) {
 	c.check(ctx, "Renew")
-	return c.FailureStore.Renew(ctx, l, d)
+	return c.Failures.Renew(ctx, l, d)
 }
 
 func (c *cutStore) Settle(ctx context.Context, l parley.FailureClaim, o parley.FailureOutcome) error {
 	c.check(ctx, "Settle")
-	return c.FailureStore.Settle(ctx, l, o)
+	return c.Failures.Settle(ctx, l, o)
 }
 
 // A database connection that is cut silently must stop neither retries nor leases.
@@ -54,10 +64,15 @@ func TestASilentlyCutDatabaseConnectionDelaysRetriesByItsDeadlineOnly(t *testing
 	cfg := &parley.ConsumerConfig{}
 	store := &cutStore{}
 	onStage(t, cfg, func(s *stage) {
-		store.FailureStore = memory.NewStore().Failures()
+		db := memory.NewStore()
+		store.Failures = db.Failures()
 		cfg.Failures = store
+		inbox, err := parley.NewInbox(db, &parley.InboxConfig{Consumer: "q", Logger: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
 		first := true
-		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+		s.router.Handle("user", "k", inbox.Handler(func(_ context.Context, _ *memory.Tx, d *parley.Delivery) error {
 			if first {
 				first = false
 				return parley.RetryAfter(time.Second, errors.New("no"))
@@ -65,16 +80,19 @@ func TestASilentlyCutDatabaseConnectionDelaysRetriesByItsDeadlineOnly(t *testing
 			s.note(d)
 			time.Sleep(25 * time.Second)
 			return nil
-		})
+		}), parley.Ordered(nil))
 	}, func(s *stage) {
-		s.publish(text("a"))
+		s.publish(keyed("K", "a"))
 		s.wait(time.Second)
 		store.cut.Store(true)
 		s.wait(10 * time.Minute) // the retry is due after 10 s
-		var without []string
-		store.no.Range(func(k, _ any) bool { without = append(without, k.(string)); return true })
-		if len(s.notes()) != 1 || len(without) > 0 {
-			t.Errorf("retries handled: %v; health %v; called without a deadline: %v", s.notes(), s.consumer.Health(), without)
+		if len(s.notes()) != 1 {
+			t.Errorf("retries handled: %v; health %v", s.notes(), s.consumer.Health())
+		}
+		for _, method := range []string{"Check", "Claim", "Keep", "Promote", "Renew"} {
+			if deadline, called := store.calls.Load(method); deadline != true {
+				t.Errorf("%s was called %v, with a deadline %v: want both", method, called, deadline)
+			}
 		}
 		store.cut.Store(false)
 	})

@@ -40,6 +40,12 @@ func (s *session) judge(j *job, err error) verdict {
 	}
 	f.paused, f.outage = c.kill.cause() != nil, c.kill.outage(j.began)
 	v := decide(f)
+	if s.probing && v.action == actWait && !f.immediate() {
+		if f.early <= 0 {
+			j.planned = time.Now().Add(v.wait)
+		}
+		v.wait = min(v.wait, c.kill.pause(time.Now()))
+	}
 	if (v.action == actWait && !f.immediate() || v.action == actRetry) && !v.putOff {
 		j.retries++
 	}
@@ -54,6 +60,9 @@ func (s *session) facts(j *job, err error, o *outcomeError) (f facts) {
 	f = facts{
 		err: err, policy: s.c.policyOf(j.route), tries: j.tries, retries: j.retries, ordered: j.key != "", row: j.row != nil,
 		store: s.rows != nil, shared: s.c.shared.Load(), probing: s.probing,
+	}
+	if s.probing {
+		f.early = time.Until(j.planned)
 	}
 	if o != nil {
 		f.after, f.park = o.retryAfter, o.park
@@ -81,6 +90,7 @@ type facts struct {
 	shared  bool          // another library's consumers take from the queue: no copy may return to it
 	paused  bool          // the kill switch is open
 	probing bool          // this attempt is the kill switch's probe
+	early   time.Duration // this probe came so long before the end of the delay that the plan wants
 	outage  bool          // since this attempt began many have failed and none has succeeded
 }
 
@@ -92,6 +102,8 @@ func decide(f facts) verdict {
 		return verdict{action: actPark, err: f.err}
 	case f.immediate():
 		return verdict{action: actWait, wait: spread(f.policy.Immediate[f.tries-1]), err: f.err}
+	case f.early > 0:
+		return verdict{action: actWait, wait: f.early, putOff: true, err: f.err}
 	case f.row && (f.paused || f.outage):
 		// The message did not cause the failure, so it must not use up its retry plan.
 		return verdict{action: actRetry, wait: f.policy.putOff(f.retries), putOff: true, err: f.err}
@@ -120,9 +132,10 @@ func (f *facts) timedOut() bool {
 
 // counted reports whether the attempt counts as a failure for the kill switch: the message has had its immediate retries, or
 // these block its ordering key. A row does not count: poison messages return from the failure store in a batch. A probe that
-// has to be retried in this process counts once its plan is used up.
+// has to be retried in this process counts once its plan is used up. It is repeated before the end of each delay of the plan, so that the
+// end of an outage is noticed; such an early attempt does not count.
 func (f *facts) counted() bool {
-	if f.row || f.park || f.after != 0 {
+	if f.row || f.park || f.after != 0 || f.early > 0 {
 		return false
 	}
 	if f.probing {

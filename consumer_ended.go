@@ -31,7 +31,7 @@ func (s *scheduler) unsettled() (unsettled, acked []keyedDelivery) {
 	unsettled, acked = s.ended.unsettled, s.ended.acked
 	for key, queue := range s.keys {
 		for _, j := range append([]*job{queue.first}, queue.waiting...) {
-			if j.row == nil {
+			if j != nil && j.row == nil {
 				unsettled = append(unsettled, keyedDelivery{key, j.digest})
 			}
 		}

@@ -12,7 +12,7 @@ func (c *Consumer) prepareFailures(ctx context.Context) error {
 	if c.failuresReady {
 		return nil
 	}
-	if err := c.cfg.Failures.Check(ctx); err != nil {
+	if err := (patientStore{c.cfg.Failures}).Check(ctx); err != nil {
 		return fmt.Errorf("failure store of consumer %q: %w", c.cfg.Name, err)
 	}
 	if err := c.takeInParked(ctx); err != nil {
@@ -45,7 +45,7 @@ func (c *Consumer) takeInParked(ctx context.Context) error {
 		}
 		f := c.failure(j, verdict{action: actPark, err: errors.New(reason)})
 		f.History.Reason = reason
-		if _, err := c.cfg.Failures.Keep(ctx, c.cfg.Name, []Failure{f}); errors.Is(err, ErrRefused) {
+		if _, err := (patientStore{c.cfg.Failures}).Keep(ctx, c.cfg.Name, []Failure{f}); errors.Is(err, ErrRefused) {
 			left++ // the others must not wait behind a message that the database cannot take
 			return ParkedKeep, nil
 		} else if err != nil {

@@ -2,13 +2,14 @@ package parley
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 )
 
 // guard checks how often the broker has delivered the message. A high count is a suspicion, not a proof: when a process crashes,
 // the count rises for every delivery in hand. So a suspect runs alone, and only a suspect that is
-// redelivered too often is parked.
+// redelivered too often is parked. Without a failure store a suspect of an ordered route stays in its place until then.
 func (c *Consumer) guard(j *job) {
 	if j.verdict.action != actNone || !j.d.Redelivered {
 		return // the count in a first delivery was set by its publisher
@@ -26,6 +27,14 @@ func (c *Consumer) guard(j *job) {
 		j.verdict = verdict{action: actRetry, begun: SuspectAfter, err: errRedelivered}
 		return
 	}
+	if j.key != "" && count < c.lastCount() {
+		j.alone = true // in its place: at the end of the queue, later messages of its key would overtake it
+		return
+	}
+	if j.key != "" && c.cfg.PoisonLimit > 0 {
+		j.verdict = verdict{action: actPark, err: fmt.Errorf("%w: %d times", errRedelivered, begun)}
+		return
+	}
 	if count >= c.suspectFrom() && !c.shared.Load() {
 		// Store it at once, beside the others: no handler runs, and the broker may drop it when this process ends.
 		j.verdict = verdict{action: actRetry, begun: begun, err: errRedelivered}
@@ -40,16 +49,36 @@ const brokerLimit = 20
 // suspectFrom returns the count from which on a delivery is moved aside: half of the lowest limit, so that
 // the broker never drops it.
 func (c *Consumer) suspectFrom() int {
-	limit := brokerLimit
+	return max(1, min(brokerLimit, c.deliveryLimit(), c.poisonLimit())/2)
+}
+
+// lastCount returns the count from which on a suspect of an ordered route must leave its place: at the poison limit, and one delivery before
+// the broker would drop it.
+func (c *Consumer) lastCount() int {
+	return max(1, min(c.deliveryLimit()-1, c.poisonLimit()))
+}
+
+// deliveryLimit returns the delivery limit that the configured topology gives the queue, or the broker's default.
+func (c *Consumer) deliveryLimit() int {
 	for _, q := range c.cfg.Topology.Queues {
-		if n, ok := wholeNumber(q.Arguments["x-delivery-limit"]); ok && q.Name == c.cfg.Queue && n > 0 {
-			limit = min(limit, n)
+		n, ok := wholeNumber(q.Arguments["x-delivery-limit"])
+		switch {
+		case !ok || q.Name != c.cfg.Queue || n == 0:
+		case n < 0:
+			return math.MaxInt // unlimited
+		default:
+			return n
 		}
 	}
-	if c.cfg.PoisonLimit > 0 {
-		limit = min(limit, c.cfg.PoisonLimit)
+	return brokerLimit
+}
+
+// poisonLimit returns PoisonLimit; a negative one means none.
+func (c *Consumer) poisonLimit() int {
+	if c.cfg.PoisonLimit < 0 {
+		return math.MaxInt
 	}
-	return max(1, limit/2)
+	return c.cfg.PoisonLimit
 }
 
 func wholeNumber(v any) (int, bool) {

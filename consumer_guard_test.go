@@ -241,3 +241,61 @@ func TestManySuspectRowsAreHandledSoonAndEachAlone(t *testing.T) {
 		}
 	})
 }
+
+// Two subscriptions have ended while a message of an ordered route waited for its retry. At the end of the queue, later messages of its key
+// would overtake it.
+func TestASuspectOfAnOrderedRouteIsNotOvertakenByItsKeyWithoutAFailureStore(t *testing.T) {
+	var failed atomic.Bool
+	onStage(t, nil, func(s *stage) {
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+			if string(d.Body) == "1" && !failed.Swap(true) {
+				return errors.New("not yet")
+			}
+			s.note(d)
+			return nil
+		}, parley.Ordered(nil))
+	}, func(s *stage) {
+		m := suspicious("1", 10)
+		m.SetHeader(parley.HeaderKey, "K")
+		s.publish(*m)
+		synctest.Wait()
+		s.broker.Disconnect() // it is redelivered, with its count
+		s.publish(keyed("K", "2"))
+		s.wait(time.Minute)
+		if got := bodies(s.notes()); !slices.Equal(got, []string{"1", "2"}) {
+			t.Errorf("handled %v, want 1 and then 2", got)
+		}
+	})
+}
+
+// The broker drops a message at its delivery limit of 20.
+func TestASuspectOfAnOrderedRouteIsParkedBeforeTheBrokerWouldDropIt(t *testing.T) {
+	for count, want := range map[int64][]string{18: {"1", "2"}, 19: {"2"}} {
+		t.Run(fmt.Sprint(count), func(t *testing.T) {
+			var failed atomic.Bool
+			onStage(t, nil, func(s *stage) {
+				s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+					if string(d.Body) == "1" && !failed.Swap(true) {
+						return errors.New("not yet")
+					}
+					s.note(d)
+					return nil
+				}, parley.Ordered(nil))
+			}, func(s *stage) {
+				m := suspicious("1", count)
+				m.SetHeader(parley.HeaderKey, "K")
+				s.publish(*m)
+				synctest.Wait()
+				s.broker.Disconnect()
+				s.publish(keyed("K", "2"))
+				s.wait(time.Minute)
+				if got := bodies(s.notes()); !slices.Equal(got, want) {
+					t.Errorf("handled %v, want %v", got, want)
+				}
+				if n := len(s.parked()); n != 2-len(want) {
+					t.Errorf("%d messages are parked, want %d", n, 2-len(want))
+				}
+			})
+		})
+	}
+}

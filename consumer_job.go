@@ -2,6 +2,7 @@ package parley
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,13 +19,15 @@ type job struct {
 	retries  int // retry delays that are used up since the last replay
 	began    time.Time
 	took     time.Duration
-	settled  bool    // at the broker
-	unstored bool    // it cannot be stored and stays in hand
-	repeated bool    // its last two attempts failed with the same error
-	exited   bool    // its handler has ended its goroutine
-	verdict  verdict // decided and not yet carried out
-	alone    bool    // nothing else may be in hand while it runs
+	settled  bool         // at the broker
+	unstored bool         // it cannot be stored and stays in hand
+	repeated bool         // its last two attempts failed with the same error
+	exited   bool         // its handler has ended its goroutine
+	verdict  verdict      // decided and not yet carried out
+	alone    bool         // nothing else may be in hand while it runs
+	handler  atomic.Int32 // see lateHandlers
 
+	planned  time.Time // when the current delay of a probe's plan ends
 	due      time.Time // when its delay ends
 	replaced bool      // another worker has taken over
 }

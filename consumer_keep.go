@@ -67,10 +67,7 @@ func (r *rowSource) done(ctx context.Context, j *job) error {
 		err = r.store.Settle(ctx, j.row.FailureClaim, FailureOutcome{Action: FailureDone})
 	case j.row.Key != "":
 		_ = failpoint.Hit("consumer.promoting")
-		if p, ok := r.c.cfg.Failures.(failurePromoter); ok {
-			err = p.Promote(ctx, j.row.Consumer, j.row.Key)
-		}
-		if err != nil {
+		if err = r.store.Promote(ctx, j.row.Consumer, j.row.Key); err != nil {
 			r.c.cfg.Logger.Warn("consumer: promoting the next failed delivery of a key failed, the next sweep promotes it", r.c.attrs(j.d, err)...)
 			err = nil
 		}

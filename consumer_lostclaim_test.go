@@ -3,6 +3,7 @@ package parley_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -76,5 +77,109 @@ func TestAfterALostClaimHealthNoLongerReportsItsDeliveryAsNotStored(t *testing.T
 		if err := s.consumer.Health(); err != nil || !store.failed.Load() {
 			t.Errorf("health %v after the claim was lost, want nil", err)
 		}
+	})
+}
+
+// A store that loses the claim of each first row of a run; another process has it.
+type losesFirst struct {
+	*memory.Failures
+	lost atomic.Bool
+}
+
+func (s *losesFirst) Settle(ctx context.Context, c parley.FailureClaim, o parley.FailureOutcome) error {
+	if !s.lost.Swap(true) {
+		return parley.ErrClaimLost
+	}
+	return s.Failures.Settle(ctx, c, o)
+}
+
+// A store that is unreachable for a time, except for outcomes.
+type noRenewals struct {
+	*memory.Failures
+	down atomic.Bool
+}
+
+var errDown = errors.New("connection refused")
+
+func (s *noRenewals) Renew(ctx context.Context, claims []parley.FailureClaim, lease time.Duration) ([]parley.FailureClaim, error) {
+	if s.down.Load() {
+		return nil, errDown
+	}
+	return s.Failures.Renew(ctx, claims, lease)
+}
+
+func (s *noRenewals) Claim(ctx context.Context, consumer string, o parley.FailureClaimOptions) ([]parley.ClaimedFailure, error) {
+	if s.down.Load() {
+		return nil, errDown
+	}
+	return s.Failures.Claim(ctx, consumer, o)
+}
+
+// keepRun stores rows of one key, each of which has failed once.
+func (s *rowStage) keepRun(list ...string) {
+	s.t.Helper()
+	for _, body := range list {
+		m := keyed("K", body)
+		m.Exchange, m.RoutingKey = "user", "k"
+		if _, err := s.table.Keep(context.Background(), "q", []parley.Failure{{Message: m, State: parley.FailureWaiting, Key: "K"}}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// When another process has claimed a row of a run, it may be handling the rows behind it.
+func TestARunEndsWhenTheClaimOfOneOfItsRowsIsLost(t *testing.T) {
+	store := &losesFirst{}
+	cfg := &parley.ConsumerConfig{Failures: store}
+	onRows(t, cfg, func(s *rowStage) {
+		store.Failures = s.table
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error { s.note(d); return nil }, parley.Ordered(nil))
+		s.keepRun("1", "2", "3")
+	}, func(s *rowStage) {
+		s.wait(10 * time.Second)
+		if got := bodies(s.notes()); !slices.Equal(got, []string{"1"}) {
+			t.Errorf("handled %v while another process has the first row, want 1 only", got)
+		}
+		s.wait(5 * time.Minute)
+		if got := bodies(s.notes()); !slices.Equal(got, []string{"1", "1", "2", "3"}) {
+			t.Errorf("handled %v after its lease, want 1 again and then 2 and 3", got)
+		}
+	})
+}
+
+// The other process has handled the row and deleted it, which looks like the deletion in the handler's own transaction.
+func TestARunEndsWhenAnotherProcessHasHandledOneOfItsRows(t *testing.T) {
+	store := &noRenewals{}
+	cfg := &parley.ConsumerConfig{Failures: store}
+	onRows(t, cfg, func(s *rowStage) {
+		store.Failures = s.table
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+			if string(d.Body) == "1" {
+				store.down.Store(true)
+				time.Sleep(50 * time.Second)
+			}
+			s.note(d)
+			return nil
+		}, parley.Ordered(nil))
+		s.keepRun("1", "2")
+	}, func(s *rowStage) {
+		s.wait(40 * time.Second)
+		rows, err := s.table.Claim(s.ctx, "q", parley.FailureClaimOptions{Limit: 1, KeyRun: 20, Lease: time.Minute})
+		if err != nil || len(rows) != 2 {
+			t.Fatalf("the other process claimed %d rows: %v", len(rows), err)
+		}
+		if err := s.table.Settle(s.ctx, rows[0].FailureClaim, parley.FailureOutcome{Action: parley.FailureDone}); err != nil {
+			t.Fatal(err)
+		}
+		s.wait(30 * time.Second)
+		if got := bodies(s.notes()); !slices.Equal(got, []string{"1"}) {
+			t.Errorf("handled %v while another process handles 2, want 1 only", got)
+		}
+		store.down.Store(false)
+		if err := s.table.Settle(s.ctx, rows[1].FailureClaim, parley.FailureOutcome{Action: parley.FailureDone}); err != nil {
+			t.Fatal(err)
+		}
+		s.wait(time.Minute)
+		s.wantRows(0)
 	})
 }

@@ -33,7 +33,7 @@ type keyRun struct{ broken atomic.Bool }
 type rowSource struct {
 	s     *session
 	c     *Consumer
-	store FailureStore
+	store patientStore
 	keys  keyChecks
 	early chan struct{} // has an item when a row may be due earlier than expected
 
@@ -44,6 +44,7 @@ type rowSource struct {
 // A claimed row is in hand until it is settled.
 type claimed struct {
 	running bool
+	from    time.Time               // before the request of its claim, or of the last renewal
 	abort   context.CancelCauseFunc // of the running attempt
 }
 
@@ -132,14 +133,14 @@ func (r *rowSource) claim(ctx context.Context) (time.Duration, error) {
 	if room == 0 || r.c.kill.cause() != nil {
 		return rowPoll, nil
 	}
-	rows, err := r.store.Claim(ctx, r.c.cfg.Name, r.options(room, false))
+	jobs, err := r.take(ctx, r.options(room, false))
 	if err != nil {
 		return 0, err
 	}
-	for _, j := range r.jobs(rows) {
+	for _, j := range jobs {
 		r.s.scheduler.dispatch(j)
 	}
-	if len(rows) >= room {
+	if len(jobs) >= room {
 		return 0, nil
 	}
 	wait, ok, err := r.store.NextDue(ctx, r.c.cfg.Name)
@@ -149,7 +150,7 @@ func (r *rowSource) claim(ctx context.Context) (time.Duration, error) {
 	if !ok {
 		return rowPollEmpty, nil
 	}
-	if wait <= 0 && len(rows) == 0 {
+	if wait <= 0 && len(jobs) == 0 {
 		r.claimSuspect(ctx)
 		return rowPoll / 4, nil
 	}
@@ -163,11 +164,11 @@ func (r *rowSource) claimSuspect(ctx context.Context) {
 		return
 	}
 	r.s.scheduler.runAlone(alonePatience, func() *job {
-		rows, err := r.store.Claim(ctx, r.c.cfg.Name, r.options(1, true))
-		if err != nil || len(rows) == 0 {
+		jobs, err := r.take(ctx, r.options(1, true))
+		if err != nil || len(jobs) == 0 {
 			return nil // feed gets the error too, and logs it
 		}
-		return r.jobs(rows)[0]
+		return jobs[0]
 	})
 }
 
@@ -185,11 +186,11 @@ func (r *rowSource) suspectDue(ctx context.Context) bool {
 
 // claimProbe dispatches one due row as the probe. It returns false if no row is due.
 func (r *rowSource) claimProbe(ctx context.Context) bool {
-	rows, err := r.store.Claim(ctx, r.c.cfg.Name, FailureClaimOptions{Limit: 1, KeyRun: 1, Owner: owner(), Lease: rowLease})
-	if err != nil || len(rows) == 0 {
+	jobs, err := r.take(ctx, FailureClaimOptions{Limit: 1, KeyRun: 1, Owner: owner(), Lease: rowLease})
+	if err != nil || len(jobs) == 0 {
 		return false // the database fails, or no row is due: consumption stays paused
 	}
-	r.s.scheduler.dispatch(r.jobs(rows)[0])
+	r.s.scheduler.dispatch(jobs[0])
 	return true
 }
 
@@ -207,8 +208,13 @@ var owner = sync.OnceValue(func() string {
 	return CleanText(fmt.Sprintf("%.40s/%d", host, os.Getpid()), 64)
 })
 
-// jobs makes jobs of claimed rows and registers their claims.
-func (r *rowSource) jobs(rows []ClaimedFailure) []*job {
+// take claims due rows, makes jobs of them and registers their claims.
+func (r *rowSource) take(ctx context.Context, o FailureClaimOptions) ([]*job, error) {
+	from := time.Now()
+	rows, err := r.store.Claim(ctx, r.c.cfg.Name, o)
+	if err != nil {
+		return nil, err
+	}
 	if len(rows) > 0 {
 		_ = failpoint.Hit("consumer.claimed")
 	}
@@ -223,9 +229,9 @@ func (r *rowSource) jobs(rows []ClaimedFailure) []*job {
 			runs[rows[i].Key] = run
 		}
 		out[i] = r.c.rowJob(&rows[i], r.c.cfg.Failures, run)
-		r.claims[out[i]] = &claimed{}
+		r.claims[out[i]] = &claimed{from: from}
 	}
-	return out
+	return out, nil
 }
 
 // rowJob makes a job of a claimed row.
@@ -247,112 +253,6 @@ func (c *Consumer) rowJob(row *ClaimedFailure, store FailureStore, run *keyRun) 
 		j.verdict = verdict{action: actPark, err: fmt.Errorf("%w: begun %d times", errRedelivered, row.Begun)}
 	}
 	return j
-}
-
-// precheck decides whether a claimed row may be attempted now.
-func (r *rowSource) precheck(j *job) verdict {
-	switch {
-	case j.row.lost.Load():
-		return verdict{action: actAbandon}
-	case j.row.run.broken.Load(), r.s.live.Err() != nil && j.tries == 0:
-		return verdict{action: actReturn}
-	}
-	return verdict{}
-}
-
-// watch returns the context of an attempt. It is cancelled when the claim is lost.
-func (r *rowSource) watch(ctx context.Context, j *job) (context.Context, func()) {
-	ctx, abort := context.WithCancelCause(ctx)
-	r.set(j, true, abort)
-	return ctx, func() {
-		r.set(j, false, nil)
-		abort(nil)
-	}
-}
-
-func (r *rowSource) set(j *job, running bool, abort context.CancelCauseFunc) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c := r.claims[j]; c != nil {
-		c.running, c.abort = running, abort
-	}
-}
-
-// forget removes a settled row from the registered claims.
-func (r *rowSource) forget(j *job) {
-	r.mu.Lock()
-	delete(r.claims, j)
-	r.mu.Unlock()
-	r.wake()
-}
-
-// renew extends the claims until ctx ends.
-func (r *rowSource) renew(ctx context.Context) {
-	for sleep(ctx, renewInterval) {
-		r.mu.Lock()
-		claims := make([]FailureClaim, 0, len(r.claims))
-		for j := range r.claims {
-			claims = append(claims, j.row.FailureClaim)
-		}
-		r.mu.Unlock()
-		if len(claims) == 0 {
-			continue
-		}
-		lost, err := r.store.Renew(ctx, claims, rowLease)
-		if err != nil && ctx.Err() == nil {
-			r.c.cfg.Logger.Warn("consumer: renewing the claims of failed deliveries failed, retrying", "consumer", r.c.cfg.Name, "claims", len(claims), "err", err)
-		}
-		r.drop(lost)
-	}
-}
-
-// drop cancels the attempts of rows whose claims are lost.
-func (r *rowSource) drop(lost []FailureClaim) {
-	if len(lost) == 0 {
-		return
-	}
-	gone := make(map[FailureClaim]bool, len(lost))
-	for _, c := range lost {
-		gone[c] = true
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for j, c := range r.claims {
-		if !gone[j.row.FailureClaim] || j.row.deleted.Load() {
-			continue
-		}
-		j.row.lost.Store(true)
-		if c.abort != nil {
-			c.abort(ErrClaimLost)
-		}
-	}
-}
-
-// release returns a row to the state before its claim.
-func (r *rowSource) release(j *job) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.s.hard), 5*time.Second)
-	defer cancel()
-	err := r.store.Settle(ctx, j.row.FailureClaim, FailureOutcome{Action: FailureRelease})
-	if err != nil && !errors.Is(err, ErrClaimLost) {
-		r.c.cfg.Logger.Warn("consumer: releasing a failed delivery failed, it is due again when its lease ends", r.c.attrs(j.d, err)...)
-	}
-	r.forget(j)
-}
-
-// releaseAll releases the claimed rows that were not handled. The row of a handler that has not returned keeps its claim until
-// the lease ends.
-func (r *rowSource) releaseAll() {
-	r.mu.Lock()
-	var left []*job
-	for j, c := range r.claims {
-		if !c.running && !j.row.deleted.Load() {
-			left = append(left, j)
-		}
-	}
-	r.mu.Unlock()
-	for _, j := range left {
-		r.release(j)
-	}
 }
 
 // sweep deletes old rows and promotes keys until the session ends.

@@ -28,12 +28,14 @@ type scheduler struct {
 	bytes    int // of all bodies in hand
 	delayed  map[*job]*time.Timer
 	inHand   int
-	rowsBusy int  // rows in hand that do not wait behind another job of their key
-	running  int  // steps that are running
-	stuck    int  // jobs in hand whose handlers ignore the end of their contexts
-	alone    bool // a job that must run alone is running, or waits until nothing else is in hand
-	over     bool // forget was called: jobs that are still running are no longer counted
+	rowsBusy int           // rows in hand that do not wait behind another job of their key
+	running  int           // steps that are running
+	stuck    map[*job]bool // jobs in hand whose handlers ignore the end of their contexts
+	alone    bool          // a job that must run alone is running, or waits until nothing else is in hand
+	lone     *job          // that job, until it is finished, delayed or stuck
+	over     bool          // forget was called: jobs that are still running are no longer counted
 	ended    endedKeys
+	done     chan struct{} // closed when all workers have ended; stop makes it
 }
 
 // schedulerLimits bound the jobs of a scheduler.
@@ -52,7 +54,7 @@ type next struct {
 	after time.Duration // delay before that step
 }
 
-// A keyQueue holds the jobs of one ordering key. Its first job is ready, running or delayed.
+// A keyQueue holds the jobs of one ordering key. Its first job is ready, running or delayed. It is nil while the key is held.
 type keyQueue struct {
 	first   *job
 	waiting []*job
@@ -61,7 +63,7 @@ type keyQueue struct {
 func newScheduler(live context.Context, limits schedulerLimits, total *atomic.Int64, step func(j *job) next) *scheduler {
 	s := &scheduler{
 		step: step, limits: limits, live: live, total: total,
-		keys: map[string]*keyQueue{}, delayed: map[*job]*time.Timer{},
+		keys: map[string]*keyQueue{}, delayed: map[*job]*time.Timer{}, stuck: map[*job]bool{},
 	}
 	s.jobs, s.room = sync.NewCond(&s.mu), sync.NewCond(&s.mu)
 	for range limits.workers {
@@ -183,6 +185,7 @@ func (s *scheduler) delay(j *job, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.live.Err() != nil {
+		s.room.Broadcast()
 		return // it returns to its queue or table
 	}
 	if j.key != "" && s.underPressure() {
@@ -197,7 +200,8 @@ func (s *scheduler) delay(j *job, d time.Duration) {
 			s.enqueue(j)
 		}
 	})
-	s.room.Broadcast() // it may be the one that runs alone
+	s.endLone(j)
+	s.room.Broadcast()
 }
 
 // finish removes a job. The next job of its key becomes ready.
@@ -214,13 +218,19 @@ func (s *scheduler) finish(j *job) {
 	if j.row != nil {
 		s.rowsBusy--
 	}
+	s.endLone(j)
 	s.room.Broadcast()
-	queue := s.keys[j.key]
-	if j.key == "" || queue == nil {
+	s.advance(j.key)
+}
+
+// advance makes the next job of a key ready; mu is held.
+func (s *scheduler) advance(key string) {
+	queue := s.keys[key]
+	if queue == nil {
 		return
 	}
 	if len(queue.waiting) == 0 {
-		delete(s.keys, j.key)
+		delete(s.keys, key)
 		return
 	}
 	queue.first, queue.waiting = queue.waiting[0], queue.waiting[1:]
@@ -307,14 +317,17 @@ func (s *scheduler) stepped() {
 	s.running--
 }
 
-// waitIdle blocks until nothing is in hand. It returns false if live ended first.
-func (s *scheduler) waitIdle() bool {
+// waitIdle blocks until nothing is in hand but jobs of held keys. It returns false if live ended first.
+func (s *scheduler) waitIdle() bool { return s.waitUntil(func() bool { return false }) }
+
+// waitUntil is waitIdle, and ends too if enough returns true when a job has ended.
+func (s *scheduler) waitUntil(enough func() bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.inHand > 0 && s.live.Err() == nil {
+	for s.inHand > s.heldBehind() && s.live.Err() == nil && !enough() {
 		s.room.Wait()
 	}
-	return s.inHand == 0
+	return s.live.Err() == nil || s.inHand == s.heldBehind()
 }
 
 // isIdle reports whether nothing is in hand.
@@ -337,6 +350,7 @@ func (s *scheduler) stop(timeout time.Duration, hard context.Context, cancel fun
 	s.mu.Unlock()
 
 	done := make(chan struct{})
+	s.done = done
 	go func() { s.workers.Wait(); close(done) }() // joined below, unless a handler never returns
 	patience := time.NewTimer(timeout)
 	defer patience.Stop()
@@ -363,4 +377,5 @@ func (s *scheduler) forget() {
 	s.over = true
 	s.total.Add(-int64(s.inHand))
 	s.ready, s.rows, s.keys, s.bytes = nil, nil, map[string]*keyQueue{}, 0
+	s.room.Broadcast()
 }

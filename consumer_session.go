@@ -3,7 +3,8 @@ package parley
 import (
 	"context"
 	"errors"
-	"sync/atomic"
+	"sync"
+	"time"
 )
 
 // A session consumes on one subscription, from its start to its end. It owns the jobs. Deliveries are dispatched to the
@@ -13,11 +14,11 @@ import (
 type session struct {
 	c         *Consumer
 	scheduler *scheduler
-	rows      *rowSource   // nil without a failure store
-	probing   bool         // one delivery decides whether consumption resumes
-	stuck     atomic.Int64 // handlers of this session still running after their context ended
-	allowed   int          // unacked deliveries that the subscription allows at least
+	rows      *rowSource // nil without a failure store
+	probing   bool       // one delivery decides whether consumption resumes
+	allowed   int        // unacked deliveries that the subscription allows at least
 
+	run    context.Context // ends when the consumer stops
 	live   context.Context // ends when no further step may begin
 	end    context.CancelFunc
 	hard   context.Context // ends when handlers must stop
@@ -32,29 +33,31 @@ const (
 	endProbed                     // the probe succeeded, consumption resumes
 	endResized                    // the next subscription uses another prefetch
 	endReturned                   // held deliveries had used up the prefetch, and return to the queue
+	endHeld                       // late handlers hold the keys of all deliveries that the probe's prefetch allows
 )
 
 func newSession(c *Consumer, ctx, hard context.Context) *session {
-	s := &session{c: c, probing: c.kill.isProbing()}
+	s := &session{c: c, probing: c.kill.isProbing(), run: ctx}
 	s.live, s.end = context.WithCancel(ctx)
 	s.hard, s.cancel = context.WithCancel(hard)
 	limits := schedulerLimits{workers: c.cfg.Concurrency, maxBytes: c.cfg.MaxBytes, followers: c.cfg.Prefetch / 2, acked: c.cfg.Prefetch}
 	s.scheduler = newScheduler(s.live, limits, &c.inHand, s.step)
+	c.late.begin(s.scheduler)
 	if c.cfg.Failures != nil {
 		s.rows = newRowSource(s)
 	}
 	return s
 }
 
-// session consumes on one subscription until the subscription or ctx ends. It returns the number of handlers that did not return.
-func (c *Consumer) session(ctx, hard context.Context) (end sessionEnd, left int, err error) {
+// session consumes on one subscription until the subscription or ctx ends.
+func (c *Consumer) session(ctx, hard context.Context) (end sessionEnd, err error) {
 	if err := c.prepare(ctx); err != nil {
-		return endLost, 0, err
+		return endLost, err
 	}
 	options := c.subscribeOptions()
 	sub, err := c.broker.Subscribe(ctx, c.cfg.Queue, options)
 	if err != nil {
-		return endLost, 0, err
+		return endLost, err
 	}
 	c.setSubscribed(true, nil)
 	s := newSession(c, ctx, hard)
@@ -66,16 +69,20 @@ func (c *Consumer) session(ctx, hard context.Context) (end sessionEnd, left int,
 	if errors.Is(err, ErrSubscriptionLost) {
 		c.setSubscribed(false, err) // at once: running handlers may take the whole shutdown timeout
 	}
-	left = s.stop(err)
-	stopRows()
+	if s.stop(err) == 0 || ctx.Err() != nil {
+		stopRows()
+	} else {
+		s.stopRowsLate(ctx, stopRows)
+	}
 	// Unhandled deliveries return to the queue in their order when the channel closes.
-	return end, left, errors.Join(err, sub.Close())
+	return end, errors.Join(err, sub.Close())
 }
 
 // subscribeOptions returns the options of the next subscription.
 func (c *Consumer) subscribeOptions() SubscribeOptions {
-	o := SubscribeOptions{Prefetch: 1, SharedQueue: c.sharedQueue()}
+	o := SubscribeOptions{Prefetch: max(1, c.probePrefetch), SharedQueue: c.sharedQueue()}
 	if !c.kill.isProbing() {
+		c.probePrefetch = 0
 		o.Prefetch = c.prefetch.begin()
 		if o.SharedQueue {
 			o.First = min(o.Prefetch, firstDeliveries, c.suspectFrom())
@@ -123,8 +130,10 @@ func (s *session) feed(sub Subscription) (sessionEnd, error) {
 
 // probe lets one delivery decide whether consumption resumes. If the queue is empty a due row decides: during an
 // outage failed probes may have moved every delivery to the failure store. A delivery that says nothing about the cause (expired,
-// ignored, parked at once) is followed by the next one without a pause.
+// ignored, parked at once) is followed by the next one without a pause. So is one whose key a late handler holds, with twice the prefetch
+// if need be: a handler that never returns must not keep the consumer paused.
 func (s *session) probe(sub Subscription) (sessionEnd, error) {
+	held := 0
 	for before := s.c.kill.notes(); ; {
 		next, cancel := context.WithTimeout(s.live, rowPoll)
 		d, err := sub.Next(next)
@@ -134,13 +143,21 @@ func (s *session) probe(sub Subscription) (sessionEnd, error) {
 		case err == nil:
 			j := s.c.newJob(d)
 			s.c.returns.skip(j)
+			if s.scheduler.holds(j.key) {
+				held++
+			}
+			if held >= s.allowed && s.allowed < s.c.cfg.Prefetch {
+				s.c.probePrefetch = min(2*s.allowed, s.c.cfg.Prefetch)
+				return endHeld, nil
+			}
 			s.admit(j)
 		case !quiet:
 			return endLost, err
-		case s.rows == nil || !s.rows.claimProbe(s.live):
-			continue
+		case s.rows != nil:
+			s.rows.claimProbe(s.live)
 		}
-		if s.scheduler.waitIdle() && s.c.kill.cause() == nil {
+		closed := func() bool { return s.c.kill.cause() == nil }
+		if s.scheduler.waitUntil(closed) && closed() {
 			return endProbed, nil
 		}
 		if s.live.Err() != nil || s.c.kill.notes() != before {
@@ -156,13 +173,33 @@ func (s *session) trip() { s.end() }
 func (s *session) stop(cause error) (left int) {
 	s.end()
 	defer s.cancel()
-	if !s.scheduler.stop(s.c.cfg.ShutdownTimeout, s.hard, s.cancel) {
-		left = max(1, int(s.stuck.Load()))
+	lost := errors.Is(cause, ErrSubscriptionLost)
+	wait, enough := context.WithCancel(s.hard)
+	defer enough()
+	var watch sync.WaitGroup
+	defer watch.Wait() // forget ends it
+	if s.run.Err() == nil {
+		watch.Go(func() { s.scheduler.waitUnlessStuck(); enough() })
 	}
-	s.noteUnsettled(errors.Is(cause, ErrSubscriptionLost))
+	if !s.scheduler.stop(s.patience(lost), wait, s.cancel) {
+		left = s.scheduler.stepsRunning()
+		s.c.late.add(s.scheduler)
+	}
+	s.noteUnsettled(lost)
 	s.scheduler.forget()
 	s.c.unstored.Store(0) // these deliveries return to their queue
 	return left
+}
+
+// patience returns how long the end of a session waits for running handlers before their contexts end. While the subscription lives their
+// deliveries are still in hand, so they may take all the time of an attempt. If the kill switch has tripped, a handler that hangs must not
+// delay the probes. If the consumer stops, s.hard ends after the shutdown timeout.
+func (s *session) patience(lost bool) time.Duration {
+	_, paused := s.c.Paused()
+	if lost || s.c.kill.cause() != nil && !paused {
+		return s.c.cfg.ShutdownTimeout
+	}
+	return s.c.cfg.HandlerTimeout + s.c.cfg.StuckAfter
 }
 
 // prepare declares or checks the configured topology and the consumer's own queues, and checks the failure store.

@@ -242,3 +242,65 @@ func TestAPausedConsumerNoticesTheEndOfAnOutageInAnEighthOfItsLength(t *testing.
 		})
 	}
 }
+
+// Without a failure store a message of an ordered route waits in the process for the delays of its plan.
+func TestAPausedConsumerOfAnOrderedRouteNoticesTheEndOfAnOutageInAnEighthOfItsLength(t *testing.T) {
+	for _, outage := range []time.Duration{4 * time.Second, time.Minute, 5 * time.Minute} {
+		t.Run(outage.String(), func(t *testing.T) {
+			var tries atomic.Int64
+			onStage(t, nil, func(s *stage) {
+				s.router.HandleFunc("user", "k", func(context.Context, *parley.Delivery) error {
+					tries.Add(1)
+					if time.Since(s.start) < outage {
+						return errors.New("database down")
+					}
+					return nil
+				}, parley.Ordered(nil))
+			}, func(s *stage) {
+				for i := range 1000 {
+					s.publish(keyed(fmt.Sprint("key", i), fmt.Sprint(i)))
+				}
+				s.wait(outage - time.Since(s.start))
+				if s.consumer.Health() == nil {
+					t.Fatal("the consumer has not paused")
+				}
+				if n := tries.Load(); n > 100 {
+					t.Errorf("%d tries in the outage", n)
+				}
+				limit := min(max(outage/8, time.Second), 30*time.Second) + time.Second
+				s.wait(limit)
+				if err := s.consumer.Health(); err != nil {
+					t.Errorf("%v after an outage of %v: %v", limit, outage, err)
+				}
+				if n := len(s.parked()); n != 0 {
+					t.Errorf("%d messages are parked", n)
+				}
+			})
+		})
+	}
+}
+
+// The early attempts of a probe do not use up its plan, and do not prolong it.
+func TestAProbeOfAnOrderedRouteIsParkedWhenItsPlanIsOver(t *testing.T) {
+	var parked atomic.Int64 // when
+	cfg := &parley.ConsumerConfig{KillSwitch: parley.KillSwitchConfig{Minimum: 2}}
+	onStage(t, cfg, func(s *stage) {
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+			if d.Header(parley.HeaderKey) == "poison" {
+				return errors.New("no")
+			}
+			return nil
+		}, parley.Ordered(nil))
+	}, func(s *stage) {
+		s.publish(keyed("poison", "1"))
+		for parked.Load() == 0 && time.Since(s.start) < time.Hour {
+			s.wait(time.Second)
+			if slices.Contains(s.outcomes(), parley.OutcomeParked) {
+				parked.Store(int64(time.Since(s.start)))
+			}
+		}
+		if at := time.Duration(parked.Load()); at < 8*time.Minute || at > 15*time.Minute {
+			t.Errorf("parked after %v, want about 11 minutes: the sum of the delays", at)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -79,5 +80,45 @@ func TestASuspectWhoseHandlerNeverReturnsStopsNothing(t *testing.T) {
 			t.Errorf("after 20 minutes handled %d of 10; health: %v", len(s.notes()), s.consumer.Health())
 		}
 		s.wait(10 * time.Minute)
+	})
+}
+
+// A row that must run alone may have the key of a handler that never returns: another process has stored it.
+func TestASuspectBehindAStuckHandlerOfItsKeyStopsNothing(t *testing.T) {
+	var release chan struct{}
+	onRows(t, &parley.ConsumerConfig{HandlerTimeout: time.Second, StuckAfter: time.Second}, func(s *rowStage) {
+		release = make(chan struct{})
+		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+			if string(d.Body) == "stuck" {
+				<-release
+			}
+			s.note(d)
+			return nil
+		}, parley.Ordered(nil))
+	}, func(s *rowStage) {
+		s.publish(keyed("K", "stuck"), keyed("K", "behind"))
+		s.wait(5 * time.Second)
+		for _, key := range []string{"K", "L"} {
+			m := keyed(key, "suspect"+key)
+			m.Exchange, m.RoutingKey = "user", "k"
+			f := parley.Failure{Message: m, State: parley.FailureWaiting, Key: key, Begun: parley.SuspectAfter}
+			if _, err := s.table.Keep(s.ctx, "q", []parley.Failure{f}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.wait(5 * time.Second)
+		for i := range 3 {
+			s.publish(text(fmt.Sprint("ok", i)))
+			s.wait(time.Second)
+		}
+		want := []string{"suspectL", "ok0", "ok1", "ok2"}
+		if got := bodies(s.notes()); !slices.Equal(got, want) {
+			t.Errorf("handled %v beside the stuck handler, want %v", got, want)
+		}
+		close(release)
+		s.wait(time.Minute)
+		if got := bodies(s.notes()); len(got) != 7 {
+			t.Errorf("handled %v after it has returned, want all 7", got)
+		}
 	})
 }

@@ -35,8 +35,7 @@ func (w *watchdog) report() {
 		return
 	}
 	w.reported = true
-	w.s.stuck.Add(1)
-	w.s.scheduler.countStuck(1)
+	w.s.scheduler.noteStuck(w.j)
 	if int(c.stuck.Add(1)) < c.cfg.MaxStuck {
 		w.replaced = true
 		w.s.scheduler.addWorker() // the stuck worker is still counted, so no Wait has returned
@@ -58,8 +57,7 @@ func (w *watchdog) stop() {
 	w.returned = true
 	w.j.replaced = w.replaced
 	if w.reported {
-		w.s.stuck.Add(-1)
-		w.s.scheduler.countStuck(-1)
+		w.s.scheduler.noteReturned(w.j)
 		w.s.c.stuck.Add(-1)
 	}
 }

@@ -61,7 +61,7 @@ func TestAStuckHandlerIsReplacedUntilTooManyAreStuck(t *testing.T) {
 		if !first.replaced || second.replaced {
 			t.Errorf("replaced: %v and %v, want the first only: MaxStuck is 2", first.replaced, second.replaced)
 		}
-		if n, m := s.c.stuck.Load(), s.stuck.Load(); n != 0 || m != 0 {
+		if n, m := s.c.stuck.Load(), len(s.scheduler.stuck); n != 0 || m != 0 {
 			t.Errorf("%d and %d are stuck after both have returned", n, m)
 		}
 	})

@@ -117,7 +117,9 @@ const sweepLimit = 1000
 // runs nowhere stay: docs/operations.md says how to delete them.
 func (in *Inbox[Tx]) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		n, err := in.store.SweepInbox(ctx, in.cfg.Consumer, in.cfg.Retention, sweepLimit)
+		timed, cancel := context.WithTimeout(ctx, databaseTimeout) // a connection that was cut silently must not stop the sweep for long
+		n, err := in.store.SweepInbox(timed, in.cfg.Consumer, in.cfg.Retention, sweepLimit)
+		cancel()
 		if err != nil && ctx.Err() == nil {
 			in.cfg.Logger.Warn("inbox: deleting old entries failed", "consumer", in.cfg.Consumer, "err", err)
 		}

@@ -134,5 +134,6 @@ func WithReplyTo(exchange string) AskOption {
 }
 
 // WithExpiryNotice schedules a timeout notice for an [Ask] with an expiry. If no reply was handled before the notice,
-// the handler registered with [OnExpired] runs.
+// the handler registered with [OnExpired] runs. The expiry must be shorter than the retention of that handler's inbox: a notice that
+// comes later is parked, because the inbox may have forgotten the reply. A call with [WithDueAt] takes no notice (ErrInvalid).
 func WithExpiryNotice() AskOption { return askOption(func(o *messageOptions) { o.notify = true }) }

@@ -3,6 +3,7 @@ package parley
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -51,7 +52,8 @@ func OnReplyTx[Tx, Req, Resp any](r *Router, in *Inbox[Tx], c *CallType[Req, Res
 
 // OnExpired handles calls that were made with [WithExpiryNotice] and got no reply in time. handle
 // is called with the call's id unless OnReplyTx has handled a reply. A later reply
-// is ignored.
+// is ignored. If the call was made longer ago than the inbox's retention, and the inbox has no reply any more, the notice is parked:
+// a reply may have been handled and forgotten.
 func OnExpired[Tx, Req, Resp any](r *Router, in *Inbox[Tx], c *CallType[Req, Resp], handle func(ctx context.Context, tx Tx, id int64) error, options ...RouteOption) {
 	needInbox("OnExpired", in)
 	h := HandlerFunc(func(ctx context.Context, d *Delivery) error {
@@ -60,7 +62,13 @@ func OnExpired[Tx, Req, Resp any](r *Router, in *Inbox[Tx], c *CallType[Req, Res
 			return err
 		}
 		id := readID([]byte(f.id))
-		return in.onceAs(ctx, d, callOutcome(d, c, id), func(ctx context.Context, tx Tx) error { return handle(ctx, tx, id) })
+		return in.onceAs(ctx, d, callOutcome(d, c, id), func(ctx context.Context, tx Tx) error {
+			if age := time.Since(d.Timestamp); !d.Timestamp.IsZero() && age > in.cfg.Retention {
+				return Park(fmt.Errorf("the call was made %v ago, and the inbox forgets replies after %v: whether a reply was handled is unknown "+
+					"(make InboxConfig.Retention longer than the expiry of calls, then replay)", age.Round(time.Second), in.cfg.Retention))
+			}
+			return handle(ctx, tx, id)
+		})
 	})
 	r.route(routeSpec{exchange: AnyExchange, key: expiredKey(c.service, c.method), exact: true}, h, options)
 }

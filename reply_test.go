@@ -32,3 +32,18 @@ func TestCallWithoutReplyEndsAsExpiredOnce(t *testing.T) {
 		}
 	})
 }
+
+// The identity of the reply was deleted after the inbox's retention.
+func TestACallThatWasAnsweredDoesNotExpireHoweverLongItsExpiryIs(t *testing.T) {
+	inCallWorld(t, double, func(w *callWorld) {
+		w.ask(parley.WithExpiresIn(callRetention+time.Hour), parley.WithExpiryNotice())
+		time.Sleep(callRetention + 2*time.Hour)
+		synctest.Wait()
+		if len(w.expired) != 0 || len(w.replies) != 1 {
+			t.Errorf("%d replies, and the calls %v have expired; want the reply only", len(w.replies), w.expired)
+		}
+		if n := len(w.broker.Messages(parley.ParkedQueue("shop"))); n != 1 {
+			t.Errorf("%d messages are parked, want the notice", n)
+		}
+	})
+}
