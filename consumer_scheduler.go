@@ -180,10 +180,20 @@ func (s *scheduler) shortenDelays() {
 	}
 }
 
-// delay makes a job ready again after d.
-func (s *scheduler) delay(j *job, d time.Duration) {
+// after does what a step has answered.
+func (s *scheduler) after(j *job, n next) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.running--
+	if n.again {
+		s.delay(j, n.after)
+	} else {
+		s.finish(j)
+	}
+}
+
+// delay makes a job ready again after d; mu is held.
+func (s *scheduler) delay(j *job, d time.Duration) {
 	if s.live.Err() != nil {
 		s.room.Broadcast()
 		return // it returns to its queue or table
@@ -204,10 +214,8 @@ func (s *scheduler) delay(j *job, d time.Duration) {
 	s.room.Broadcast()
 }
 
-// finish removes a job. The next job of its key becomes ready.
+// finish removes a job. The next job of its key becomes ready. mu is held.
 func (s *scheduler) finish(j *job) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.over {
 		return // no longer counted
 	}
@@ -296,12 +304,7 @@ func (s *scheduler) run(j *job) (replaced bool) {
 	returned = true
 	// Another worker may own the job after the next lines. A later step without an attempt must not end another worker.
 	replaced, j.replaced = j.replaced, false
-	s.stepped()
-	if n.again {
-		s.delay(j, n.after)
-	} else {
-		s.finish(j)
-	}
+	s.after(j, n)
 	return replaced
 }
 

@@ -128,9 +128,8 @@ func (l *lab) withoutFailures(t *testing.T) {
 		}
 	})
 	// Events that were unacked at several process ends are handled alone, one after another.
-	within(t, 4*patience, "every event has had its effect", func() bool {
-		n, err := l.tryCount("ledger WHERE number NOT IN (SELECT number FROM effects)")
-		return err == nil && n == 0
+	progressing(t, "every event has had its effect", func() (int, error) {
+		return l.tryCount("ledger WHERE number NOT IN (SELECT number FROM effects)")
 	})
 	eventually(t, "the table of failed deliveries is empty", func() bool { n, err := l.tryCount("parley_failed"); return err == nil && n == 0 })
 }

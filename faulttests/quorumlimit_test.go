@@ -67,11 +67,7 @@ func (l *lab) endRepeatedly(s childSpec, store, queue string) {
 		l.t.Errorf("%d of %d events were handled before the last kill (%v), so the test proves little", n, endEvents, err)
 	}
 	last := spawn(l.t, s)
-	within(l.t, 4*patience, "every event has had its effect, or is parked", func() bool {
-		n, err := l.effected()
-		inQueue, missing := l.ready(l.work() + ".parked")
-		return err == nil && (missing == nil || store != "without one") && n+l.failed(parley.FailureParked)+inQueue >= endEvents
-	})
+	l.handledOrParked(endEvents, store != "without one")
 	last.works() // all events may be done before it is ready to be stopped
 	last.stop()
 	e := l.evidence()

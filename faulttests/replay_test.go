@@ -36,9 +36,9 @@ func (l *lab) replayGroup(fault string, n int) {
 	consumer.works()
 	w := writer{l: l, group: 50}
 	w.commit(n)
-	within(l.t, 6*patience, "all events are parked", func() bool { // ten thousand of them, on three databases at once
+	progressing(l.t, "all events are parked", func() (int, error) { // ten thousand of them, on three databases at once
 		parked, err := l.tryCount("parley_failed WHERE state = 'parked'")
-		return err == nil && parked == n
+		return n - parked, err
 	})
 	var group string
 	l.each(l.t.Context(), "SELECT DISTINCT fingerprint FROM parley_failed", func() {}, &group)

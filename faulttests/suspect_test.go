@@ -97,11 +97,7 @@ func TestProcessesThatEndRightAfterTheirStartLoseNothingOfAQuorumQueueWithALowLi
 				}
 			}
 			last := spawn(t, s)
-			within(t, 4*patience, "every event has had its effect, or is parked", func() bool {
-				n, err := l.effected()
-				inQueue, missing := l.ready(l.work() + ".parked")
-				return err == nil && (missing == nil || setting == "") && n+l.failed(parley.FailureParked)+inQueue >= events
-			})
+			l.handledOrParked(events, setting == "")
 			last.works() // all events may be done before it is ready to be stopped
 			last.stop()
 			e := l.evidence()
@@ -114,6 +110,19 @@ func TestProcessesThatEndRightAfterTheirStartLoseNothingOfAQuorumQueueWithALowLi
 			counts.add(t, f.row("ends of processes right after their start, quorum queue with x-delivery-limit 5, "+name, kills+stops))
 		})
 	}
+}
+
+// handledOrParked waits until every event has had its effect or is parked: in the table, or without one in the parked queue.
+func (l *lab) handledOrParked(events int, table bool) {
+	l.t.Helper()
+	progressing(l.t, "every event has had its effect, or is parked", func() (int, error) {
+		n, err := l.effected()
+		inQueue, missing := l.ready(l.work() + ".parked")
+		if err == nil && !table {
+			err = missing
+		}
+		return max(0, events-n-l.failed(parley.FailureParked)-inQueue), err
+	})
 }
 
 // workParked returns the numbers of the parked events, in the table or in the parked queue of the work queue.
