@@ -2,6 +2,23 @@ package parley
 
 import "time"
 
+// admit passes a job to the scheduler; a suspect waits until nothing else is in hand.
+func (s *session) admit(j *job) {
+	if !j.alone {
+		s.scheduler.dispatch(j)
+		return
+	}
+	// If the others take too long the suspect runs beside them: no message may block its queue.
+	taken := false
+	s.scheduler.runAlone(alonePatience, func() *job { taken = true; return j })
+	if !taken {
+		s.scheduler.dispatch(j)
+	}
+}
+
+// alonePatience is how long a job that must run alone waits for the others to end.
+const alonePatience = 30 * time.Second
+
 // runAlone waits until nothing is in hand, runs one job with no other job beside it, and returns when it is finished, or waits
 // for its next attempt, or is stuck: no message may block its queue. A job behind an earlier one of its key, whose handler is stuck or
 // whose delay is long, runs after it, beside others.

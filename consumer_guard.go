@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"time"
 )
 
 // guard checks how often the broker has delivered the message. A high count is a suspicion, not a proof: when a process crashes,
@@ -102,20 +101,3 @@ func deliveryCount(d *Delivery) int {
 	count, _ := wholeNumber(d.Headers["x-delivery-count"])
 	return count
 }
-
-// admit passes a job to the scheduler; a suspect waits until nothing else is in hand.
-func (s *session) admit(j *job) {
-	if !j.alone {
-		s.scheduler.dispatch(j)
-		return
-	}
-	// If the others take too long the suspect runs beside them: no message may block its queue.
-	taken := false
-	s.scheduler.runAlone(alonePatience, func() *job { taken = true; return j })
-	if !taken {
-		s.scheduler.dispatch(j)
-	}
-}
-
-// alonePatience is how long a job that must run alone waits for the others to end.
-const alonePatience = 30 * time.Second

@@ -17,7 +17,7 @@ import (
 )
 
 // wayIn is the way of a delivery today.
-const wayIn = "+session.feed,Consumer.newJob,restore,Consumer.address,Router.match,Consumer.guard,session.admit,scheduler.dispatch," +
+const wayIn = "+session.feed,Consumer.newJob,restore,Consumer.address,Router.match,Consumer.guard,session.arrive,session.admit,scheduler.dispatch," +
 	"+scheduler.take,+scheduler.run,+session.step,session.precheck,session.attempt,protect,session.judge,decide,session.apply,Consumer.settle,Consumer.report"
 
 func main() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -21,5 +22,20 @@ func TestTheWayOfADeliveryCountsFilesStaysAndClimbs(t *testing.T) {
 		if _, err := p.way(names); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("way %v: got %v, want an error that says %q", names, err, name)
 		}
+	}
+}
+
+func TestTheWayOfADeliveryInThisRepositoryNeverClimbsBack(t *testing.T) {
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(root) // load changes the folder
+	p, err := load(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.way(strings.Split(wayIn, ",")); err != nil || got.climbs != 0 {
+		t.Errorf("got %+v (%v), want a way without a climb back", got, err)
 	}
 }
