@@ -138,58 +138,6 @@ func TestARowThatIsHandledInATransactionOfTheSameDatabaseIsDeletedInIt(t *testin
 	})
 }
 
-// The first process that claims the row is frozen: its handler exceeds the lease and the claim is not renewed.
-func TestAHandlerThatOutlivesItsClaimHasNoEffect(t *testing.T) {
-	frozen := &stuckRenewals{}
-	cfg := &parley.ConsumerConfig{Failures: frozen, Retry: parley.RetryPolicy{Immediate: []time.Duration{}}}
-	var effects atomic.Int64
-	onRows(t, cfg, func(s *rowStage) {
-		frozen.FailureStore, frozen.tx = s.table, s.table
-		inbox, err := parley.NewInbox(s.db, &parley.InboxConfig{Consumer: "q"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var slow atomic.Bool
-		s.router.HandleFunc("user", "k", func(ctx context.Context, d *parley.Delivery) error {
-			if d.Attempt == 1 {
-				return errors.New("not yet")
-			}
-			if !slow.Swap(true) {
-				time.Sleep(time.Minute) // another process claims meanwhile
-			}
-			return inbox.Handler(func(context.Context, *memory.Tx, *parley.Delivery) error {
-				effects.Add(1)
-				return nil
-			}).Handle(ctx, d)
-		})
-	}, func(s *rowStage) {
-		s.publish(parley.Message{Body: []byte("x")}) // no identity: only the claim prevents a second effect
-		s.wait(5 * time.Minute)
-		if n := effects.Load(); n != 1 {
-			t.Errorf("%d effects, want 1", n)
-		}
-		s.wantRows(0)
-	})
-}
-
-// stuckRenewals are a failure store whose claims are not renewed.
-type stuckRenewals struct {
-	parley.FailureStore
-	tx *memory.Failures
-}
-
-func (s *stuckRenewals) Renew(context.Context, []parley.FailureClaim, time.Duration) ([]parley.FailureClaim, error) {
-	return nil, errors.New("no connection")
-}
-
-func (s *stuckRenewals) SharesTx(in parley.InboxStore[*memory.Tx]) bool { return s.tx.SharesTx(in) }
-func (s *stuckRenewals) DoneIn(ctx context.Context, tx *memory.Tx, c parley.FailureClaim) error {
-	return s.tx.DoneIn(ctx, tx, c)
-}
-func (s *stuckRenewals) Promote(ctx context.Context, consumer, key string) error {
-	return s.tx.Promote(ctx, consumer, key)
-}
-
 func TestAStopReleasesRowsUnchanged(t *testing.T) {
 	cfg := &parley.ConsumerConfig{Concurrency: 2, Retry: parley.RetryPolicy{Immediate: []time.Duration{}}, KillSwitch: parley.KillSwitchConfig{Share: 2}}
 	onRows(t, cfg, func(s *rowStage) {
