@@ -94,7 +94,6 @@ func separator(url string) string {
 func TestOneOpenTransactionHoldsUpNoOtherEvent(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 1)
-	relay := l.relay(l.database, l.broker, nil)
 	l.schedule(1, 200*time.Millisecond, 0)
 	held := l.number.Load()
 	tx, err := l.pool.Begin(t.Context())
@@ -105,6 +104,7 @@ func TestOneOpenTransactionHoldsUpNoOtherEvent(t *testing.T) {
 	if n, err := parley.Cancel(t.Context(), l.outbox.In(tx), l.events[0], parley.Tags{"number": held}); n != 1 || err != nil {
 		t.Fatalf("cancelled %d (%v), want 1", n, err)
 	}
+	relay := l.relay(l.database, l.broker, nil) // not earlier: it would publish the event if the cancellation comes late
 	eventually(t, "the cancelled event is due", func() bool { return l.count("parley_outbox WHERE due_at <= clock_timestamp()") == 1 })
 	var w stopwatch
 	w.t = t

@@ -38,7 +38,7 @@ func TestAHandlerThatNeverReturnsIsReportedOnceTurnsTheProcessUnreadyAndDoesNotK
 	relay := l.relay(l.database, l.broker, nil)
 	const limit, shutdownTimeout = 4, 2 * time.Second // the limit is parley's default
 	s := l.child("consumer")
-	s.Settings = []string{"PARLEY_HTTP_ADDRESS=127.0.0.1:0", "PARLEY_CONSUMER_HANDLER_TIMEOUT=200ms", "PARLEY_CONSUMER_SHUTDOWN_TIMEOUT=2s"}
+	s.Settings = []string{"PARLEY_HTTP_ADDRESS=127.0.0.1:0", "PARLEY_CONSUMER_HANDLER_TIMEOUT=2s", "PARLEY_CONSUMER_SHUTDOWN_TIMEOUT=2s"}
 	p := spawn(t, s)
 	p.works()
 	const reported = "consumer: handler stuck, still running after its context ended"
