@@ -26,7 +26,6 @@ type Broker struct {
 	more    chan struct{} // has an item when requests have arrived while the leader works
 	// unchecked is for tests. They need a message that only the broker rejects, among valid ones.
 	unchecked bool
-	ackDelay  time.Duration // the constant; longer in tests
 	// consumers counts the consumer tags that were generated.
 	consumers atomic.Int64
 	silent    atomic.Bool // the broker has not answered when the last subscription was closed
@@ -46,7 +45,7 @@ type Broker struct {
 
 // New returns a broker. It connects on first use.
 func New(cfg *Config) (*Broker, error) {
-	b := &Broker{more: make(chan struct{}, 1), born: time.Now(), ackDelay: ackDelay}
+	b := &Broker{more: make(chan struct{}, 1), born: time.Now()}
 	if cfg != nil {
 		b.cfg = *cfg
 	}

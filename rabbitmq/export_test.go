@@ -1,12 +1,7 @@
 package rabbitmq
 
-import "time"
-
 // Unchecked makes the broker decide about messages with a wrong CC header.
 func Unchecked(b *Broker) { b.unchecked = true }
 
 // FirstNode returns the number of the node that is dialled first.
 func FirstNode(b *Broker) int { return b.publish.next }
-
-// SetAckDelay sets how long an ack may wait for further ones.
-func SetAckDelay(b *Broker, d time.Duration) { b.ackDelay = d }

@@ -3,7 +3,6 @@ package rabbitmq
 import (
 	"runtime"
 	"slices"
-	"time"
 
 	"github.com/parley-go/parley"
 )
@@ -31,22 +30,9 @@ func (a acknowledger) Settle(how parley.Settlement) error {
 	} else {
 		s.acks = append(s.acks, a.tag)
 	}
-	hold := s.holding && s.mayHold()
 	s.mu.Unlock()
-	if !hold {
-		s.wake()
-	}
+	s.wake()
 	return nil
-}
-
-// ackDelay is the longest delay of an ack while other deliveries are in hand. One ack then settles several deliveries.
-const ackDelay = time.Millisecond
-
-// mayHold reports whether the acks may wait for further ones. A running handler ends soon, and
-// the acks in hand keep no more than an eighth of the prefetch from new deliveries. mu is held.
-func (s *subscription) mayHold() bool {
-	return len(s.requeues) == 0 && !s.stopping && s.raises == 0 &&
-		len(s.acks) < s.prefetch/8 && len(s.acks) < len(s.inHand)
 }
 
 func (s *subscription) wake() {
@@ -56,33 +42,19 @@ func (s *subscription) wake() {
 	}
 }
 
-// settle sends the settlements to the broker. While it sends one batch or waits for running handlers, the next one
+// settle sends the settlements to the broker. While it sends one batch, the next one
 // accumulates: a busy consumer acknowledges many deliveries with one frame, and an
 // idle one acknowledges at once. It ends with the subscription or its session.
 func (s *subscription) settle() {
 	defer close(s.ended)
-	delay := time.NewTimer(s.b.ackDelay)
-	defer delay.Stop()
 	for {
-		due := false
 		select {
 		case <-s.work:
-		case <-delay.C:
-			due = true
 		case <-s.s.done:
 			return
 		}
 		runtime.Gosched() // handlers that are about to finish go first: their acks join this batch
 		s.mu.Lock()
-		if !due && s.mayHold() {
-			if !s.holding && len(s.acks) > 0 {
-				s.holding = true
-				delay.Reset(s.b.ackDelay)
-			}
-			s.mu.Unlock()
-			continue
-		}
-		s.holding = false
 		acks, requeues, stopping, raises := s.acks, s.requeues, s.stopping, s.raises
 		s.acks, s.requeues, s.spare, s.raises = s.spare[:0], nil, nil, 0
 		s.mu.Unlock()

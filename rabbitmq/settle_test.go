@@ -2,9 +2,7 @@ package rabbitmq_test
 
 import (
 	"errors"
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/testenv/faultproxy"
@@ -64,83 +62,4 @@ func TestUnsettledDeliveriesAreRequeuedAndStaleAcksAreNoOps(t *testing.T) {
 			t.Errorf("redelivered %q (flag %v), want %q", d.ID, d.Redelivered, want)
 		}
 	}
-}
-
-func TestOneAckSettlesDeliveriesThatEndInAnotherOrder(t *testing.T) {
-	p, b, exchange, queue := through(t, rabbitmq.Config{})
-	rabbitmq.SetAckDelay(b, time.Hour)
-	b.Publish(t.Context(), messages(exchange, 7))
-	s := subscribe(t, b, queue, 64)
-	for _, d := range slices.Backward(several(t, s, 7)) {
-		if err := d.Settle(parley.SettleAck); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Close(); err != nil { // it waits until the acks were received
-		t.Fatal(err)
-	}
-	if n := p.Sent(faultproxy.BasicAck); n != 1 {
-		t.Errorf("%d acks were sent, want 1", n)
-	}
-	last := messages(exchange, 1)
-	last[0].ID = "last"
-	b.Publish(t.Context(), last)
-	s = subscribe(t, b, queue, 1)
-	defer s.Close()
-	if d := next(t, s); d.ID != last[0].ID {
-		t.Error("an acked message was redelivered")
-	}
-}
-
-func TestAnAckIsSentWhileEarlierDeliveriesAreInHand(t *testing.T) {
-	p, b, exchange, queue := through(t, rabbitmq.Config{})
-	b.Publish(t.Context(), messages(exchange, 3))
-	s := subscribe(t, b, queue, 64)
-	held := several(t, s, 3)
-	if err := held[1].Settle(parley.SettleAck); err != nil {
-		t.Fatal(err)
-	}
-	deadline, tick := time.After(time.Minute), time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for p.Sent(faultproxy.BasicAck) == 0 {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("the ack waits for the delivery before it")
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = subscribe(t, b, queue, 64)
-	defer s.Close()
-	for _, want := range []string{held[0].ID, held[2].ID} {
-		if d := next(t, s); d.ID != want {
-			t.Errorf("redelivered %q, want %q", d.ID, want)
-		}
-	}
-}
-
-// Acks that wait must not keep the prefetch from new deliveries.
-func TestAcksDoNotWaitWhileTheyUseUpThePrefetch(t *testing.T) {
-	_, b, exchange, queue := through(t, rabbitmq.Config{})
-	rabbitmq.SetAckDelay(b, time.Hour)
-	b.Publish(t.Context(), messages(exchange, 40))
-	s := subscribe(t, b, queue, 16)
-	defer s.Close()
-	next(t, s) // in hand all the time
-	for range 39 {
-		if err := next(t, s).Settle(parley.SettleAck); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func several(t *testing.T, s parley.Subscription, n int) []*parley.Delivery {
-	t.Helper()
-	var all []*parley.Delivery
-	for range n {
-		all = append(all, next(t, s))
-	}
-	return all
 }

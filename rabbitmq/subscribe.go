@@ -95,7 +95,6 @@ type subscription struct {
 	raises   int                    // requested, not yet carried out
 	acks     []uint64               // to be sent
 	requeues []uint64               // to be sent
-	holding  bool                   // the acks wait for further ones
 	stopping bool
 	dead     bool
 	spare    []uint64            // the last batch of acks, to be reused
