@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -155,34 +154,6 @@ func TestAnExistingOutboxGetsTheTableOfFailedDeliveries(t *testing.T) {
 		t.Error(err)
 	}
 	drained(t, store, 1)
-}
-
-// Teams that run the statements by hand must not drop the tables with the last statements.
-func TestTheStatementsOfMigrationsMakeTheTablesAndDropNone(t *testing.T) {
-	text, err := postgres.MigrationSQL(nil)
-	if err != nil || strings.Contains(text, "DROP TABLE") {
-		t.Errorf("MigrationSQL returns %v and statements that drop:\n%s", err, text)
-	}
-	pool := newPool(t)
-	if _, err := pool.Exec(t.Context(), text); err != nil {
-		t.Fatal(err)
-	}
-	if err := failuresOf(t, pool).Check(t.Context()); err != nil {
-		t.Error(err)
-	}
-	store, err := postgres.New(pool, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	steps, err := store.MigrationStatus(t.Context())
-	for _, step := range steps {
-		if !step.Applied {
-			t.Errorf("migration %s is not recorded as applied", step.Name)
-		}
-	}
-	if err := errors.Join(err, store.Migrate(t.Context())); err != nil || len(steps) == 0 {
-		t.Errorf("%d migrations; migrate after the statements: %v", len(steps), err)
-	}
 }
 
 // Behind a transaction pooler no statement is prepared, so the server must infer the types of parameters.
