@@ -242,19 +242,23 @@ func TestManySuspectRowsAreHandledSoonAndEachAlone(t *testing.T) {
 	})
 }
 
+// failFirst adds an ordered route whose handler fails once, with the body "1", and notes what it handles.
+func failFirst(s *stage) {
+	failed := false
+	s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+		if string(d.Body) == "1" && !failed {
+			failed = true // only one delivery of the key is handled at once
+			return errors.New("not yet")
+		}
+		s.note(d)
+		return nil
+	}, parley.Ordered(nil))
+}
+
 // Two subscriptions have ended while a message of an ordered route waited for its retry. At the end of the queue, later messages of its key
 // would overtake it.
 func TestASuspectOfAnOrderedRouteIsNotOvertakenByItsKeyWithoutAFailureStore(t *testing.T) {
-	var failed atomic.Bool
-	onStage(t, nil, func(s *stage) {
-		s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
-			if string(d.Body) == "1" && !failed.Swap(true) {
-				return errors.New("not yet")
-			}
-			s.note(d)
-			return nil
-		}, parley.Ordered(nil))
-	}, func(s *stage) {
+	onStage(t, nil, failFirst, func(s *stage) {
 		m := suspicious("1", 10)
 		m.SetHeader(parley.HeaderKey, "K")
 		s.publish(*m)
@@ -272,16 +276,7 @@ func TestASuspectOfAnOrderedRouteIsNotOvertakenByItsKeyWithoutAFailureStore(t *t
 func TestASuspectOfAnOrderedRouteIsParkedBeforeTheBrokerWouldDropIt(t *testing.T) {
 	for count, want := range map[int64][]string{18: {"1", "2"}, 19: {"2"}} {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
-			var failed atomic.Bool
-			onStage(t, nil, func(s *stage) {
-				s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
-					if string(d.Body) == "1" && !failed.Swap(true) {
-						return errors.New("not yet")
-					}
-					s.note(d)
-					return nil
-				}, parley.Ordered(nil))
-			}, func(s *stage) {
+			onStage(t, nil, failFirst, func(s *stage) {
 				m := suspicious("1", count)
 				m.SetHeader(parley.HeaderKey, "K")
 				s.publish(*m)
