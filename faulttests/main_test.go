@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	goleak.VerifyTestMain(m, testenv.PgxCloses(), goleak.Cleanup(func(code int) {
 		fmt.Print(outages.markdown())
 		if err := errors.Join(counts.write(), removePrograms()); err != nil {
 			fmt.Fprintln(os.Stderr, err)

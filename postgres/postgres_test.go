@@ -20,7 +20,7 @@ var (
 	_ parleytest.Store[postgres.Tx] = (*postgres.SQLStore)(nil)
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.PgxCloses()) }
 
 // openPgx returns a migrated store on a database of its own.
 func openPgx(t testing.TB) (*pgxpool.Pool, *postgres.Store) {

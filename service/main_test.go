@@ -15,7 +15,7 @@ import (
 	"github.com/parley-go/parley/service/settings"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.PgxCloses()) }
 
 // user is a payload for tests.
 type user struct {

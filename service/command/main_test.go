@@ -11,11 +11,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/settings"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.PgxCloses()) }
 
 // user is a payload for tests.
 type user struct {

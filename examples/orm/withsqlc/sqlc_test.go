@@ -15,7 +15,7 @@ import (
 	"github.com/parley-go/parley/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.PgxCloses()) }
 
 func TestEventsArePublishedAndHandledWithSqlcOnPgx(t *testing.T) {
 	pool, err := pgxpool.New(t.Context(), testenv.Postgres(t))

@@ -22,7 +22,7 @@ func TestAGroupOfZombiesHasExited(t *testing.T) {
 	if err := in.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for late := time.Now().Add(patience); groupRuns(cmd); <-time.After(10 * time.Millisecond) { // nobody has waited for it: it is a zombie
+	for late := time.Now().Add(patience); groupRuns(cmd); <-time.After(10 * time.Millisecond) { // a zombie: the test has not waited for it yet
 		if time.Now().After(late) {
 			t.Fatalf("a zombie runs after %v", patience)
 		}
