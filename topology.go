@@ -120,7 +120,7 @@ type TopologyError struct {
 	// Object is the refused object, such as `queue "orders"`.
 	Object string
 	// Code is the AMQP reply code: 403 access refused, 404 not found, 406 other arguments or type, 503 unknown type
-	// of exchange.
+	// of exchange (RabbitMQ 4.0 answers 406 there, and drivers report 503).
 	Code int
 	// Reason is the broker's reply text.
 	Reason string

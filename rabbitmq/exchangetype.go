@@ -12,8 +12,8 @@ import (
 	"github.com/parley-go/parley"
 )
 
-// declareExchange declares an exchange. RabbitMQ closes the whole connection if it does not know the type. So a type that is not known
-// to exist is declared on a connection of its own: the messages in flight and the subscriptions of the others must not be lost.
+// declareExchange declares an exchange. RabbitMQ before 4.0 closes the whole connection if it does not know the type. So a type that is
+// not known to exist is declared on a connection of its own: the messages in flight and the subscriptions of the others must not be lost.
 func (b *Broker) declareExchange(s *session, e parley.Exchange) error {
 	on := s
 	if !b.hasType(e.Type) {
@@ -29,11 +29,25 @@ func (b *Broker) declareExchange(s *session, e parley.Exchange) error {
 	switch {
 	case err == nil:
 		b.noteType(e.Type, knowledge{})
-	case ok && cause.Server && cause.Code == amqp.CommandInvalid && (on != s || strings.Contains(cause.Reason, "'"+string(e.Type)+"'")):
+	case ok && cause.Server && refusesType(cause, e.Type, on != s):
 		b.noteType(e.Type, knowledge{refusal: cause.Reason, until: time.Now().Add(refusalMemory)})
 		return unknownType(e, cause.Reason)
 	}
 	return err
+}
+
+// refusesType reports whether the broker refused a declaration because it does not know the type. RabbitMQ before 4.0 ends the connection
+// with 503, later versions end the channel with 406, the code of an exchange that exists with another type. Nothing else happens on a
+// connection of its own.
+func refusesType(cause *amqp.Error, kind parley.ExchangeType, own bool) bool {
+	switch cause.Code {
+	case amqp.CommandInvalid:
+		return own || strings.Contains(cause.Reason, "'"+string(kind)+"'")
+	case amqp.PreconditionFailed:
+		return strings.Contains(cause.Reason, "unknown exchange type '"+string(kind)+"'") ||
+			strings.Contains(cause.Reason, "invalid exchange type '"+string(kind)+"'")
+	}
+	return false
 }
 
 // hasType reports whether the broker has exchanges of a type. The types of AMQP always exist, the others are those of plugins.
