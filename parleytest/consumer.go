@@ -212,12 +212,7 @@ func replayedDeliveryIsHandled(c *consumerTest) {
 }
 
 func keptAndDroppedParkedMessages(c *consumerTest) {
-	c.router.HandleFunc(c.ex, "", func(context.Context, *parley.Delivery) error { return parley.Park(errors.New("no")) })
-	c.start(func(cfg *parley.ConsumerConfig) { cfg.Concurrency = 1 })
-	for i := range 5 {
-		c.send("k", fmt.Sprint(i), "")
-	}
-	eventually(c.T, "all are parked", func() bool { return len(c.parked()) == 5 })
+	c.park(5)
 	err := parley.VisitParked(c.ctx, c.broker, c.q, nil, func(m *parley.ParkedMessage) (parley.ParkedAction, error) {
 		if string(m.Body) == "2" {
 			return parley.ParkedDrop, nil
