@@ -21,7 +21,7 @@ check: ## required before each commit: format, vet, lint, API changes, short tes
 	$(GO) vet work
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory api
-	$(GO) test -short work
+	$(GO) test -short -p 4 work # most packages wait for the servers
 
 api: ## list the changes of the exported API since the last commit of main
 	@bash .ci/api

@@ -21,6 +21,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/service"
 	"github.com/parley-go/parley/service/settings"
 )
@@ -60,6 +61,7 @@ func ready(t *testing.T, svc *service.Service) bool {
 }
 
 func TestAChangedPasswordIsReadFromItsFileAtTheNextConnectionToRabbitMQ(t *testing.T) {
+	testenv.Long(t, "waits 15 seconds for the broker")
 	rabbit, dir := privateRabbitMQ(t), t.TempDir()
 	svc := openQuietly(t, &settings.Settings{Broker: settings.Broker{
 		URL:          settings.URL(fmt.Sprintf("amqp://faults@127.0.0.1:%d/", rabbit.port)),
@@ -180,6 +182,7 @@ func (i *issuer) issue(name string) (cert, key string) {
 }
 
 func TestALoginByCertificateFollowsTheFilesOfTheCertificate(t *testing.T) {
+	testenv.Long(t, "starts a broker of its own")
 	dir, err := os.MkdirTemp("", "parley-rotate-") // readable by the server's account
 	if err != nil {
 		t.Fatal(err)

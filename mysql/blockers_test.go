@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/memory"
 	"github.com/parley-go/parley/mysql"
 )
@@ -33,6 +34,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 var remind = parley.NewEvent[map[string]int]("mail", "remind")
 
 func TestAnOpenCancellationDelaysNoOtherEvent(t *testing.T) {
+	testenv.Long(t, "takes 4 seconds")
 	for name, level := range map[string]sql.IsolationLevel{"READ COMMITTED": sql.LevelReadCommitted, "the default": sql.LevelDefault} {
 		t.Run(name, func(t *testing.T) { openTransaction(t, level) })
 	}

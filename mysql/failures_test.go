@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"testing"
 
+	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/mysql"
 	"github.com/parley-go/parley/parleytest"
 )
@@ -18,6 +19,7 @@ func TestFailuresKeepThePromises(t *testing.T) {
 
 // The isolation level of users' transactions is the server's default, and the session has settings of its own; see openPlain.
 func TestFailuresKeepThePromisesOnADatabaseWithOtherSettings(t *testing.T) {
+	testenv.Long(t, "takes half a minute, and the same suite runs with the usual settings")
 	t.Parallel() // mostly waits
 	parleytest.TestFailures(t, func(t *testing.T) parleytest.FailuresUnderTest[mysql.Tx] {
 		under := failuresUnderTest(openPlain(t), nil)

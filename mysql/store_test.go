@@ -28,6 +28,7 @@ func TestStoreAtReadCommitted(t *testing.T) {
 // behind UTC, the driver's times are local, matched rows count as changed, statements are
 // prepared on the server, changes without a key are refused (sql_safe_updates), and values are not checked (sql_mode).
 func TestStoreOnADatabaseWithOtherSettings(t *testing.T) {
+	testenv.Long(t, "takes 10 seconds, and the same suite runs with the usual settings")
 	testStore(t, openPlain, nil)
 }
 

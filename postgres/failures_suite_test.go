@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/parleytest"
 	"github.com/parley-go/parley/postgres"
 )
@@ -30,6 +31,7 @@ func TestFailuresOverPgxKeepThePromises(t *testing.T) {
 }
 
 func TestFailuresOverDatabaseSQLKeepThePromises(t *testing.T) {
+	testenv.Long(t, "takes 15 seconds, and the same suite runs over pgx")
 	t.Parallel() // mostly waits
 	db, store := openSQL(t)
 	parleytest.TestFailures(t, func(t *testing.T) parleytest.FailuresUnderTest[postgres.Tx] {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/memory"
 	"github.com/parley-go/parley/postgres"
 )
@@ -86,6 +87,7 @@ func notingOutbox(t *testing.T, store *postgres.Store) *parley.Outbox[pgx.Tx] {
 }
 
 func TestNoOrderOfCommitsAndSleepLosesAWakeUp(t *testing.T) {
+	testenv.Long(t, "takes 15 seconds")
 	for name, mode := range map[string]parley.RelayMode{"ordered": parley.RelayModeOrdered, "parallel": parley.RelayModeParallel} {
 		t.Run(name, func(t *testing.T) {
 			pool, store := openPgx(t)

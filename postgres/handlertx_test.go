@@ -17,6 +17,7 @@ import (
 )
 
 func TestOnceReturnsWhenTheServerFreezesUnderAFailingHandler(t *testing.T) {
+	testenv.Long(t, "waits 20 seconds for a frozen server")
 	u, err := url.Parse(testenv.Postgres(t))
 	if err != nil {
 		t.Fatal(err)

@@ -88,6 +88,7 @@ func TestStoreOverPgx(t *testing.T) {
 }
 
 func TestStoreOverDatabaseSQL(t *testing.T) {
+	testenv.Long(t, "takes half a minute, and the same suite runs over pgx")
 	t.Parallel() // mostly waits
 	parleytest.TestStore(t, func(t *testing.T) parleytest.StoreUnderTest[postgres.Tx] {
 		db, store := openSQL(t)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/internal/testenv/faultproxy"
 	"github.com/parley-go/parley/rabbitmq"
 )
@@ -40,6 +41,7 @@ func publishBatches(t *testing.T, b *rabbitmq.Broker, exchange string, batches, 
 }
 
 func TestACutInTheMiddleOfAWindowLosesNoConfirmedMessage(t *testing.T) {
+	testenv.Long(t, "takes 10 seconds")
 	var cfg rabbitmq.Config
 	cfg.Window = 100
 	p, direct, exchange, queue := behindProxy(t, &cfg)

@@ -74,6 +74,7 @@ func TestAThousandVisitsLoseNoMessageOfAQuorumQueue(t *testing.T) {
 }
 
 func TestMessagesThatAVisitDropsOrReplaysLeaveAQuorumQueue(t *testing.T) {
+	testenv.Long(t, "takes 10 seconds")
 	ctx, b, queue := parkedOn(t, map[string]any{"x-queue-type": "quorum"}, rabbitmq.Config{})
 	for round := range 20 {
 		messages := make([]parley.Message, 150)
@@ -118,6 +119,7 @@ func pullAll(t *testing.T, p parley.Puller, n int, before func()) {
 
 // RabbitMQ sends few acks to a quorum queue at once, and drops those that it holds back when the channel closes.
 func TestAPullerThatClosesLosesNoAckOfAQuorumQueue(t *testing.T) {
+	testenv.Long(t, "takes 7 seconds")
 	b, _, _ := open(t, rabbitmq.Config{})
 	for _, n := range []int{1, 16, 17, 34, 60, 250} {
 		for _, more := range []int{0, 3} {

@@ -55,6 +55,7 @@ func (f *firsts) reaches(t *testing.T, n int) {
 
 // The broker learns of the cut only after a while, and meanwhile the new subscription gets later messages of the same keys.
 func TestOrderedKeysKeepTheirOrderWhenTheBrokerNoticesALostConnectionLate(t *testing.T) {
+	testenv.Long(t, "waits 15 seconds for the broker")
 	for _, kind := range []string{"quorum", "classic"} {
 		t.Run(kind, func(t *testing.T) {
 			var cfg rabbitmq.Config

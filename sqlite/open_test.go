@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/parleytest"
 	"github.com/parley-go/parley/sqlite"
 )
@@ -61,6 +62,7 @@ func TestOpenTakesAnyFileName(t *testing.T) {
 
 // A user's own *sql.DB may have neither WAL, nor timeouts, nor immediate transactions.
 func TestStoreOnOneConnectionOfAPlainDatabase(t *testing.T) {
+	testenv.Long(t, "takes 7 seconds, and the same suite runs on the usual database")
 	parleytest.TestStore(t, func(t *testing.T) parleytest.StoreUnderTest[sqlite.Tx] {
 		db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=busy_timeout(5000)")
 		if err != nil {

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/parley-go/parley/internal/testenv"
 )
 
 // packages are the packages that snippets use without an import.
@@ -62,6 +64,7 @@ var prelude = map[string]string{
 // Go code in the documents compiles and passes vet, and its tests pass. A block is a file, or
 // declarations, or statements; a ```go fragment is not compiled.
 func TestGoCodeInTheDocumentsCompiles(t *testing.T) {
+	testenv.Long(t, "takes 20 seconds")
 	dir := userModule(t, "snippets")
 	where := map[string]string{}
 	var tests []string
