@@ -104,7 +104,7 @@ func openMariaDBFailures(b *testing.B) *failureDB {
  SELECT ?, UNHEX(SHA2(CONCAT('r', seq), 256)), IF(seq %% 10 = 0, CONCAT('key ', seq), ''),
  IF(seq %% 10 = 0, UNHEX(SHA2(CONCAT(UNHEX(LPAD(HEX(LENGTH(?)), 16, '0')), ?, 'key ', seq), 256)), NULL), ?, UTC_TIMESTAMP(6),
  IF(? = 'waiting', UTC_TIMESTAMP(6) + INTERVAL 1 YEAR + INTERVAL seq SECOND, NULL), IF(? = 'parked', UTC_TIMESTAMP(6) - INTERVAL seq SECOND, NULL),
- 3, 3, 'dial tcp: connection refused', 'dial tcp: connection refused', 'dial tcp: connection refused', MD5(seq %% 100), 'user', 'user.renamed',
+ 3, 3, 'dial tcp: connection refused', 'dial tcp: connection refused', 'dial tcp: connection refused', LEFT(SHA2(seq %% 100, 256), 32), 'user', 'user.renamed',
  CONCAT('id-', seq), CONCAT('id:id-', seq), UNHEX(SHA2(CONCAT('id:id-', seq), 256)), ? FROM seq_%d_to_%d`, from, min(from+step, end)-1),
 					consumer, consumer, consumer, state, state, state, len(filler().Body))
 			}

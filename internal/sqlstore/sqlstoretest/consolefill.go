@@ -47,7 +47,7 @@ type fillSQL struct {
 
 var fillDialects = map[string]fillSQL{
 	"postgres": {"due_at + random() * interval '1 day'", "md5(random()::text)", false, "VACUUM ANALYZE"},
-	"mysql":    {"due_at + INTERVAL FLOOR(RAND() * 86400000000) MICROSECOND", "MD5(RAND())", true, "ANALYZE TABLE parley_failed, parley_failed_body, parley_parked, parley_outbox, parley_outbox_tags, parley_log"},
+	"mysql":    {"due_at + INTERVAL FLOOR(RAND() * 86400000000) MICROSECOND", "LEFT(SHA2(RAND(), 256), 32)", true, "ANALYZE TABLE parley_failed, parley_failed_body, parley_parked, parley_outbox, parley_outbox_tags, parley_log"},
 	"sqlite":   {"due_at + abs(random()) % 86400000000", "lower(hex(randomblob(16)))", true, "ANALYZE"},
 }
 
