@@ -56,11 +56,15 @@ func replyKey(service, method string) string { return "call-response." + service
 // expiredKey returns the routing key of the notices that a call has expired.
 func expiredKey(service, method string) string { return "call-expired." + service + "." + method }
 
-// Record returns an outbox record of the call, for [TxOutbox.Record].
+// Record returns an outbox record of the call, for [TxOutbox.Record]. [WithExpiryNotice] is ErrInvalid: the notice needs the id that
+// the outbox gives the call, so [Ask] schedules it.
 func (c *CallType[Req, Resp]) Record(request Req, options ...AskOption) (Record, error) {
 	o, err := applyOptions(options)
 	if err != nil {
 		return Record{}, err
+	}
+	if o.notify {
+		return Record{}, &InvalidError{What: "WithExpiryNotice", Problem: "needs the id of the recorded call: use Ask"}
 	}
 	return c.record(o, request)
 }

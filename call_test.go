@@ -138,6 +138,16 @@ func TestAskIsAnsweredThroughBothOutboxes(t *testing.T) {
 	})
 }
 
+func TestARecordOfACallWithAnExpiryNoticeIsRefused(t *testing.T) {
+	options := []parley.AskOption{parley.WithReplyTo("shop"), parley.WithExpiresIn(time.Hour)}
+	if _, err := quote.Record(quoteRequest{}, options...); err != nil {
+		t.Error(err)
+	}
+	if _, err := quote.Record(quoteRequest{}, append(options, parley.WithExpiryNotice())...); !errors.Is(err, parley.ErrInvalid) {
+		t.Errorf("got %v, want ErrInvalid: the record has no id yet, so that the notice would be missing", err)
+	}
+}
+
 // A cancellation of the call would leave its notice.
 func TestACancelledCallLeavesNoNotice(t *testing.T) {
 	inCallWorld(t, double, func(w *callWorld) {

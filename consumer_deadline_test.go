@@ -97,3 +97,19 @@ func TestASilentlyCutDatabaseConnectionDelaysRetriesByItsDeadlineOnly(t *testing
 		store.cut.Store(false)
 	})
 }
+
+func TestADrainLimitsItsCheckOfTheFailureStore(t *testing.T) {
+	store := &cutStore{Failures: memory.NewStore().Failures()}
+	router := parley.NewRouter()
+	router.HandleFunc("user", "", func(context.Context, *parley.Delivery) error { return nil })
+	consumer, err := parley.NewConsumer(memory.NewBroker(nil), router, &parley.ConsumerConfig{Queue: "q", Failures: store, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := consumer.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if deadline, called := store.calls.Load("Check"); deadline != true {
+		t.Errorf("Check was called %v, with a deadline %v: want both", called, deadline)
+	}
+}

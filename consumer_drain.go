@@ -16,7 +16,7 @@ func (c *Consumer) Drain(ctx context.Context) error {
 	if c.cfg.Failures == nil {
 		return errors.New("parley: drain: the consumer has no failure store (ConsumerConfig.Failures)")
 	}
-	err := c.cfg.Failures.Check(ctx)
+	err := patientStore{c.cfg.Failures}.Check(ctx)
 	if err == nil {
 		if err = c.drain(ctx); ctx.Err() != nil {
 			return nil
