@@ -25,29 +25,29 @@ func (b *Broker) declareExchange(s *session, e parley.Exchange) error {
 		} // otherwise s is used: the broker may limit the number of connections
 	}
 	err := on.onChannel(func(ch *amqp.Channel) error { return declareExchange(ch, e, parley.TopologyDeclare) })
-	cause, ok := errors.AsType[*amqp.Error](err)
-	switch {
-	case err == nil:
+	if err == nil {
 		b.noteType(e.Type, knowledge{})
-	case ok && cause.Server && refusesType(cause, e.Type, on != s):
-		b.noteType(e.Type, knowledge{refusal: cause.Reason, until: time.Now().Add(refusalMemory)})
-		return unknownType(e, cause.Reason)
+		return nil
+	}
+	if reason, refused := typeRefusal(err, e.Type, on != s); refused {
+		b.noteType(e.Type, knowledge{refusal: reason, until: time.Now().Add(refusalMemory)})
+		return unknownType(e, reason)
 	}
 	return err
 }
 
-// refusesType reports whether the broker refused a declaration because it does not know the type. RabbitMQ before 4.0 ends the connection
-// with 503, later versions end the channel with 406, the code of an exchange that exists with another type. Nothing else happens on a
-// connection of its own.
-func refusesType(cause *amqp.Error, kind parley.ExchangeType, own bool) bool {
-	switch cause.Code {
-	case amqp.CommandInvalid:
-		return own || strings.Contains(cause.Reason, "'"+string(kind)+"'")
-	case amqp.PreconditionFailed:
-		return strings.Contains(cause.Reason, "unknown exchange type '"+string(kind)+"'") ||
-			strings.Contains(cause.Reason, "invalid exchange type '"+string(kind)+"'")
+// typeRefusal reports whether the broker refused to declare an exchange because it does not know the type, with its reason. RabbitMQ before
+// 4.0 ends the connection with 503; there nothing else happens on a connection of its own. Later versions end the channel with 406, the
+// code of an exchange that exists with another type.
+func typeRefusal(err error, kind parley.ExchangeType, own bool) (reason string, refused bool) {
+	quoted := "'" + string(kind) + "'"
+	if e, ok := errors.AsType[*amqp.Error](err); ok && e.Server && e.Code == amqp.CommandInvalid {
+		return e.Reason, own || strings.Contains(e.Reason, quoted)
 	}
-	return false
+	if e, ok := errors.AsType[*parley.TopologyError](err); ok && e.Code == amqp.PreconditionFailed {
+		return e.Reason, strings.Contains(e.Reason, "unknown exchange type "+quoted) || strings.Contains(e.Reason, "invalid exchange type "+quoted)
+	}
+	return "", false
 }
 
 // hasType reports whether the broker has exchanges of a type. The types of AMQP always exist, the others are those of plugins.

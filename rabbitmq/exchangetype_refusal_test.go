@@ -23,9 +23,10 @@ func TestARefusalOfATypeIsRecognizedOnEveryVersion(t *testing.T) {
 		{"it exists with another type", 406, "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'x-odd': received 'x-odd' but current is 'topic'", true, false},
 		{"access refused", 403, "ACCESS_REFUSED - unknown exchange type 'x-odd'", true, false},
 	} {
-		cause := &amqp.Error{Code: c.code, Reason: c.reason, Server: true}
-		if got := refusesType(cause, "x-odd", c.own); got != c.want {
-			t.Errorf("%s: %q is a refusal of the type: %v, want %v", c.name, c.reason, got, c.want)
+		err := topologyError("exchange", "e", &amqp.Error{Code: c.code, Reason: c.reason, Server: true})
+		reason, got := typeRefusal(err, "x-odd", c.own)
+		if got != c.want || got && reason != c.reason {
+			t.Errorf("%s: %q is a refusal of the type: %v (%q), want %v", c.name, c.reason, got, reason, c.want)
 		}
 	}
 }
