@@ -19,6 +19,30 @@ type ownJSON struct{ text string }
 func (o ownJSON) MarshalJSON() ([]byte, error)  { return []byte(o.text), nil }
 func (o *ownJSON) UnmarshalJSON(b []byte) error { o.text = string(b); return nil }
 
+// readsJSON only decodes itself: by encoding/json, as types that set defaults or check values do.
+type readsJSON struct {
+	UnitPrice int `json:"unitPrice"`
+	UserID    string
+	SHA       string        `json:"sha256"`
+	Wait      time.Duration `json:"wait_time"`
+	At        time.Time     `json:"at"`
+	Inner     struct {
+		OrderID int
+		Data    map[string]int `json:"data"`
+	} `json:"inner_part"`
+}
+
+func (r *readsJSON) UnmarshalJSON(b []byte) error {
+	type plain readsJSON
+	return json.Unmarshal(b, (*plain)(r))
+}
+
+func sampleReads() readsJSON {
+	r := readsJSON{UnitPrice: 5, UserID: "u", SHA: "s", Wait: 1500 * time.Millisecond, At: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)}
+	r.Inner.OrderID, r.Inner.Data = 9, map[string]int{"EUR": 1, "user_id": 2}
+	return r
+}
+
 type withData struct {
 	OrderID int64           `json:"order_id"`
 	Counts  map[string]int  `json:"counts"`
@@ -77,6 +101,52 @@ func TestNothingChangesInAPayloadBetweenTwoServices(t *testing.T) {
 	}
 	if got := receiveEvent[map[int64]string, map[int64]string](t, map[int64]string{12: "x"}); got[12] != "x" {
 		t.Errorf("map with numbers: got %v", got)
+	}
+}
+
+func TestATypeThatReadsItsOwnJSONGetsTheNamesThatEncodingJSONWrote(t *testing.T) {
+	want := sampleReads()
+	if got := receiveEvent[readsJSON, readsJSON](t, want); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	// Another spelling of the same name beside it: the keys of the data stay as they are.
+	type both struct {
+		UnitPrice int       `json:"unit_price"`
+		Item      readsJSON `json:"item"`
+	}
+	if got := receiveEvent[both, both](t, both{7, want}); !reflect.DeepEqual(got, both{7, want}) {
+		t.Errorf("got %+v, want %+v", got, both{7, want})
+	}
+	got := receiveEvent[both, map[string]any](t, both{7, want})
+	if item, ok := got["item"].(map[string]any); !ok || item["unitPrice"] != json.Number("5") || item["UserID"] != "u" {
+		t.Errorf("an untyped reader gets %v", got)
+	}
+	type plain struct{ UnitPrice int }
+	if got := receiveEvent[readsJSON, plain](t, want); got.UnitPrice != 5 {
+		t.Errorf("a plain struct gets %+v", got)
+	}
+}
+
+func TestKeysBelowKeepAreUnchangedForEveryReader(t *testing.T) {
+	type publisher struct {
+		Attrs map[string]int `json:"attrs" wire:",keep"`
+		Other map[string]int `json:"other"`
+	}
+	type reader struct {
+		Attrs map[string]int `json:"attrs"`
+		Other map[string]int `json:"other"`
+	}
+	for _, p := range []publisher{
+		{map[string]int{"EUR": 1, "userId": 2}, nil},
+		{map[string]int{"userId": 1, "x_y": 2, "Ä1": 3}, map[string]int{"user_id": 4}},
+	} {
+		if got := receiveEvent[publisher, reader](t, p); !reflect.DeepEqual(publisher(got), p) {
+			t.Errorf("got %v, want %v", got, p)
+		}
+		got := receiveEvent[publisher, map[string]map[string]int](t, p)
+		if !reflect.DeepEqual(got["attrs"], p.Attrs) || !reflect.DeepEqual(got["other"], p.Other) {
+			t.Errorf("got %v, want %v", got, p)
+		}
 	}
 }
 

@@ -206,3 +206,20 @@ func TestWhatIsAcceptedFitsWithTheLongestNumber(t *testing.T) {
 		t.Errorf("Publish takes a text of %d bytes (%v), which makes a body of %d bytes with the longest id, %d too many", refused-1, err, size, size-parley.MaxBody)
 	}
 }
+
+// In UTC the end of the year 9999 of New York is in the year 10000.
+func TestATimeOfAPayloadOutsideTheYearsOfTheWireIsInvalid(t *testing.T) {
+	type lease struct{ Until time.Time }
+	west, east := time.FixedZone("west", -5*3600), time.FixedZone("east", 5*3600)
+	for until, ok := range map[time.Time]bool{
+		time.Date(9999, 12, 31, 23, 59, 59, 0, west):     false,
+		time.Date(1, 1, 1, 0, 0, 0, 0, east):             false,
+		time.Date(9999, 12, 31, 18, 59, 59, 999e6, west): true,
+		{}: true,
+	} {
+		_, err := parley.NewEvent[lease]("note", "leased").Record(lease{until})
+		if ok && err != nil || !ok && !errors.Is(err, parley.ErrInvalid) {
+			t.Errorf("%v: got %v, want an error %v", until, err, !ok)
+		}
+	}
+}

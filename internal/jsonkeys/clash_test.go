@@ -1,6 +1,7 @@
 package jsonkeys
 
 import (
+	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
@@ -72,12 +73,36 @@ func TestTypesWhoseFieldsAllTravelHaveNoClash(t *testing.T) {
 		A int `json:"user_id"`
 		B int `json:"userId" wire:"otherUser"`
 	}
-	for _, typ := range []reflect.Type{
-		reflect.TypeFor[shadowed](), reflect.TypeFor[hidden](), reflect.TypeFor[kept](), reflect.TypeFor[different](),
-		reflect.TypeFor[user](), reflect.TypeFor[any](), reflect.TypeFor[map[string]any](), reflect.TypeFor[int](),
+	type crossed struct {
+		UserID int `json:"a" wire:"b"`
+		Other  int `json:"b" wire:"a_"`
+		Third  int `json:"_a" wire:"B"`
+	}
+	for _, v := range []any{
+		shadowed{ID: 1}, hidden{A: 1}, kept{clashInner{"1", "2"}}, different{1, 2}, crossed{1, 2, 3}, user{}, map[string]any{"a": "1"}, 1,
 	} {
-		if err := ShapeOf(typ).Clash(); err != nil {
-			t.Errorf("%v: %v", typ, err)
+		s := ShapeOf(reflect.TypeOf(v))
+		if err := s.Clash(); err != nil {
+			t.Errorf("%T: %v", v, err)
 		}
+		text, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire, err := s.ToWire(nil, text, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := s.FromWire(nil, wire, Limits{})
+		got := reflect.New(reflect.TypeOf(v))
+		if err == nil {
+			err = json.Unmarshal(back, got.Interface())
+		}
+		if again, _ := json.Marshal(got.Interface()); err != nil || string(again) != string(text) {
+			t.Errorf("%s, on the wire %s, was read as %s (%v)", text, wire, again, err)
+		}
+	}
+	if err := ShapeOf(reflect.TypeFor[any]()).Clash(); err != nil {
+		t.Error(err)
 	}
 }

@@ -7,16 +7,20 @@ import (
 	"time"
 )
 
-// formatDuration writes d as Django does: P1DT01H01M01.000500S (ISO 8601).
+// formatDuration writes d as Django does: P1DT01H01M01.000500S (ISO 8601). Nanoseconds, which Python's timedelta does not have, make the
+// fraction longer; Django reads and rounds it.
 func formatDuration(d time.Duration) string {
-	sign, micros := "", d.Microseconds()
-	if micros < 0 {
-		sign, micros = "-", -micros
+	sign, nanos := "", uint64(d)
+	if d < 0 {
+		sign, nanos = "-", -nanos
 	}
-	seconds := micros / 1e6
+	seconds := nanos / 1e9
 	text := fmt.Sprintf("%sP%dDT%02dH%02dM%02d", sign, seconds/86400, seconds/3600%24, seconds/60%60, seconds%60)
-	if micros %= 1e6; micros != 0 {
-		text += fmt.Sprintf(".%06d", micros)
+	switch nanos %= 1e9; {
+	case nanos%1000 != 0:
+		text += fmt.Sprintf(".%09d", nanos)
+	case nanos != 0:
+		text += fmt.Sprintf(".%06d", nanos/1000)
 	}
 	return text + "S"
 }
@@ -31,10 +35,10 @@ func parseDuration(s string) (time.Duration, error) {
 }
 
 // parseISODuration reads an ISO 8601 duration of days and smaller units, with a sign and a
-// fraction of seconds.
+// fraction, after a dot or a comma.
 func parseISODuration(s string) (time.Duration, error) {
 	bad := badDuration(s)
-	rest, negative := strings.CutPrefix(s, "-")
+	rest, negative := cutSign(strings.ReplaceAll(s, ",", "."))
 	rest, ok := strings.CutPrefix(rest, "P")
 	if !ok || rest == "" {
 		return 0, bad
@@ -71,9 +75,17 @@ func badDuration(s string) error {
 	return fmt.Errorf("duration %.64q is neither in the form P1DT01H01M01.5S nor 1 01:01:01.5", s)
 }
 
+// cutSign returns s without its sign.
+func cutSign(s string) (rest string, negative bool) {
+	if rest, ok := strings.CutPrefix(s, "+"); ok {
+		return rest, false
+	}
+	return strings.CutPrefix(s, "-")
+}
+
 // parseClock reads "01:02:03", "1 01:02:03.000500" and "-1 23:59:55": the days have a sign of
 // their own, so the last one is five seconds below zero. As Django does, it accepts "1 day, 1:02:03" (Python's str of a
-// timedelta), "02:03", "3", and a comma for the dot.
+// timedelta), "-3 days +04:05:06" (an interval of PostgreSQL), "02:03", "3", and a comma for the dot.
 func parseClock(s string) (time.Duration, error) {
 	bad := badDuration(s)
 	total, clock := time.Duration(0), s
@@ -84,11 +96,11 @@ func parseClock(s string) (time.Duration, error) {
 			return 0, bad
 		}
 		total = n
-		for _, word := range []string{"days, ", "day, "} {
+		for _, word := range []string{"days, ", "day, ", "days ", "day "} {
 			clock = strings.TrimPrefix(clock, word)
 		}
 	}
-	digits, negative := strings.CutPrefix(clock, "-")
+	digits, negative := cutSign(clock)
 	n, err := clockTime(digits)
 	if err != nil {
 		return 0, bad

@@ -41,6 +41,11 @@ func TestDurationsOfDjangoRESTFrameworkAreRead(t *testing.T) {
 		"15":                  15 * time.Second,
 		"P1DT01H01M01.5S":     25*time.Hour + time.Minute + time.Second + 500*time.Millisecond,
 		"-P0DT00H00M05S":      -5 * time.Second,
+		"+P1D":                24 * time.Hour,
+		"P1DT1,5S":            24*time.Hour + 1500*time.Millisecond,
+		"3 days 04:05:06":     76*time.Hour + 5*time.Minute + 6*time.Second,
+		"-3 days +04:05:06":   -72*time.Hour + 4*time.Hour + 5*time.Minute + 6*time.Second,
+		"1 day -00:00:01":     24*time.Hour - time.Second,
 		"-106751 00:00:00":    -106751 * 24 * time.Hour,
 		"106751 23:47:16.854": 106751*24*time.Hour + 23*time.Hour + 47*time.Minute + 16854*time.Millisecond,
 	} {
@@ -53,7 +58,7 @@ func TestDurationsOfDjangoRESTFrameworkAreRead(t *testing.T) {
 func TestWhatIsNoDurationIsRefused(t *testing.T) {
 	for _, text := range []string{
 		"", " ", "1 ", "1 day", "1 day,", "day, 01:02:03", "01:02:03:04", "1:2.5:3", "1.5 01:02:03", "01:02:", ":", "a:b:c", "1  01:02:03",
-		"106752 00:00:00", "-106752 00:00:00", "106751 23:47:17", "+1 01:02:03", "--00:00:05", "01:02:-3", "1 01:02:03 ", "1e3", "0x10", "P", "PT", "P1",
+		"106752 00:00:00", "-106752 00:00:00", "106751 23:47:17", "+1 01:02:03", "--00:00:05", "+-P1D", "3 days, +", "1 days", "01:02:-3", "1 01:02:03 ", "1e3", "0x10", "P", "PT", "P1",
 	} {
 		if got, err := readDuration(text); err == nil {
 			t.Errorf("%q read as %v", text, got)
@@ -84,14 +89,14 @@ func FuzzDuration(f *testing.F) {
 		f.Add(text, int64(25*time.Hour+500*time.Microsecond))
 	}
 	f.Fuzz(func(t *testing.T, text string, nanos int64) {
-		if d, err := parseDuration(text); err == nil && strings.Trim(text, "-0123456789:., daysPTWDHMS") != "" {
+		if d, err := parseDuration(text); err == nil && strings.Trim(text, "+-0123456789:., daysPTWDHMS") != "" {
 			t.Errorf("%q was read as %v", text, d)
 		}
-		want := time.Duration(nanos).Truncate(time.Microsecond)
 		if nanos < -1<<62 || nanos > 1<<62 {
 			return // the first or last days of a duration may be out of range
 		}
-		for _, text := range []string{formatDuration(want), djangoString(want)} {
+		micros := time.Duration(nanos).Truncate(time.Microsecond)
+		for text, want := range map[string]time.Duration{formatDuration(time.Duration(nanos)): time.Duration(nanos), djangoString(micros): micros} {
 			if got, err := parseDuration(text); err != nil || got != want {
 				t.Errorf("%v, written as %q, was read as %v (%v)", want, text, got, err)
 			}

@@ -22,7 +22,6 @@ func (b *shapeBuilder) fields(s *Shape, t reflect.Type) {
 		switch {
 		case tag != "":
 			f.wire = newFieldName(tag)
-			s.byName[tag] = f // tags first: they are what the author insists on
 		case g.tagged:
 			f.wire = newFieldName(CamelizeKey(g.name))
 		default:
@@ -38,15 +37,13 @@ func (b *shapeBuilder) fields(s *Shape, t reflect.Type) {
 	if !s.opaqueOut {
 		b.findClash(t, goFields, fs)
 	}
+	for _, f := range fs { // first the names that a publisher with this type writes: no two fields have the same
+		addName(s.byName, f.wire.text, f)
+		addName(s.byFold, string(appendFolded(nil, []byte(f.wire.text))), f)
+	}
 	for _, f := range fs {
 		addName(s.byName, f.json.text, f)
-	}
-	for _, f := range fs {
-		addName(s.byName, f.wire.text, f)
-	}
-	for _, f := range fs {
 		addName(s.byFold, string(appendFolded(nil, []byte(f.json.text))), f)
-		addName(s.byFold, string(appendFolded(nil, []byte(f.wire.text))), f)
 	}
 	delete(s.byFold, "")
 }

@@ -9,17 +9,16 @@ import (
 // rename writes the key src[start:end] as a value of shape s wants it, adds its
 // entry, and returns the shape of the member's value.
 func (w *walker) rename(s *Shape, start, end int, classes byte) (child *Shape) {
-	name := w.src[start:end]
-	if classes&isBackslash != 0 {
-		name = w.plainText(name)
-	}
+	name := w.name(start, end, classes)
 	e := entry{srcStart: start, srcEnd: end, keyStart: w.out(start)}
 	if f, r := w.field(s, name); f != nil {
 		n := &f.json
 		if w.dir == toCamel {
 			n = &f.wire
 		}
-		if w.special {
+		if w.reads {
+			n = w.dataField(f, n, name, classes)
+		} else if w.special {
 			n = w.specialField(f, n, name)
 		}
 		if n.text != string(name) {
@@ -55,6 +54,28 @@ func (w *walker) field(s *Shape, name []byte) (*shapeField, rank) {
 	}
 	w.folded = appendFolded(w.folded[:0], name)
 	return s.byFold[string(w.folded)], folded
+}
+
+// name returns the key src[start:end] without escapes, valid until the next call.
+func (w *walker) name(start, end int, classes byte) []byte {
+	if classes&isBackslash != 0 {
+		return w.plainText(w.src[start:end])
+	}
+	return w.src[start:end]
+}
+
+// dataField returns the new name of a field that a type of its own way to read JSON will look for under its name there.
+func (w *walker) dataField(f *shapeField, n *fieldName, name []byte, classes byte) *fieldName {
+	if w.opts.hasExceptions() {
+		n = w.exceptField(f, n, name)
+	}
+	if w.dataAsIs {
+		n = &f.json
+	}
+	if w.notes.on {
+		w.noteData(name, []byte(n.text), classes)
+	}
+	return n
 }
 
 // specialField returns the new name of the field, whose key is name and whose new name is n without exceptions.

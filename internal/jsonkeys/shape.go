@@ -79,7 +79,8 @@ var shapes sync.Map // reflect.Type -> *Shape
 // ShapeOf returns the shape of t, following pointers. It is nil for types
 // without fields to know, such as any and map[string]any. Types that implement
 // json.Marshaler or encoding.TextMarshaler are untyped for ToWire, those that
-// implement the counterparts are untyped for FromWire. Map keys that have such
+// implement the counterparts are untyped for FromWire; for Encode the keys of their fields are data, because their own
+// reader looks for the names in JSON. Map keys that have such
 // a text form are left alone. It may be called from many goroutines.
 func ShapeOf(t reflect.Type) *Shape {
 	if t == nil {
@@ -101,7 +102,7 @@ func ShapeOf(t reflect.Type) *Shape {
 // ToWire appends src, which encoding/json made of a value of the shape's type,
 // to dst, with its keys as they go on the wire. The keys of maps, of values
 // behind interfaces and of json.RawMessage follow Camelize. Errors and
-// collisions are those of Camelize.
+// collisions are those of Camelize; a time outside the years 1 to 9999 in UTC is an error too.
 func (s *Shape) ToWire(dst, src []byte, l Limits) ([]byte, error) {
 	return rewrite(dst, src, job{dir: toCamel, shape: s, limits: l})
 }

@@ -2,6 +2,7 @@ package jsonkeys
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -21,34 +22,45 @@ const wireTime = "2006-01-02T15:04:05.000000Z"
 // times without a zone when it is told not to use any.
 var looseTimes = []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z0700"}
 
-// convert returns the value between start and pos as the other side spells it; ok is
+// convert returns the value between start and pos as the other side spells it; changed is
 // false if it stays as it is.
-func (w *walker) convert(s *Shape, start int) (text string, ok bool) {
+func (w *walker) convert(s *Shape, start int) (text string, changed bool, err error) {
 	value := w.src[start:w.pos]
 	switch {
+	case s.kind == timeShape && value[0] == '"' && w.dir == toCamel:
+		return timeToWire(value)
 	case s.kind == timeShape && value[0] == '"':
-		return w.convertTime(value)
-	case s.kind == durationShape && w.dir == toCamel && value[0] != '"':
+		text, changed = timeFromWire(value)
+	case s.kind == durationShape && w.dir == toCamel && value[0] != '"' && !w.reads: // encoding/json reads nanoseconds
 		n, err := strconv.ParseInt(string(value), 10, 64)
-		return `"` + formatDuration(time.Duration(n)) + `"`, err == nil
+		return `"` + formatDuration(time.Duration(n)) + `"`, err == nil, nil
 	case s.kind == durationShape && w.dir == toSnake && value[0] == '"':
 		var iso string
 		if json.Unmarshal(value, &iso) != nil {
-			return "", false
+			return "", false, nil
 		}
 		d, err := parseDuration(iso)
-		return strconv.FormatInt(int64(d), 10), err == nil
+		return strconv.FormatInt(int64(d), 10), err == nil, nil
 	}
-	return "", false
+	return text, changed, nil
 }
 
-func (w *walker) convertTime(value []byte) (string, bool) {
-	text := strings.ToUpper(string(value[1 : len(value)-1])) // RFC 3339, 5.6: T and Z may be lower case
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if w.dir == toCamel {
-		return `"` + t.UTC().Format(wireTime) + `"`, err == nil
+// timeToWire writes a time in UTC. There its year may be another one than in its own zone.
+func timeToWire(value []byte) (text string, changed bool, err error) {
+	t, err := time.Parse(time.RFC3339Nano, string(value[1:len(value)-1]))
+	if err != nil {
+		return "", false, nil
 	}
-	if err == nil {
+	t = t.UTC()
+	if y := t.Year(); y < 1 || y > 9999 {
+		return "", false, fmt.Errorf("time %s is in the year %d in UTC: the wire has the years 1 to 9999", value, y)
+	}
+	return `"` + t.Format(wireTime) + `"`, true, nil
+}
+
+func timeFromWire(value []byte) (text string, changed bool) {
+	text = strings.ToUpper(string(value[1 : len(value)-1])) // RFC 3339, 5.6: T and Z may be lower case
+	if _, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return `"` + text + `"`, text != string(value[1:len(value)-1])
 	}
 	for _, layout := range looseTimes {

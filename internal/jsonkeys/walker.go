@@ -23,6 +23,7 @@ type walker struct {
 	members []member // for job.collect
 
 	ignored bool  // below one of the options' IgnoreFields
+	reads   bool  // in a value whose type reads its own JSON: there the keys of fields are data
 	enters  bool  // the value of the current key is
 	notes   notes // for Encode
 	special bool  // fields need more than their new name
@@ -144,16 +145,20 @@ func (w *walker) space() {
 
 // value goes over the value at pos, which has no space before it.
 func (w *walker) value(s *Shape) error {
-	start := w.pos
-	if err := w.anyValue(s); err != nil || s == nil || !s.isScalar() {
+	start, outer := w.pos, w.reads
+	w.reads = outer || s != nil && s.opaqueIn && w.dir == toCamel
+	err := w.anyValue(s)
+	w.reads = outer
+	if err != nil || s == nil || !s.isScalar() {
 		return err
 	}
-	if text, ok := w.convert(s, start); ok {
+	text, changed, err := w.convert(s, start)
+	if changed {
 		w.flush(start)
 		w.dst = append(w.dst, text...)
 		w.copied = w.pos
 	}
-	return nil
+	return err
 }
 
 func (w *walker) anyValue(s *Shape) (err error) {
@@ -285,6 +290,10 @@ func (w *walker) verbatimMember() error {
 		return err
 	}
 	keyEnd := w.pos - 1
+	if w.notes.on {
+		name := w.name(start+1, keyEnd, classes)
+		w.noteData(name, name, classes)
+	}
 	if err := w.colon(); err != nil {
 		return err
 	}
