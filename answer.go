@@ -105,7 +105,7 @@ func settleCall[Tx, Req, Resp any](ctx context.Context, in *Inbox[Tx], out *Outb
 // reply records the reply in the callee's outbox.
 func (c *CallType[Req, Resp]) reply(ctx context.Context, to *TxOutbox, call *Call[Req], resp Resp) error {
 	o := &messageOptions{keyRules: to.cfg.KeyRules}
-	data, err := c.resp.encode(nil, resp, o)
+	data, err := c.resp.encode(nil, &resp, o)
 	if err != nil {
 		return Park(err) // no retry makes it encodable
 	}

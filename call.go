@@ -73,7 +73,7 @@ func (c *CallType[Req, Resp]) record(o *messageOptions, request Req) (Record, er
 	if err := checkExchange(o.replyTo); err != nil {
 		return Record{}, &InvalidError{What: "WithReplyTo", Value: o.replyTo, Problem: "must name the exchange for the reply", Err: err}
 	}
-	body, err := c.req.encode(append(make([]byte, 0, 256), `{"data": `...), request, o)
+	body, err := c.req.encode(append(make([]byte, 0, 256), `{"data": `...), &request, o)
 	if err != nil {
 		return Record{}, err
 	}

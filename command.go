@@ -76,20 +76,21 @@ func (c *CommandType[T]) record(o *messageOptions, arguments T) (Record, error) 
 
 // body encodes the arguments and, as their last member, the metadata.
 func (c *CommandType[T]) body(o *messageOptions, arguments T) ([]byte, error) {
-	body, err := c.codec.encode(make([]byte, 0, 256), arguments, o)
+	body, err := c.codec.encode(make([]byte, 0, 256), &arguments, o)
 	if err != nil {
 		return nil, err
 	}
 	if len(body) == 0 || body[0] != '{' {
 		return nil, &InvalidError{What: "payload", Problem: fmt.Sprintf("type %T does not encode to a JSON object: use a struct or a map for the arguments", arguments)}
 	}
-	taken := false
 	err = jsonkeys.Members(body, limits, func(key string, _ []byte) error {
-		taken = taken || key == "meta"
+		if memberName(key) == "meta" { // as the receiver reads it
+			return &InvalidError{What: "argument", Value: key, Problem: "is reserved: the library's own data are the argument meta"}
+		}
 		return nil
 	})
-	if taken || err != nil {
-		return nil, &InvalidError{What: "payload", Problem: `must not have an argument "meta": that name is reserved by the library`, Err: err}
+	if err != nil {
+		return nil, err
 	}
 	body = bytes.TrimRight(body[:len(body)-1], " \t\r\n")
 	if len(body) > 1 {
@@ -217,7 +218,11 @@ func decodeCommand[T any](c *codec, d *Delivery) (Command[T], error) {
 	if err := c.decode(d.Body, &command.Args, d); err != nil {
 		return command, malformed("body", err)
 	}
-	if v := reflect.ValueOf(&command.Args).Elem(); v.Kind() == reflect.Map && v.Type().Key().Kind() == reflect.String {
+	v := reflect.ValueOf(&command.Args).Elem()
+	if v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
+	if v.Kind() == reflect.Map && v.Type().Key().Kind() == reflect.String {
 		v.SetMapIndex(reflect.ValueOf("meta").Convert(v.Type().Key()), reflect.Value{})
 	}
 	return command, nil

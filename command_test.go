@@ -91,3 +91,37 @@ func TestArgumentsOfACommandMustBeNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestAnArgumentThatIsReadAsMetaIsInvalid(t *testing.T) {
+	type tagged struct {
+		M string `json:"Meta"`
+	}
+	if _, err := parley.NewCommand[tagged]("a", "b").Record(tagged{"x"}); !errors.Is(err, parley.ErrInvalid) {
+		t.Errorf("got %v, want ErrInvalid", err)
+	}
+	for _, key := range []string{"meta", "Meta", "_meta"} {
+		if _, err := parley.NewCommand[any]("a", "b").Record(map[string]any{key: "x"}); !errors.Is(err, parley.ErrInvalid) {
+			t.Errorf("%s: got %v, want ErrInvalid", key, err)
+		}
+	}
+}
+
+func TestTheMetadataAreNoArgumentOfAnUntypedCommand(t *testing.T) {
+	command := parley.NewCommand[any]("a", "b")
+	rec, err := command.Record(map[string]any{"x": "y"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got any
+	r := parley.NewRouter()
+	parley.OnCommand(r, command, func(_ context.Context, c parley.Command[any]) error {
+		got = c.Args
+		return nil
+	})
+	if err := r.Dispatch(t.Context(), dispatched(rec)); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := command.Record(got); err != nil || string(again.Body) != string(rec.Body) {
+		t.Errorf("the arguments %v were forwarded as %s (%v), want %s", got, again.Body, err, rec.Body)
+	}
+}

@@ -85,7 +85,7 @@ func (e *EventType[T]) record(rules *KeyRules, payload T, options []PublishOptio
 	body := append(make([]byte, 0, 512), `{"eventTime": "`...)
 	body = happened.UTC().AppendFormat(body, microsLayout)
 	body = append(body, e.head...)
-	if body, err = e.codec.encode(body, payload, o); err != nil {
+	if body, err = e.codec.encode(body, &payload, o); err != nil {
 		return Record{}, err
 	}
 	body = append(body, '}')

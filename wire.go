@@ -21,8 +21,11 @@ const MaxBody = 8 << 20
 // maxName is the limit of AMQP's short strings, in bytes (AMQP 0-9-1, 4.2.5.3).
 const maxName = 255
 
-// limits bound the JSON that is read from and written to the network.
+// limits bound the JSON that is read from the network.
 var limits = jsonkeys.Limits{MaxBytes: MaxBody, MaxDepth: 200, MaxKeys: 100_000}
+
+// payloadLimits bound the payloads that are published. The wrapper around a payload needs one level and a few keys of its own.
+var payloadLimits = jsonkeys.Limits{MaxBytes: MaxBody, MaxDepth: limits.MaxDepth - 1, MaxKeys: limits.MaxKeys - 10}
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
@@ -30,6 +33,7 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // matched by name, ignoring case and underscores, so a struct may use
 // snake_case tags, camelCase tags or none.
 type codec struct {
+	typ   reflect.Type
 	shape *jsonkeys.Shape
 	raw   bool // json.RawMessage: passed on unchanged
 	any   bool // has untyped parts: numbers must not become float64
@@ -44,6 +48,7 @@ func codecOf(t reflect.Type) *codec {
 		return c.(*codec)
 	}
 	c := &codec{
+		typ:   t,
 		shape: jsonkeys.ShapeOf(t),
 		raw:   t == reflect.TypeFor[json.RawMessage](),
 		any:   jsonkeys.HoldsAny(t),
@@ -59,25 +64,37 @@ func (c *codec) asIs() *codec {
 	return &clone
 }
 
-// encode appends v as JSON with its keys on the wire. It notes in o what the reader needs to know about them.
+// encode appends what v points to as JSON with its keys on the wire. It notes in o what the reader needs to know about them.
 func (c *codec) encode(dst []byte, v any, o *messageOptions) ([]byte, error) {
+	if c.any && !c.verbatim {
+		with, _, err := wireTimes(reflect.ValueOf(v))
+		if err != nil {
+			return nil, unsendable(err)
+		}
+		v = with.Interface()
+	}
 	buf := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(buf)
 	buf.Reset()
 	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		return nil, &InvalidError{What: "payload", Problem: fmt.Sprintf("type %T cannot be encoded as JSON", v), Err: err}
+		return nil, &InvalidError{What: "payload", Problem: fmt.Sprintf("type %v cannot be encoded as JSON", c.typ), Err: err}
 	}
 	text := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	if bytes.Contains(text, []byte(replacement)) {
+		if s := brokenText(reflect.ValueOf(v)); s != "" {
+			return nil, &InvalidError{What: "payload", Value: s, Problem: "has text that is not UTF-8: encode it, in base64 for example"}
+		}
+	}
 	if c.verbatim {
-		if err := jsonkeys.Valid(text, limits); err != nil {
+		if err := jsonkeys.Valid(text, payloadLimits); err != nil {
 			return nil, &InvalidError{What: "payload", Problem: "must not be sent", Err: err}
 		}
 		o.dataKeys = jsonkeys.Verbatim
 		return append(dst, text...), nil
 	}
-	out, names, err := c.shape.Encode(dst, text, o.keyRules.options(), limits)
+	out, names, err := c.shape.Encode(dst, text, o.keyRules.options(), payloadLimits)
 	if err != nil {
 		return nil, unsendable(err)
 	}

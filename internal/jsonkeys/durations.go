@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// formatDuration writes d as Django does: P1DT01H01M01.000500S (ISO 8601). Nanoseconds, which Python's timedelta does not have, make the
+// FormatDuration returns the text of d on the wire, which is Django's: P1DT01H01M01.000500S (ISO 8601). Nanoseconds, which Python's timedelta does not have, make the
 // fraction longer; Django reads and rounds it.
-func formatDuration(d time.Duration) string {
+func FormatDuration(d time.Duration) string {
 	sign, nanos := "", uint64(d)
 	if d < 0 {
 		sign, nanos = "-", -nanos

@@ -96,7 +96,7 @@ func FuzzDuration(f *testing.F) {
 			return // the first or last days of a duration may be out of range
 		}
 		micros := time.Duration(nanos).Truncate(time.Microsecond)
-		for text, want := range map[string]time.Duration{formatDuration(time.Duration(nanos)): time.Duration(nanos), djangoString(micros): micros} {
+		for text, want := range map[string]time.Duration{FormatDuration(time.Duration(nanos)): time.Duration(nanos), djangoString(micros): micros} {
 			if got, err := parseDuration(text); err != nil || got != want {
 				t.Errorf("%v, written as %q, was read as %v (%v)", want, text, got, err)
 			}

@@ -33,7 +33,7 @@ func (w *walker) convert(s *Shape, start int) (text string, changed bool, err er
 		text, changed = timeFromWire(value)
 	case s.kind == durationShape && w.dir == toCamel && value[0] != '"' && !w.reads: // encoding/json reads nanoseconds
 		n, err := strconv.ParseInt(string(value), 10, 64)
-		return `"` + formatDuration(time.Duration(n)) + `"`, err == nil, nil
+		return `"` + FormatDuration(time.Duration(n)) + `"`, err == nil, nil
 	case s.kind == durationShape && w.dir == toSnake && value[0] == '"':
 		var iso string
 		if json.Unmarshal(value, &iso) != nil {
@@ -51,11 +51,17 @@ func timeToWire(value []byte) (text string, changed bool, err error) {
 	if err != nil {
 		return "", false, nil
 	}
+	text, err = FormatTime(t)
+	return `"` + text + `"`, err == nil, err
+}
+
+// FormatTime returns the text of a time on the wire. A time outside the years 1 to 9999 in UTC is an error.
+func FormatTime(t time.Time) (string, error) {
 	t = t.UTC()
 	if y := t.Year(); y < 1 || y > 9999 {
-		return "", false, fmt.Errorf("time %s is in the year %d in UTC: the wire has the years 1 to 9999", value, y)
+		return "", fmt.Errorf("time %v is in the year %d: the wire has the years 1 to 9999", t, y)
 	}
-	return `"` + t.Format(wireTime) + `"`, true, nil
+	return t.Format(wireTime), nil
 }
 
 func timeFromWire(value []byte) (text string, changed bool) {
