@@ -168,7 +168,7 @@ func (t *Telemetry) Consumer(cfg *parley.ConsumerConfig) *parley.ConsumerConfig 
 }
 
 // Observe reports the state of an outbox whenever metrics are read: due and scheduled records, the
-// age of the oldest due record, and parked records.
+// age of the oldest due record, and parked records. While the store cannot be read, it reports nothing.
 func (t *Telemetry) Observe(name string, store parley.OutboxInspector) error {
 	var errs []error
 	gauge := func(name, unit, text string) metric.Float64ObservableGauge {

@@ -1,5 +1,6 @@
 // Package deploycheck checks the files of deploy: each manifest decodes strictly into the types of Kubernetes, its settings are valid
-// settings of parley, its commands exist, and its time to shut down fits the settings.
+// settings of parley, its commands exist, and its time to shut down fits the settings. It also checks the JSON Schema of the settings,
+// because this module has a validator.
 package deploycheck
 
 import (

@@ -16,7 +16,7 @@ func (d *doctor) declared(ctx context.Context) {
 		d.object(ctx, fmt.Sprintf("exchange %q", e.Name), parley.Topology{Exchanges: []parley.Exchange{e}})
 	}
 	for _, q := range d.s.Settings.RunQueues() {
-		t := d.s.Settings.QueueTopology(&q)
+		t := d.s.Queue(q.Name).Topology() // also the bindings that the handlers need
 		if d.object(ctx, fmt.Sprintf("queue %q", q.Name), parley.Topology{Queues: t.Queues}) {
 			d.queue(ctx, &q)
 		}

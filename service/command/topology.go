@@ -27,7 +27,7 @@ listed as wanted. The exit code is 1 if an exchange or a queue is missing or dif
 			if err := checkFormat(cmd, &o); err != nil {
 				return err
 			}
-			return a.withBroker(cmd, func(ctx context.Context, s *service.Service) error {
+			return a.withBindings(cmd, func(ctx context.Context, s *service.Service) error {
 				p := &planned{s: s, list: o.List(cmd.OutOrStdout(), output.Columns("STATE", "KIND", "NAME", "DETAIL")...)}
 				return within(ctx, timeout, p.run)
 			})
@@ -37,7 +37,7 @@ listed as wanted. The exit code is 1 if an exchange or a queue is missing or dif
 	apply := &cobra.Command{
 		Use: "apply", Short: "declare exchanges, queue and bindings", Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withBroker(cmd, func(ctx context.Context, s *service.Service) error {
+			return a.withBindings(cmd, func(ctx context.Context, s *service.Service) error {
 				t := s.Topology()
 				t.Mode = parley.TopologyDeclare // whatever the setting topology says
 				if err := within(ctx, timeout, func(ctx context.Context) error { return s.Broker.Declare(ctx, t) }); err != nil {
@@ -60,10 +60,17 @@ func (a *app) withBroker(cmd *cobra.Command, do func(ctx context.Context, s *ser
 		if s.Settings.Broker.URL.IsMemory() {
 			return separate(s.Settings, cmd.CommandPath())
 		}
-		if err := a.bound(s); err != nil {
+		if err := within(ctx, loginTimeout, func(ctx context.Context) error { return reach(ctx, s) }); err != nil {
 			return err
 		}
-		if err := within(ctx, loginTimeout, func(ctx context.Context) error { return reach(ctx, s) }); err != nil {
+		return do(ctx, s)
+	})
+}
+
+// withBindings is withBroker, and registers the handlers if a binding depends on them.
+func (a *app) withBindings(cmd *cobra.Command, do func(ctx context.Context, s *service.Service) error) error {
+	return a.withBroker(cmd, func(ctx context.Context, s *service.Service) error {
+		if err := a.bound(s); err != nil {
 			return err
 		}
 		return do(ctx, s)

@@ -75,3 +75,20 @@ func TestTopologyPlanListsWhatApplyWouldDeclare(t *testing.T) {
 	wantText(t, mustCall(t, ExitOK, append(flags, "topology", "apply")...), "declared 1 exchange, 1 queue, 1 binding")
 	wantText(t, mustCall(t, ExitOK, append(flags, "topology", "plan")...), "exists  exchange", "exists  queue")
 }
+
+func TestTailAndSendNeedNoBindings(t *testing.T) {
+	name := testenv.Unique(t, "parley_unbound")
+	servicetest.CleanUp(t, name)
+	servicetest.Rabbit(t, func(ctx context.Context, b *rabbitmq.Broker) error {
+		return b.Declare(ctx, parley.Topology{
+			Exchanges: []parley.Exchange{{Name: name}}, Queues: []parley.Queue{{Name: name}}, Bindings: []parley.Binding{{Queue: name, Exchange: name}},
+		})
+	})
+	flags := []string{"--broker-url=" + testenv.RabbitMQ(t), "--queue=" + name, "--binds=auto"}
+	wantText(t, mustCall(t, ExitFailed, append(flags, "tail", name+".missing")...), "no exchange")
+	wantText(t, mustCall(t, ExitOK, append(flags, "send", name, "x", "--arguments={}")...), "sent and routed")
+	wantText(t, mustCall(t, ExitOK, append(flags, "publish", name, "x", "--payload={}", "--direct")...), "sent and routed")
+	for _, sub := range []string{"plan", "apply"} {
+		wantText(t, mustCall(t, ExitFailed, append(flags, "topology", sub)...), "depends on the handlers")
+	}
+}

@@ -79,16 +79,17 @@ func (f *field) set(s any, value any) error {
 }
 
 func (f *field) decodeNumber(s any, value any) error {
+	text := fmt.Sprint(value)
+	if f.kind == kindFloat || f.kind == kindDuration && f.isOff && text == "0" {
+		return f.decodeText(s, text)
+	}
 	if f.kind == kindDuration {
 		return wrong("must be a duration with a unit", "write it as 5s, 300ms or 1m30s")
-	}
-	if f.kind == kindFloat {
-		return f.decodeText(s, fmt.Sprint(value))
 	}
 	if f.kind != kindInt {
 		return f.wrongKind(value)
 	}
-	n, err := strconv.Atoi(fmt.Sprint(value))
+	n, err := strconv.Atoi(text)
 	if v, ok := value.(float64); ok && v == math.Trunc(v) && math.Abs(v) < 1<<53 {
 		n, err = int(v), nil
 	}

@@ -31,3 +31,20 @@ func TestEverySettingCanBeGivenInTheEnvironment(t *testing.T) {
 		})
 	}
 }
+
+func TestAZeroInTheFileTurnsASettingOff(t *testing.T) {
+	for _, f := range fields() {
+		if !f.isOff {
+			continue
+		}
+		t.Run(f.key, func(t *testing.T) {
+			s, err := Load(&LoadOptions{File: writeFile(t, "s.yaml", nest(strings.Split(f.key, "."), "0")), Environ: environ(needed[f.key])})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !f.value(s).IsZero() {
+				t.Errorf("%s is %v, want 0", f.key, f.value(s))
+			}
+		})
+	}
+}

@@ -50,6 +50,9 @@ func (f *field) schema() object {
 		}
 	case kindDuration:
 		o["type"], o["pattern"] = "string", durationPattern
+		if f.isOff {
+			o["type"], o["maximum"], o["minimum"] = []string{"string", "integer"}, 0, 0 // the number 0 has no unit and turns it off
+		}
 	case kindDurations:
 		o["anyOf"] = []any{object{"const": "none"}, object{"type": "array", "items": object{"type": "string", "pattern": durationPattern}}}
 	case kindSecrets:
@@ -91,12 +94,14 @@ func (f *field) schemaDefault(o object) {
 	}
 }
 
+// pairSchema describes a name, [name, second] or {first: name, second: …}.
 func pairSchema(first, second string) object {
-	text := object{"type": "string", "minLength": 1, "maxLength": 255}
-	return object{"anyOf": []any{text, object{
-		"type": "object", "additionalProperties": false, "required": []string{first},
-		"properties": object{first: text, second: object{"type": "string", "maxLength": 255}},
-	}}}
+	name, other := object{"type": "string", "minLength": 1, "maxLength": 255}, object{"type": "string", "maxLength": 255}
+	return object{"anyOf": []any{
+		name,
+		object{"type": "object", "additionalProperties": false, "required": []string{first}, "properties": object{first: name, second: other}},
+		object{"type": "array", "prefixItems": []any{name, other}, "minItems": 1, "maxItems": 2},
+	}}
 }
 
 func exchangeSchema() object {

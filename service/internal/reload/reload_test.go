@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -178,6 +179,52 @@ func TestFilesThatTheProgramWritesDoNotRestartIt(t *testing.T) {
 	if !ignored("tmp") {
 		t.Error("folder tmp is watched")
 	}
+}
+
+func TestAFolderThatTheProgramMovesIntoPlaceDoesNotRestartIt(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.Command("git", "init", "--quiet", dir).CombinedOutput(); err != nil {
+		t.Fatalf("git init: %v\n%s", err, out)
+	}
+	write(t, filepath.Join(dir, ".gitignore"), "reports/\n*.out.yaml\n")
+	w, err := newWatcher(dir, time.Millisecond, "data", "state*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	outside := t.TempDir()
+	for _, name := range []string{"reports/a.json", "data/sub/b.sql", "mixed/x.out.yaml", "mixed/sub/state1.json", "mixed/reports/c.html", "sources/page.html"} {
+		write(t, filepath.Join(outside, filepath.FromSlash(name)), "")
+	}
+	for _, name := range []string{"reports", "data", "mixed", "sources"} {
+		if err := os.Rename(filepath.Join(outside, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(dir, "reports", "later.json"), "")
+	write(t, filepath.Join(dir, "parley.yaml"), "")
+	if got, want := changesUntil(t, w, "parley.yaml"), []string{"sources", "parley.yaml"}; !slices.Equal(got, want) {
+		t.Errorf("changes of %q restart the program, want %q", got, want)
+	}
+}
+
+// changesUntil returns the names of the changes that the watcher reports, up to that of the file last.
+func changesUntil(t *testing.T, w *watcher, last string) (names []string) {
+	t.Helper()
+	late := time.After(patience)
+	for !slices.Contains(names, last) {
+		select {
+		case e := <-w.fs.Events:
+			if w.changes(e) {
+				names = append(names, filepath.Base(e.Name))
+			}
+		case err := <-w.fs.Errors:
+			t.Fatal(err)
+		case <-late:
+			t.Fatalf("no change of %s in %v, only of %q", last, patience, names)
+		}
+	}
+	return names
 }
 
 func TestOnlySourcesAndSettingsAreRelevant(t *testing.T) {

@@ -42,8 +42,10 @@ func newWatcher(root string, settled time.Duration, exclude ...string) (*watcher
 	return w, nil
 }
 
-// add watches a folder and its subfolders, and reports whether they contain a relevant file.
+// add watches a folder and its subfolders. In a created folder it skips excluded ones, and reports whether a file matters. It checks
+// neither at the start: git would run once for each of them, and a folder that git ignores can contain tracked files.
 func (w *watcher) add(root string) (found bool, err error) {
+	created := root != w.root
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && path != root:
@@ -51,9 +53,9 @@ func (w *watcher) add(root string) (found bool, err error) {
 		case err != nil:
 			return err
 		case !d.IsDir():
-			found = found || relevant(path)
+			found = found || created && w.matters(path)
 			return nil
-		case path != root && ignored(d.Name()):
+		case path != root && ignored(d.Name()), created && w.excluded(path):
 			return filepath.SkipDir
 		}
 		return w.fs.Add(path)
@@ -72,6 +74,11 @@ func relevant(path string) bool {
 		return false
 	}
 	return slices.Contains(extensions, filepath.Ext(name))
+}
+
+// matters reports whether a change of the file restarts the program.
+func (w *watcher) matters(file string) bool {
+	return relevant(file) && !w.excluded(file)
 }
 
 // wait blocks until relevant files have changed and then stayed unchanged for the settled time. It returns the error of ctx if ctx
@@ -106,7 +113,7 @@ func (w *watcher) wait(ctx context.Context) error {
 	}
 }
 
-// changes reports whether an event concerns a relevant file. It watches new folders.
+// changes reports whether an event concerns a file that matters. It watches new folders.
 func (w *watcher) changes(e fsnotify.Event) bool {
 	if e.Op == fsnotify.Chmod {
 		return false
@@ -120,11 +127,11 @@ func (w *watcher) changes(e fsnotify.Event) bool {
 			return found || err != nil
 		}
 	}
-	return relevant(e.Name) && !w.excluded(e.Name)
+	return w.matters(e.Name)
 }
 
-// excluded reports whether a file is excluded by the configuration or ignored by git: a program that writes such a file would be
-// restarted without end.
+// excluded reports whether a file or folder is excluded by the configuration or ignored by git: a program that writes such a file
+// would be restarted without end.
 func (w *watcher) excluded(path string) bool {
 	relative, err := filepath.Rel(w.root, path)
 	if err != nil {
