@@ -141,6 +141,20 @@ func TestHeadersThatRabbitMQActsOnAreInvalid(t *testing.T) {
 	}
 }
 
+// No outbox can hold it: the record before it must not be written either.
+func TestAHeaderThatIsNoStringIsInvalid(t *testing.T) {
+	for _, value := range []any{nil, true, []byte("x"), int64(1), 1.5, time.Now(), []any{"x"}, map[string]any{"x": "y"}} {
+		invalid(t, map[string]func(context.Context, *parley.TxOutbox) error{
+			fmt.Sprintf("%T", value): func(ctx context.Context, to *parley.TxOutbox) error {
+				r := bare()
+				r.Headers = map[string]any{"name": value}
+				_, err := to.Record(ctx, bare(), r)
+				return err
+			},
+		})
+	}
+}
+
 // An inbox would handle the first event and ignore the others as its duplicates.
 func TestOneMessageIDForSeveralEventsIsInvalid(t *testing.T) {
 	record := func(id string) parley.Record {

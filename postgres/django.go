@@ -188,6 +188,12 @@ func (s *django[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record)
 	if !has["is_new_style"] {
 		return errOldTable
 	}
+	if err := sqlstore.CheckDjango(records); err != nil {
+		return err
+	}
+	if err := checkLevel(ctx, c, records); err != nil {
+		return err
+	}
 	for i := range records {
 		if err := s.insert(ctx, c, has, &records[i]); err != nil {
 			return err
@@ -232,9 +238,6 @@ FROM (SELECT nextval(pg_get_serial_sequence($7::text, 'id')) AS id) n`
 
 // rowArgs returns exchange, routing key, the body's member for the id, body, due time, tags and table.
 func (s *django[Tx]) rowArgs(r *parley.Record) ([]any, error) {
-	if len([]rune(r.Exchange)) > 64 {
-		return nil, &parley.InvalidError{What: "exchange", Value: r.Exchange, Problem: "has more than 64 characters, the limit of Django's table"}
-	}
 	member := map[parley.Kind]string{parley.KindEvent: "eventId", parley.KindCall: "id"}[r.Kind]
 	tags, err := sqlstore.EncodeTags(r.Tags)
 	var due any

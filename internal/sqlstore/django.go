@@ -109,6 +109,9 @@ func (s *Django[T]) Insert(ctx context.Context, tx T, records []parley.Record) e
 	if !has["is_new_style"] {
 		return errOldTable
 	}
+	if err := CheckDjango(records); err != nil {
+		return err
+	}
 	for i := range records {
 		if err := s.insertUnless(ctx, tx, has, &records[i]); err != nil {
 			return err
@@ -118,9 +121,6 @@ func (s *Django[T]) Insert(ctx context.Context, tx T, records []parley.Record) e
 }
 
 func (s *Django[T]) insertUnless(ctx context.Context, tx Tx, has map[string]bool, r *parley.Record) error {
-	if len([]rune(r.Exchange)) > 64 {
-		return &parley.InvalidError{What: "exchange", Value: r.Exchange, Problem: "has more than 64 characters, the limit of Django's table"}
-	}
 	if len(r.UnlessTags) > 0 {
 		if err := s.d.BeforeChange(ctx, tx); err != nil {
 			return err
