@@ -178,7 +178,8 @@ func djangoDue(has map[string]bool, alias string) string {
 // errOldTable is the error of what needs the columns of version 2.5. A relay of parley works on the table of 2.4.
 var errOldTable = errors.New("the table is older than version 2.5 of the Python library, and only a relay can use it: run Django's migrations of version 2.5 or later to publish or reschedule from Go")
 
-// Insert implements parley.OutboxStore. A relay of the Python library publishes such rows too.
+// Insert implements parley.OutboxStore. A relay of the Python library publishes such rows too. Headers of the caller are
+// ErrInvalid on a table before version 2.6.7, which cannot hold them.
 func (s *django[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record) error {
 	c := s.e.use(tx)
 	has, err := s.columns(ctx, c)
@@ -188,7 +189,7 @@ func (s *django[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record)
 	if !has["is_new_style"] {
 		return errOldTable
 	}
-	if err := sqlstore.CheckDjango(records); err != nil {
+	if err := sqlstore.CheckDjango(has, records); err != nil {
 		return err
 	}
 	if err := checkLevel(ctx, c, records); err != nil {

@@ -14,6 +14,8 @@ import (
 func DjangoInsert[Tx any](t *testing.T, open func(t *testing.T, version string) (DjangoStore[Tx], InTx[Tx])) {
 	d := djangoInsert[Tx]{open}
 	t.Run("ARefusedRecordAmongOthersWritesNothing", d.refused)
+	t.Run("AnOldTableKeepsTheKindOfAMessage", d.kinds)
+	t.Run("WhatAnOldTableWouldLoseIsRefused", d.lost)
 }
 
 type djangoInsert[Tx any] struct {
@@ -60,6 +62,67 @@ func (d djangoInsert[Tx]) refused(t *testing.T) {
 	for what, bad := range map[string]parley.Record{"a long exchange": long, "a long exchange with a condition": unless} {
 		store, inTx := d.open(t, "2.6")
 		wantRefused(t, what, store, record(t, store, inTx, good, bad), "64 characters")
+	}
+}
+
+var (
+	sendSMS = parley.NewCommand[map[string]any]("sms", "")
+	quote   = parley.NewCall[user, user]("pricing", "quote")
+)
+
+// kinds records messages on a table without the column properties. A relay that takes a command for an event drops it if it is unroutable.
+func (d djangoInsert[Tx]) kinds(t *testing.T) {
+	store, inTx := d.open(t, "2.5")
+	records := []parley.Record{
+		made(renamed.Record(user{"Ann"}))(t),
+		made(parley.NewEvent[map[string]int]("user", "counted").Record(map[string]int{"EUR": 1}))(t), // has a header for the keys of its payload
+		made(sendSMS.Record(map[string]any{"id": 7}))(t),
+		made(quote.Record(user{}, parley.WithReplyTo("shop")))(t),
+	}
+	for _, name := range []string{parley.HeaderTraceParent, parley.HeaderTraceState} {
+		records[0].SetHeader(name, "a=b")
+	}
+	if err := record(t, store, inTx, records...); err != nil {
+		t.Fatal(err)
+	}
+	b, err := store.Claim(t.Context(), parley.ClaimOptions{Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Release(t.Context())
+	if len(b.Records()) != len(records) {
+		t.Fatalf("%d records, want %d", len(b.Records()), len(records))
+	}
+	for i, r := range b.Records() {
+		if r.Kind != records[i].Kind {
+			t.Errorf("the %s was read as %q with the body %s", records[i].Kind, r.Kind, r.Body)
+		}
+	}
+}
+
+func (d djangoInsert[Tx]) lost(t *testing.T) {
+	good := made(renamed.Record(user{"Ann"}))(t)
+	reply := good
+	reply.ReplyTo = "answers"
+	for what, c := range map[string]struct {
+		record parley.Record
+		name   string
+	}{
+		"a header":                      {made(renamed.Record(user{}, parley.WithHeader("tenant", "a")))(t), "tenant"},
+		"an ordering key":               {made(renamed.Record(user{}, parley.WithKey("a")))(t), parley.HeaderKey},
+		"the ordering key of a type":    {made(renamed.WithKey(func(user) string { return "a" }).Record(user{}))(t), parley.HeaderKey},
+		"the header of a command":       {made(sendSMS.Record(map[string]any{}, parley.WithHeader("tenant", "a")))(t), "tenant"},
+		"a reply-to":                    {reply, "answers"},
+		"a command like an event":       {made(sendSMS.Record(map[string]any{"eventId": 1, "payload": 2}))(t), "command"},
+		"a command without its wrapper": {parley.Record{Message: parley.Message{Exchange: "sms", Kind: parley.KindCommand, Body: []byte(`{}`)}}, "command"},
+	} {
+		c.record.Message.ID = what
+		store, inTx := d.open(t, "2.5")
+		wantRefused(t, what, store, record(t, store, inTx, good, c.record), c.name, `"properties"`, "2.6.7")
+		store, inTx = d.open(t, "2.6")
+		if err := record(t, store, inTx, good, c.record); err != nil {
+			t.Errorf("%s: %v, although the table has the column", what, err)
+		}
 	}
 }
 
