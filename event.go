@@ -115,7 +115,7 @@ func Publish[T any](ctx context.Context, to *TxOutbox, e *EventType[T], payload 
 }
 
 // PublishAll records one event for each payload, in their order, with one
-// statement. It returns their ids.
+// statement. It returns their ids. Several payloads cannot share the id of [WithMessageID] (ErrInvalid).
 func PublishAll[T any](ctx context.Context, to *TxOutbox, e *EventType[T], payloads []T, options ...PublishOption) ([]int64, error) {
 	records := make([]Record, len(payloads))
 	for i, p := range payloads {
@@ -124,6 +124,11 @@ func PublishAll[T any](ctx context.Context, to *TxOutbox, e *EventType[T], paylo
 			return nil, wrap("publish", e.aggregate, e.name, err)
 		}
 		records[i] = rec
+	}
+	if len(records) > 1 && records[0].Message.ID == records[1].Message.ID { // ids that parley makes differ
+		err := &InvalidError{What: "WithMessageID", Value: records[0].Message.ID,
+			Problem: "is for one event, and an inbox would ignore all but the first of these: call Publish for each payload, or Record and TxOutbox.Record"}
+		return nil, wrap("publish", e.aggregate, e.name, err)
 	}
 	ids, err := to.Record(ctx, records...)
 	if err != nil {

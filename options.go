@@ -95,7 +95,7 @@ func (o *messageOptions) message(kind Kind, exchange, routingKey string, body []
 	return m, checkMessage(&m)
 }
 
-// checkMessage returns an error for a message that the broker or a database could not accept.
+// checkMessage returns an error for a new message that the broker or a database could not accept.
 func checkMessage(m *Message) error {
 	var errs []error // stays nil for a good message: no allocation
 	add := func(err error) {
@@ -139,13 +139,11 @@ func checkHeader(name string, value any) error {
 	if err := checkName("header", name); err != nil {
 		return err
 	}
-	switch v := value.(type) {
-	case string:
-		return checkText(name, v)
-	case time.Time:
-		return checkTime("header "+name, v)
+	text, ok := value.(string)
+	if !ok {
+		return &InvalidError{What: "header", Value: name, Problem: fmt.Sprintf("is a %T: an outbox holds strings only", value)}
 	}
-	return nil
+	return checkText(name, text)
 }
 
 func checkText(name, value string) error {

@@ -141,6 +141,73 @@ func TestHeadersThatRabbitMQActsOnAreInvalid(t *testing.T) {
 	}
 }
 
+// No outbox can hold it: the record before it must not be written either.
+func TestAHeaderThatIsNoStringIsInvalid(t *testing.T) {
+	for _, value := range []any{nil, true, []byte("x"), int64(1), 1.5, time.Now(), []any{"x"}, map[string]any{"x": "y"}} {
+		invalid(t, map[string]func(context.Context, *parley.TxOutbox) error{
+			fmt.Sprintf("%T", value): func(ctx context.Context, to *parley.TxOutbox) error {
+				r := bare()
+				r.Headers = map[string]any{"name": value}
+				_, err := to.Record(ctx, bare(), r)
+				return err
+			},
+		})
+	}
+}
+
+// An inbox would handle the first event and ignore the others as its duplicates.
+func TestOneMessageIDForSeveralEventsIsInvalid(t *testing.T) {
+	record := func(id string) parley.Record {
+		r, err := noteTaken.Record(note{}, parley.WithMessageID(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	publishAll := func(notes ...note) func(ctx context.Context, to *parley.TxOutbox) error {
+		return func(ctx context.Context, to *parley.TxOutbox) error {
+			_, err := parley.PublishAll(ctx, to, noteTaken, notes, parley.WithMessageID("a"))
+			return err
+		}
+	}
+	invalid(t, map[string]func(context.Context, *parley.TxOutbox) error{
+		"PublishAll": func(ctx context.Context, to *parley.TxOutbox) error {
+			err := publishAll(note{"1"}, note{"2"})(ctx, to)
+			if err != nil && !strings.Contains(err.Error(), "call Publish for each") {
+				t.Errorf("%v does not say what to call instead", err)
+			}
+			return err
+		},
+		"Record": func(ctx context.Context, to *parley.TxOutbox) error {
+			_, err := to.Record(ctx, record("a"), record("b"), record("a"))
+			return err
+		},
+	})
+	w := newWorld(t)
+	for what, operation := range map[string]func(ctx context.Context, to *parley.TxOutbox) error{
+		"one event": publishAll(note{"1"}),
+		"no event":  publishAll(),
+		"two ids": func(ctx context.Context, to *parley.TxOutbox) error {
+			_, err := to.Record(ctx, record("a"), record("b"))
+			return err
+		},
+		"no id": func(ctx context.Context, to *parley.TxOutbox) error {
+			_, err := to.Record(ctx, bare(), bare())
+			return err
+		},
+	} {
+		err := w.store.InTx(t.Context(), func(tx *memory.Tx) error { return operation(t.Context(), w.outbox.In(tx)) })
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// bare returns a record without a message id.
+func bare() parley.Record {
+	return parley.Record{Message: parley.Message{Exchange: "x", Body: []byte("{}")}}
+}
+
 // A database or a broker would replace what is no UTF-8: a tag would match nothing, and a key would be another one.
 func TestAHeaderOrTagThatIsNoUTF8IsInvalid(t *testing.T) {
 	const latin1 = "M\xfcller"

@@ -99,7 +99,8 @@ func (b boundTx[Tx]) scheduled(ctx context.Context, s Selection, limit int) ([]R
 }
 
 // Record writes the records, in their order, with one statement, and returns
-// their ids. An id is 0 if WithUnlessTags made the record a no-op.
+// their ids. An id is 0 if WithUnlessTags made the record a no-op. Two records with one message id are ErrInvalid,
+// because an inbox ignores the second message as a duplicate.
 func (t *TxOutbox) Record(ctx context.Context, records ...Record) ([]int64, error) {
 	if len(records) == 0 {
 		return nil, nil
@@ -108,6 +109,9 @@ func (t *TxOutbox) Record(ctx context.Context, records ...Record) ([]int64, erro
 		if err := t.complete(ctx, &records[i]); err != nil {
 			return nil, err
 		}
+	}
+	if err := checkMessageIDs(records); err != nil {
+		return nil, err
 	}
 	err := failpoint.Hit("outbox.inserting")
 	if err == nil {
@@ -138,6 +142,23 @@ func (t *TxOutbox) complete(ctx context.Context, r *Record) error {
 		t.cfg.Propagate(ctx, r.SetHeader)
 	}
 	return errors.Join(checkMessage(&r.Message), checkTags(r.Tags), checkTags(r.UnlessTags), checkDue(r.DueAt), checkObject(r.Kind, r.Body))
+}
+
+// checkMessageIDs returns an error if two records have the same message id.
+func checkMessageIDs(records []Record) error {
+	if len(records) == 1 {
+		return nil
+	}
+	seen := make(map[string]bool, len(records))
+	for i := range records {
+		id := records[i].Message.ID
+		if id != "" && seen[id] {
+			return &InvalidError{What: "message id", Value: id,
+				Problem: "is that of two records, and an inbox would ignore the second as a duplicate: give each message its own id"}
+		}
+		seen[id] = true
+	}
+	return nil
 }
 
 func checkDue(due time.Time) error {

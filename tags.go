@@ -7,13 +7,15 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
 // Tags mark scheduled messages, so that they can be cancelled or rescheduled by any
 // subset of them. Keys are free text. Values are compared as strings, converted like
-// str() does in the Python library: 1 equals "1", but true is "True".
-// Allowed are strings, integers, floats, bool, nil and fmt.Stringer.
+// str() does in the Python library: 1 equals "1", but true is "True". Allowed are strings, integers, floats, bool,
+// time.Time, fmt.Stringer and nil. A nil pointer with a String method is nil too. A time is written in UTC and cut to microseconds, like
+// "2023-06-02 10:00:00.123456+00:00", so that it equals the same instant in another zone.
 type Tags map[string]any
 
 // strings returns the tags in the form in which they are stored and compared.
@@ -56,7 +58,15 @@ func tagString(value any) (string, error) {
 			return "True", nil
 		}
 		return "False", nil
+	case time.Time:
+		return pythonTime(v), nil
 	case fmt.Stringer: // before the kinds: a named integer may have its own text
+		if isNil(v) {
+			return "None", nil
+		}
+		if t, ok := v.(*time.Time); ok {
+			return pythonTime(*t), nil
+		}
 		return v.String(), nil
 	case float64:
 		return pythonFloat(v), nil
@@ -68,6 +78,16 @@ func tagString(value any) (string, error) {
 		return v.String(), nil
 	}
 	return namedTagString(value)
+}
+
+// pythonTime formats t like Python's str of a datetime in UTC: without a fraction if it is zero. Go's own String contains
+// the monotonic clock reading, so the same instant from a database would not equal it.
+func pythonTime(t time.Time) string {
+	t = t.UTC().Truncate(time.Microsecond)
+	if t.Nanosecond() == 0 {
+		return t.Format("2006-01-02 15:04:05-07:00")
+	}
+	return t.Format("2006-01-02 15:04:05.000000-07:00")
 }
 
 // pythonFloat formats f like Python's repr: the shortest digits that parse to
@@ -106,5 +126,5 @@ func namedTagString(value any) (string, error) {
 	case reflect.Float32, reflect.Float64:
 		return pythonFloat(v.Float()), nil
 	}
-	return "", fmt.Errorf("type %T is not allowed as a tag: use a string, a number, a bool, nil or a fmt.Stringer", value)
+	return "", fmt.Errorf("type %T is not allowed as a tag: use a string, a number, a bool, a time.Time, a fmt.Stringer or nil", value)
 }

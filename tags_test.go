@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/big"
+	"net/url"
 	"testing"
 	"time"
 )
@@ -46,6 +47,39 @@ func TestTagsAreWrittenAsPythonWritesThem(t *testing.T) {
 		if err != nil || got["tag"] != c.want {
 			t.Errorf("%T %v: got %q (%v), want %q", c.value, c.value, got["tag"], err, c.want)
 		}
+	}
+}
+
+func TestANilPointerIsTheTagNone(t *testing.T) {
+	for _, value := range []any{(*url.URL)(nil), (*big.Int)(nil), (*time.Time)(nil)} {
+		if got, err := (Tags{"tag": value}).strings(); err != nil || got["tag"] != "None" {
+			t.Errorf("%T nil: got %q (%v), want None", value, got["tag"], err)
+		}
+	}
+}
+
+func TestATimeAsATagIsWrittenAsPythonsStrInUTC(t *testing.T) {
+	tashkent := time.FixedZone("", 5*60*60)
+	at := time.Date(2023, 6, 2, 15, 0, 0, 123456789, tashkent)
+	for _, c := range []struct {
+		value any
+		want  string
+	}{
+		{at, "2023-06-02 10:00:00.123456+00:00"},
+		{&at, "2023-06-02 10:00:00.123456+00:00"},
+		{at.Truncate(time.Second), "2023-06-02 10:00:00+00:00"},
+		{at.Truncate(time.Second).Add(999), "2023-06-02 10:00:00+00:00"},
+		{at.Truncate(time.Second).Add(500 * time.Microsecond), "2023-06-02 10:00:00.000500+00:00"},
+	} {
+		if got, err := (Tags{"tag": c.value}).strings(); err != nil || got["tag"] != c.want {
+			t.Errorf("%v: got %q (%v), want %q", c.value, got["tag"], err, c.want)
+		}
+	}
+	now := time.Now()
+	one, _ := Tags{"tag": now}.strings()
+	other, _ := Tags{"tag": time.UnixMicro(now.UnixMicro()).In(tashkent)}.strings()
+	if one["tag"] != other["tag"] {
+		t.Errorf("a tag of the present time is %q, and %q as read from a database", one["tag"], other["tag"])
 	}
 }
 

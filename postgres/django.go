@@ -178,7 +178,8 @@ func djangoDue(has map[string]bool, alias string) string {
 // errOldTable is the error of what needs the columns of version 2.5. A relay of parley works on the table of 2.4.
 var errOldTable = errors.New("the table is older than version 2.5 of the Python library, and only a relay can use it: run Django's migrations of version 2.5 or later to publish or reschedule from Go")
 
-// Insert implements parley.OutboxStore. A relay of the Python library publishes such rows too.
+// Insert implements parley.OutboxStore. A relay of the Python library publishes such rows too. Headers of the caller are
+// ErrInvalid on a table before version 2.6.7, which cannot hold them.
 func (s *django[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record) error {
 	c := s.e.use(tx)
 	has, err := s.columns(ctx, c)
@@ -187,6 +188,12 @@ func (s *django[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record)
 	}
 	if !has["is_new_style"] {
 		return errOldTable
+	}
+	if err := sqlstore.CheckDjango(has, records); err != nil {
+		return err
+	}
+	if err := checkLevel(ctx, c, records); err != nil {
+		return err
 	}
 	for i := range records {
 		if err := s.insert(ctx, c, has, &records[i]); err != nil {
@@ -232,9 +239,6 @@ FROM (SELECT nextval(pg_get_serial_sequence($7::text, 'id')) AS id) n`
 
 // rowArgs returns exchange, routing key, the body's member for the id, body, due time, tags and table.
 func (s *django[Tx]) rowArgs(r *parley.Record) ([]any, error) {
-	if len([]rune(r.Exchange)) > 64 {
-		return nil, &parley.InvalidError{What: "exchange", Value: r.Exchange, Problem: "has more than 64 characters, the limit of Django's table"}
-	}
 	member := map[parley.Kind]string{parley.KindEvent: "eventId", parley.KindCall: "id"}[r.Kind]
 	tags, err := sqlstore.EncodeTags(r.Tags)
 	var due any

@@ -26,6 +26,9 @@ const insertLimit = 5000 // rows in one statement
 // Insert implements parley.OutboxStore. It uses one statement for up to 5,000 records.
 func (e *engine[Tx]) Insert(ctx context.Context, tx Tx, records []parley.Record) error {
 	c := e.use(tx)
+	if err := checkLevel(ctx, c, records); err != nil {
+		return err
+	}
 	for start := 0; start < len(records); {
 		end := start
 		for end < len(records) && end-start < insertLimit && len(records[end].UnlessTags) == 0 {

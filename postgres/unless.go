@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/parley-go/parley"
 )
@@ -19,8 +20,25 @@ func lockUnless(ctx context.Context, c conn, r *parley.Record, unless any) error
 		return err
 	}
 	if !locked {
-		return &parley.InvalidError{What: "option WithUnlessTags", Value: "REPEATABLE READ", Problem: "needs a transaction at READ COMMITTED or SERIALIZABLE: " +
-			"at REPEATABLE READ it does not see an event that another transaction has scheduled meanwhile, so both events would be sent"}
+		return errLevel
 	}
 	return nil
+}
+
+var errLevel = &parley.InvalidError{What: "option WithUnlessTags", Value: "REPEATABLE READ", Problem: "needs a transaction at READ COMMITTED or SERIALIZABLE: " +
+	"at REPEATABLE READ it does not see an event that another transaction has scheduled meanwhile, so both events would be sent"}
+
+// checkLevel returns the error of lockUnless before the first record is written, if a later record has a condition. A condition of
+// the first record is checked by lockUnless in time.
+func checkLevel(ctx context.Context, c conn, records []parley.Record) error {
+	conditional := func(r parley.Record) bool { return len(r.UnlessTags) > 0 }
+	if slices.IndexFunc(records, conditional) < 1 {
+		return nil
+	}
+	level := ""
+	err := c.query(ctx, "SELECT current_setting('transaction_isolation')", func(row scanner) error { return row.Scan(&level) })
+	if err == nil && level == "repeatable read" {
+		return errLevel
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,6 +65,39 @@ func unlessAtEachLevel(t *testing.T, pool *pgxpool.Pool, store parley.OutboxStor
 			t.Errorf("%s: %v, want no error", level, errs)
 		}
 	}
+}
+
+// The transaction level is invalid input for the second record, so that the first one must not be written.
+func TestAConditionAtRepeatableReadAmongOtherRecordsWritesNothing(t *testing.T) {
+	tags := map[string]string{"a": "1"}
+	records := []parley.Record{
+		{Message: parley.Message{Exchange: "mail", Body: []byte("{}")}},
+		{Message: parley.Message{Exchange: "mail", Body: []byte("{}")}, DueAt: time.Now().Add(time.Hour), Tags: tags, UnlessTags: tags},
+	}
+	check := func(t *testing.T, pool *pgxpool.Pool, store parley.OutboxStore[pgx.Tx], table string) {
+		outbox, err := parley.NewOutbox(store, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		err = pgx.BeginTxFunc(t.Context(), pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+			if _, err := outbox.In(tx).Record(t.Context(), slices.Clone(records)...); !errors.Is(err, parley.ErrInvalid) {
+				t.Errorf("%v, want an error that matches ErrInvalid", err)
+			}
+			return tx.QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n)
+		})
+		if err != nil || n != 0 {
+			t.Errorf("%d records were written (%v), want none", n, err)
+		}
+	}
+	t.Run("own table", func(t *testing.T) {
+		pool, store := openPgx(t)
+		check(t, pool, store, "parley_outbox")
+	})
+	t.Run("Django", func(t *testing.T) {
+		pool, store := openDjango(t, "2.6")
+		check(t, pool, store, "services_communication_publishedeventqueue")
+	})
 }
 
 func publishUnless(ctx context.Context, outbox *parley.Outbox[pgx.Tx], tx pgx.Tx) (int64, error) {

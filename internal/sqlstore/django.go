@@ -100,7 +100,7 @@ var errOldTable = errors.New("the table is older than version 2.5 of the Python 
 
 // Insert implements parley.OutboxStore. It inserts a row for each record, and writes its body when the id is
 // known. Two concurrent transactions may both insert with the same UnlessTags, because there is no table of
-// parley to lock.
+// parley to lock. Headers of the caller are ErrInvalid on a table before version 2.6.7, which cannot hold them.
 func (s *Django[T]) Insert(ctx context.Context, tx T, records []parley.Record) error {
 	has, err := s.columns(ctx, tx)
 	if err != nil {
@@ -108,6 +108,9 @@ func (s *Django[T]) Insert(ctx context.Context, tx T, records []parley.Record) e
 	}
 	if !has["is_new_style"] {
 		return errOldTable
+	}
+	if err := CheckDjango(has, records); err != nil {
+		return err
 	}
 	for i := range records {
 		if err := s.insertUnless(ctx, tx, has, &records[i]); err != nil {
@@ -118,9 +121,6 @@ func (s *Django[T]) Insert(ctx context.Context, tx T, records []parley.Record) e
 }
 
 func (s *Django[T]) insertUnless(ctx context.Context, tx Tx, has map[string]bool, r *parley.Record) error {
-	if len([]rune(r.Exchange)) > 64 {
-		return &parley.InvalidError{What: "exchange", Value: r.Exchange, Problem: "has more than 64 characters, the limit of Django's table"}
-	}
 	if len(r.UnlessTags) > 0 {
 		if err := s.d.BeforeChange(ctx, tx); err != nil {
 			return err

@@ -118,19 +118,25 @@ func quoted(s *string) []byte {
 	return text
 }
 
-// kindOf distinguishes events from calls and replies, which the table does not.
+// kindOf distinguishes the kinds of messages by their form, where the row does not name the kind. Only commands, calls and replies
+// have a member meta beside the others; the calls name an exchange for the reply in it.
 func kindOf(routingKey string, body []byte) parley.Kind {
-	if strings.HasPrefix(routingKey, "call-response.") {
+	if strings.HasPrefix(routingKey, "call-response.") || strings.HasPrefix(routingKey, "call-expired.") {
 		return parley.KindReply
 	}
-	var call struct {
-		ID   json.RawMessage `json:"id"`
-		Meta *struct {
+	var m struct {
+		ID      json.RawMessage `json:"id"`
+		EventID json.RawMessage `json:"eventId"`
+		Payload json.RawMessage `json:"payload"`
+		Meta    *struct {
 			ReplyTo string `json:"replyTo"`
 		} `json:"meta"`
 	}
-	if json.Unmarshal(body, &call) == nil && call.ID != nil && call.Meta != nil && call.Meta.ReplyTo != "" {
+	switch {
+	case json.Unmarshal(body, &m) != nil || m.Meta == nil || m.EventID != nil && m.Payload != nil:
+		return parley.KindEvent
+	case m.ID != nil && m.Meta.ReplyTo != "":
 		return parley.KindCall
 	}
-	return parley.KindEvent
+	return parley.KindCommand
 }

@@ -45,7 +45,7 @@ func AppendProperties(dst []byte, m *parley.Message) ([]byte, error) {
 		}
 	}
 	if !m.Timestamp.IsZero() {
-		text, err := m.Timestamp.MarshalText()
+		text, err := m.Timestamp.UTC().MarshalText() // in other zones it may be in a year or at an offset that RFC 3339 has no form for
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/parley-go/parley"
@@ -14,6 +15,20 @@ func TestHeadersOfOtherTypesAreRefused(t *testing.T) {
 	_, err := EncodeProperties(&parley.Message{Headers: map[string]any{"n": 1}})
 	if !errors.Is(err, parley.ErrInvalid) || !strings.Contains(err.Error(), `"n"`) {
 		t.Errorf("an int header returns %v, want an InvalidError that names it", err)
+	}
+}
+
+func TestATimestampInAnyZoneIsStored(t *testing.T) {
+	last := time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC)
+	for _, zone := range []int{-30 * 60 * 60, 0, 5 * 60 * 60, 30 * 60 * 60} {
+		var got parley.Message
+		text, err := EncodeProperties(&parley.Message{Timestamp: last.In(time.FixedZone("", zone))})
+		if err == nil {
+			err = DecodeProperties([]byte(text), &got)
+		}
+		if err != nil || !got.Timestamp.Equal(last) {
+			t.Errorf("%d seconds from UTC: stored %s and read %v (%v), want %v", zone, text, got.Timestamp, err, last)
+		}
 	}
 }
 

@@ -30,7 +30,7 @@ type DjangoStore[Tx any] interface {
 
 // A Django configures the checks of the Django mode. The tables are those of testdata.
 type Django[Tx sqlstore.Tx] struct {
-	// Open returns a store on a new database with the table of a version, "2.4" or "2.6",
+	// Open returns a store on a new database with the table of a version, "2.4", "2.5" or "2.6",
 	// publishing as "vec-service", and InTx, which runs a user's transaction.
 	Open func(t *testing.T, version string) (DjangoStore[Tx], *sql.DB, InTx[Tx])
 	// Vectors is the folder of the recorded rows.
@@ -45,6 +45,10 @@ func (d Django[Tx]) Test(t *testing.T) {
 	t.Run("PoisonousRowStaysAndOthersGoOn", d.poison)
 	t.Run("OneOrderedRelayAtATime", d.lead)
 	t.Run("DeletionSparesARowThatIsNotTheOneThatWasSent", d.sent)
+	DjangoInsert(t, func(t *testing.T, version string) (DjangoStore[Tx], InTx[Tx]) {
+		store, _, inTx := d.Open(t, version)
+		return store, inTx
+	})
 	t.Run("CancelStormCountsExactlyWhatIsNeverSent", d.storm)
 }
 
