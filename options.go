@@ -112,12 +112,21 @@ func checkMessage(m *Message) error {
 	add(checkName("content type", m.ContentType))
 	add(checkName("content encoding", m.ContentEncoding))
 	add(checkTime("timestamp", m.Timestamp))
+	add(checkExpiration(m.Expiration))
 	for name, value := range m.Headers {
 		add(checkHeader(name, value))
 	}
 	add(checkBodyText(m.Body))
 	add(checkSize(m.Kind, m.Body))
 	return errors.Join(errs...)
+}
+
+// checkExpiration rejects what RabbitMQ does not accept.
+func checkExpiration(d time.Duration) error {
+	if d < 0 || d > maxExpiration*time.Millisecond {
+		return &InvalidError{What: "expiration", Value: d.String(), Problem: "must be from 0, which is none, to " + (maxExpiration * time.Millisecond).String() + ", RabbitMQ's limit"}
+	}
+	return nil
 }
 
 // checkSize rejects bodies that are too large, or will be once FinishBody has added the longest id.

@@ -290,3 +290,19 @@ func TestATimeOfAPayloadOutsideTheYearsOfTheWireIsInvalid(t *testing.T) {
 		}
 	}
 }
+
+func TestAnExpirationThatRabbitMQDoesNotTakeIsInvalid(t *testing.T) {
+	rec := parley.Record{Message: parley.Message{Exchange: "a", Kind: parley.KindCommand, Body: []byte(`{}`)}}
+	for expiration, ok := range map[time.Duration]bool{0: true, time.Hour: true, (1<<32 - 1) * time.Millisecond: true, -1: false, 1 << 32 * time.Millisecond: false} {
+		r := rec
+		r.Expiration = expiration
+		store := memory.NewStore()
+		err := store.InTx(t.Context(), func(tx *memory.Tx) error {
+			_, err := must(parley.NewOutbox(store, nil)).In(tx).Record(t.Context(), r)
+			return err
+		})
+		if ok && err != nil || !ok && !errors.Is(err, parley.ErrInvalid) {
+			t.Errorf("expiration %v: got %v, want it accepted: %v", expiration, err, ok)
+		}
+	}
+}

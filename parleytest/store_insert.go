@@ -117,7 +117,7 @@ func propertiesAndHeadersSurvive[Tx any](s *storeTest[Tx]) {
 	sent := parley.Record{Message: parley.Message{
 		Exchange: "größe", RoutingKey: "über.alles", ID: unique("message"), Kind: parley.KindCommand,
 		AppID: "shop", CorrelationID: "c-1 \"quoted\"", ReplyTo: "answers", ContentType: "application/json",
-		ContentEncoding: "utf-8", Timestamp: time.Now().Add(-time.Hour).Truncate(time.Second),
+		ContentEncoding: "utf-8", Timestamp: time.Now().Add(-time.Hour).Truncate(time.Second), Priority: 9, Expiration: 90 * time.Minute,
 		Headers: map[string]any{
 			parley.HeaderKey: "user-7", parley.HeaderTraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 			"empty": "", "text": "héllo \\ \" 'x' \U0001F600",
@@ -154,6 +154,8 @@ func sameProperties(t errorer, got, want *parley.Message) {
 		{"ReplyTo", got.ReplyTo, want.ReplyTo},
 		{"ContentType", got.ContentType, want.ContentType},
 		{"ContentEncoding", got.ContentEncoding, want.ContentEncoding},
+		{"Priority", fmt.Sprint(got.Priority), fmt.Sprint(want.Priority)},
+		{"Expiration", got.Expiration.String(), want.Expiration.String()},
 	} {
 		if p.got != p.want {
 			t.Errorf("%s %q was read as %q", p.what, p.want, p.got)

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/parley-go/parley"
@@ -50,6 +51,10 @@ func checkWithoutProperties(r *parley.Record) error {
 		return lost("content type", r.ContentType)
 	case r.ContentEncoding != "":
 		return lost("content encoding", r.ContentEncoding)
+	case r.Priority != 0:
+		return lost("priority", strconv.Itoa(int(r.Priority)))
+	case r.Expiration != 0:
+		return lost("expiration", r.Expiration.String())
 	case r.Kind != "" && r.Kind != kindOf(r.RoutingKey, parley.FinishBody(r.Kind, 1, r.Body)):
 		return lost("kind", string(r.Kind))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -20,6 +21,8 @@ type properties struct {
 	ReplyTo         string            `json:"reply_to,omitempty"`
 	ContentType     string            `json:"content_type,omitempty"`
 	ContentEncoding string            `json:"content_encoding,omitempty"`
+	Priority        uint8             `json:"priority,omitempty"`
+	Expiration      time.Duration     `json:"expiration,omitempty"` // in nanoseconds
 	Timestamp       *time.Time        `json:"timestamp,omitempty"`
 	Headers         map[string]string `json:"headers,omitempty"`
 }
@@ -43,6 +46,12 @@ func AppendProperties(dst []byte, m *parley.Message) ([]byte, error) {
 		if p.value != "" {
 			dst = appendText(append(comma(dst, start), p.name...), p.value)
 		}
+	}
+	if m.Priority != 0 {
+		dst = strconv.AppendUint(append(comma(dst, start), `"priority":`...), uint64(m.Priority), 10)
+	}
+	if m.Expiration != 0 {
+		dst = strconv.AppendInt(append(comma(dst, start), `"expiration":`...), int64(m.Expiration), 10)
 	}
 	if !m.Timestamp.IsZero() {
 		text, err := m.Timestamp.UTC().MarshalText() // in other zones it may be in a year or at an offset that RFC 3339 has no form for
@@ -104,6 +113,7 @@ func DecodeProperties(text []byte, m *parley.Message) error {
 	}
 	m.ID, m.CorrelationID, m.AppID, m.ReplyTo = p.MessageID, p.CorrelationID, p.AppID, p.ReplyTo
 	m.ContentType, m.ContentEncoding = p.ContentType, p.ContentEncoding
+	m.Priority, m.Expiration = p.Priority, p.Expiration
 	if p.Timestamp != nil {
 		m.Timestamp = *p.Timestamp
 	}

@@ -39,6 +39,7 @@ func FuzzPropertiesAreReadOrRefused(f *testing.F) {
 	f.Add(`{"app_id":"a","headers":{"a":"\u0041","b":"ü"}}`)
 	f.Add(`{"headers": {"a": 1}}`)
 	f.Add(`{"headers":{"a":"1"},"headers":{"b":"2"}}`)
+	f.Add(`{"priority":9,"expiration":1500000000,"headers":{"a":"b"}}`)
 	f.Add(`null`)
 	f.Fuzz(func(t *testing.T, text string) {
 		var fast, slow properties
