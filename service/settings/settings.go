@@ -52,10 +52,10 @@ type Settings struct {
 type Broker struct {
 	// URL is an amqp:// or amqps:// URL, or "memory:" for a broker in this process.
 	URL     URL    `key:"url" doc:"amqp[s]://user:password@host:port/virtualhost, or memory: for a broker in this process" flag:"main"`
-	URLFile string `key:"url_file" doc:"file that contains broker.url" twin:"broker.url"`
+	URLFile string `key:"url_file" doc:"file that contains broker.url; user and password are read again for each connection" twin:"broker.url"`
 	// URLs are the nodes of a cluster, instead of URL. The first one is chosen at random; after a lost connection the next is tried.
 	URLs     []URL  `key:"urls" doc:"nodes of a cluster, instead of broker.url: the first one is chosen at random, the next is tried after a lost connection"`
-	URLsFile string `key:"urls_file" doc:"file that contains broker.urls, one per line" twin:"broker.urls"`
+	URLsFile string `key:"urls_file" doc:"file that contains broker.urls, one per line; user and password are read again for each connection" twin:"broker.urls"`
 	// QueueType is the type of the queues that this service declares: classic or quorum. Default: classic, as the Python library.
 	QueueType string `key:"queue_type" doc:"type of the queues that this service declares: classic (as the Python library) or quorum (replicated in a cluster)" default:"classic" enum:"classic,quorum"`
 	// ManagementURL is the HTTP API of RabbitMQ's management plugin, for the command doctor. Without user and password it uses those of
@@ -114,7 +114,7 @@ type Bind struct {
 type Database struct {
 	// URL is a postgres:// or mysql:// URL, sqlite:path, or "memory:" for a database in this process.
 	URL     URL    `key:"url" doc:"postgres://user:password@host/name, mysql://user:password@host/name, sqlite:path or memory:" flag:"main"`
-	URLFile string `key:"url_file" doc:"file that contains database.url" twin:"database.url"`
+	URLFile string `key:"url_file" doc:"file that contains database.url; user and password are read again for each connection" twin:"database.url"`
 	// TLS configures TLS with a server. Its settings turn TLS with verification on.
 	TLS DatabaseTLS `key:"tls"`
 	// Password completes a URL without a password.
