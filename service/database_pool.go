@@ -45,5 +45,5 @@ func rereadDatabase(s *settings.Settings) (*settings.Settings, error) {
 	if s.Database.URLFile == "" && s.Database.PasswordFile == "" {
 		return nil, nil
 	}
-	return s.Reread()
+	return s.RereadDatabase()
 }

@@ -38,6 +38,7 @@ func (s *Settings) complete(failed map[string]bool) []Mistake {
 	c.secretFiles()
 	c.defaults()
 	c.broker()
+	c.managementURL()
 	c.rest()
 	c.database()
 	c.topology()
@@ -143,34 +144,39 @@ func (c *completion) values() {
 // secretFiles reads the files of the *_file settings into the settings that they replace.
 func (c *completion) secretFiles() {
 	for i := range fields() {
-		f := &fields()[i]
-		if f.twin == "" || c.rank(f.key) == 0 || !c.prefer(f.key, f.twin) || c.rank(f.key) == 0 {
-			continue
+		if f := &fields()[i]; f.twin != "" {
+			c.secretFile(f)
 		}
-		name := f.value(c.s).String()
-		text, err := os.ReadFile(name)
-		if err != nil {
-			c.mistake(f.key, err.Error(), "")
-			continue
-		}
-		twin := fieldByKey(f.twin)
-		var value any = strings.TrimRight(string(text), "\r\n")
-		if (twin.kind == kindSecrets || twin.kind == kindURLs) && !strings.HasPrefix(value.(string), "[") {
-			value = linesOf(string(text))
-		}
-		if twin.kind == kindCredential {
-			if value, err = yaml.Parser().Unmarshal(text); err != nil {
-				c.mistake(f.key, "the file is neither a JSON object nor a YAML map", "")
-				continue
-			}
-		}
-		if len(bytes.TrimSpace(text)) == 0 {
-			c.mistake(f.key, "the file "+name+" is empty", "")
-		} else if err := twin.decode(c.s, value); err != nil {
-			c.mistake(f.key, "the file's content "+err.Error(), "")
-		}
-		c.s.sources[f.twin] = source{c.rank(f.key), fmt.Sprintf("file %s (%s)", name, f.key)}
 	}
+}
+
+func (c *completion) secretFile(f *field) {
+	if c.rank(f.key) == 0 || !c.prefer(f.key, f.twin) || c.rank(f.key) == 0 {
+		return
+	}
+	name := f.value(c.s).String()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		c.mistake(f.key, err.Error(), "")
+		return
+	}
+	twin := fieldByKey(f.twin)
+	var value any = strings.TrimRight(string(text), "\r\n")
+	if (twin.kind == kindSecrets || twin.kind == kindURLs) && !strings.HasPrefix(value.(string), "[") {
+		value = linesOf(string(text))
+	}
+	if twin.kind == kindCredential {
+		if value, err = yaml.Parser().Unmarshal(text); err != nil {
+			c.mistake(f.key, "the file is neither a JSON object nor a YAML map", "")
+			return
+		}
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		c.mistake(f.key, "the file "+name+" is empty", "")
+	} else if err := twin.decode(c.s, value); err != nil {
+		c.mistake(f.key, "the file's content "+err.Error(), "")
+	}
+	c.s.sources[f.twin] = source{c.rank(f.key), fmt.Sprintf("file %s (%s)", name, f.key)}
 }
 
 // linesOf returns the lines that are not empty. It does not split at commas: a secret may contain them.

@@ -25,7 +25,6 @@ func (c *completion) oneAddress() bool {
 
 func (c *completion) broker() {
 	b := &c.s.Broker
-	c.managementURL()
 	if !c.oneAddress() {
 		return
 	}

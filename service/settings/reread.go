@@ -5,20 +5,30 @@ import (
 	"net/url"
 )
 
-// Reread returns settings whose connections to broker and database are as the files of the *_file settings are now: their passwords
-// and URLs. A running service calls it before each connection, so that a changed password needs no restart. The other settings are
-// incomplete. It reports mistakes as *Error.
-func (s *Settings) Reread() (*Settings, error) {
+// RereadBroker returns settings whose connection to the broker is as the files of the *_file settings are now: its password and URLs. A
+// running service calls it before each connection, so that a changed password needs no restart. Files of other parts are not read, so a
+// broken one stops no connection to the broker. The other settings are incomplete. It reports mistakes as *Error.
+func (s *Settings) RereadBroker() (*Settings, error) {
+	return s.reread((*completion).broker, "broker.url_file", "broker.urls_file", "broker.password_file")
+}
+
+// RereadDatabase is RereadBroker for the connection to the database.
+func (s *Settings) RereadDatabase() (*Settings, error) {
+	return s.reread((*completion).database, "database.url_file", "database.password_file")
+}
+
+func (s *Settings) reread(check func(*completion), files ...string) (*Settings, error) {
 	if s.given == nil {
 		return s, nil
 	}
 	now := *s.given
 	now.sources = maps.Clone(s.given.sources)
 	c := &completion{s: &now}
-	c.secretFiles()
+	for _, key := range files {
+		c.secretFile(fieldByKey(key))
+	}
 	c.defaults()
-	c.broker()
-	c.database()
+	check(c)
 	if len(c.mistakes) > 0 {
 		return nil, &Error{c.mistakes}
 	}

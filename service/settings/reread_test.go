@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,13 +38,15 @@ func TestAChangedPasswordFileIsReadAgain(t *testing.T) {
 			}
 			want := func(broker, database string) {
 				t.Helper()
-				now, err := s.Reread()
-				if err != nil {
+				nowBroker, err := s.RereadBroker()
+				nowDatabase, other := s.RereadDatabase()
+				if err := errors.Join(err, other); err != nil {
 					t.Fatal(err)
 				}
-				user, password := now.Broker.Login()
-				if user != "u" || password != broker || !strings.Contains(now.Database.URL.Reveal(), "u:"+database+"@") {
-					t.Errorf("the broker's login is %q, %q and the database is %s, want u, %q and the password %q", user, password, now.Database.URL.Reveal(), broker, database)
+				user, password := nowBroker.Broker.Login()
+				url := nowDatabase.Database.URL.Reveal()
+				if user != "u" || password != broker || !strings.Contains(url, "u:"+database+"@") {
+					t.Errorf("the broker's login is %q, %q and the database is %s, want u, %q and the password %q", user, password, url, broker, database)
 				}
 			}
 			want("one", "first")
@@ -54,7 +57,7 @@ func TestAChangedPasswordFileIsReadAgain(t *testing.T) {
 				t.Errorf("the settings themselves have changed: %q", password)
 			}
 			changeBroker("")
-			if _, err := s.Reread(); err == nil || !strings.Contains(err.Error(), "broker.password_file") {
+			if _, err := s.RereadBroker(); err == nil || !strings.Contains(err.Error(), "broker.password_file") {
 				t.Errorf("an empty file: %v, want an error that names broker.password_file", err)
 			}
 		})
@@ -68,7 +71,7 @@ func TestAChangedURLFileIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	change("amqp://w:two@a/v\namqp://w:two@b/v\n")
-	now, err := s.Reread()
+	now, err := s.RereadBroker()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +79,7 @@ func TestAChangedURLFileIsReadAgain(t *testing.T) {
 		t.Errorf("login %q, %q, want those of the changed file", user, password)
 	}
 	change("amqp://w:two@a/v\namqp://x:three@b/v\n")
-	if now, err = s.Reread(); err != nil {
+	if now, err = s.RereadBroker(); err != nil {
 		t.Fatal(err)
 	}
 	if user, _ := now.Broker.Login(); user != "" {
@@ -127,4 +130,62 @@ func TestALoginRotatesIfItComesFromAFile(t *testing.T) {
 	if (&Broker{URL: "amqp://u:p@h/", Password: "p"}).RotatesLogin() {
 		t.Error("a login without a file is read again")
 	}
+}
+
+func TestABrokenSecretFileOfTheBrokerLeavesTheDatabaseAlone(t *testing.T) {
+	s, broker, _ := completeWithFiles(t)
+	for name, breakFile := range map[string]func(file string) error{
+		"missing": os.Remove,
+		"empty":   func(file string) error { return os.WriteFile(file, nil, 0o600) },
+		"torn":    func(file string) error { return os.WriteFile(file, []byte("amqp"), 0o600) },
+	} {
+		if err := errors.Join(breakFile(broker), breakFile(s.Broker.ManagementURLFile), breakFile(s.REST.PasswordFile)); err != nil {
+			t.Fatal(err)
+		}
+		if now, err := s.RereadDatabase(); err != nil || !strings.Contains(now.Database.URL.Reveal(), "of-database") {
+			t.Errorf("%s: %v, want the login of the database", name, err)
+		}
+		if _, err := s.RereadBroker(); err == nil || !strings.Contains(err.Error(), "broker.url") {
+			t.Errorf("%s: %v, want an error that names broker.url", name, err)
+		}
+		for file, text := range map[string]string{broker: "amqp://u:p@localhost/v", s.Broker.ManagementURLFile: "http://localhost:1", s.REST.PasswordFile: "p"} {
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestABrokenSecretFileOfAnotherPartLeavesTheBrokerAlone(t *testing.T) {
+	s, _, database := completeWithFiles(t)
+	if err := errors.Join(os.Remove(database), os.Remove(s.Broker.ManagementURLFile), os.Remove(s.REST.PasswordFile)); err != nil {
+		t.Fatal(err)
+	}
+	now, err := s.RereadBroker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if user, password := now.Broker.Login(); user != "u" || password != "of-broker" {
+		t.Errorf("the login is %q, %q, want that of broker.url_file", user, password)
+	}
+	if _, err := s.RereadDatabase(); err == nil || !strings.Contains(err.Error(), "database.url_file") {
+		t.Errorf("%v, want an error that names database.url_file", err)
+	}
+}
+
+// completeWithFiles returns settings whose secrets are in files, and the files of the URLs of broker and database.
+func completeWithFiles(t *testing.T) (s *Settings, broker, database string) {
+	t.Helper()
+	broker, _ = fileWith(t, "amqp://u:of-broker@localhost/v")
+	database, _ = fileWith(t, "postgres://u:of-database@localhost/d")
+	management, _ := fileWith(t, "http://localhost:15672")
+	rest, _ := fileWith(t, "of-rest")
+	s = &Settings{
+		Broker: Broker{URLFile: broker, ManagementURLFile: management}, Database: Database{URLFile: database},
+		REST: REST{Username: "u", PasswordFile: rest, AuthURL: "login"},
+	}
+	if err := s.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	return s, broker, database
 }

@@ -45,7 +45,7 @@ type Settings struct {
 	warnings  []string
 	selected  string // the one of Queues that runs; "" for all
 	completed bool
-	given     *Settings // before they were completed, for Reread
+	given     *Settings // before they were completed, for RereadBroker and RereadDatabase
 }
 
 // Broker is the connection to the message broker, as a URL or as parameters.
