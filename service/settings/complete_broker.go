@@ -75,6 +75,7 @@ func (c *completion) brokerURLs() {
 	if encrypted > 0 && encrypted < len(urls) {
 		c.mistake("broker.urls", "some URLs use TLS and others do not", "write all of them as amqps://")
 	}
+	c.oneLogin()
 	c.tls(encrypted > 0)
 }
 

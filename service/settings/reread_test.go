@@ -26,15 +26,20 @@ func TestAChangedPasswordFileIsReadAgain(t *testing.T) {
 	broker, changeBroker := fileWith(t, "one\n")
 	database, changeDatabase := fileWith(t, "first\n")
 	for name, s := range map[string]Settings{
-		"URL":        {Broker: Broker{URL: "amqp://u@h/v", PasswordFile: broker}, Database: Database{URL: "postgres://u@h/d", PasswordFile: database}},
-		"URLs":       {Broker: Broker{URLs: []URL{"amqp://u@a/v", "amqp://u@b/v"}, PasswordFile: broker}, Database: Database{URL: "mysql://u@h/d", PasswordFile: database}},
-		"parameters": {Broker: Broker{Host: "h", Username: "u", PasswordFile: broker}, Database: Database{URL: "postgres://u@a,b/d", PasswordFile: database}},
+		"URL":                       {Broker: Broker{URL: "amqp://u@h/v", PasswordFile: broker}, Database: Database{URL: "postgres://u@h/d", PasswordFile: database}},
+		"URLs":                      {Broker: Broker{URLs: []URL{"amqp://u@a/v", "amqp://u@b/v"}, PasswordFile: broker}, Database: Database{URL: "mysql://u@h/d", PasswordFile: database}},
+		"parameters":                {Broker: Broker{Host: "h", Username: "u", PasswordFile: broker}, Database: Database{URL: "postgres://u@a,b/d", PasswordFile: database}},
+		"parameters without a user": {Broker: Broker{Host: "h", PasswordFile: broker}, Database: Database{URL: "postgres://u@h/d", PasswordFile: database}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changeBroker("one\n")
 			changeDatabase("first\n")
 			if err := s.Complete(); err != nil {
 				t.Fatal(err)
+			}
+			login := "u"
+			if name == "parameters without a user" {
+				login = "guest"
 			}
 			want := func(broker, database string) {
 				t.Helper()
@@ -45,8 +50,8 @@ func TestAChangedPasswordFileIsReadAgain(t *testing.T) {
 				}
 				user, password := nowBroker.Broker.Login()
 				url := nowDatabase.Database.URL.Reveal()
-				if user != "u" || password != broker || !strings.Contains(url, "u:"+database+"@") {
-					t.Errorf("the broker's login is %q, %q and the database is %s, want u, %q and the password %q", user, password, url, broker, database)
+				if user != login || password != broker || !strings.Contains(url, "u:"+database+"@") {
+					t.Errorf("the broker's login is %q, %q and the database is %s, want %s, %q and the password %q", user, password, url, login, broker, database)
 				}
 			}
 			want("one", "first")
@@ -78,12 +83,27 @@ func TestAChangedURLFileIsReadAgain(t *testing.T) {
 	if user, password := now.Broker.Login(); user != "w" || password != "two" {
 		t.Errorf("login %q, %q, want those of the changed file", user, password)
 	}
-	change("amqp://w:two@a/v\namqp://x:three@b/v\n")
-	if now, err = s.RereadBroker(); err != nil {
-		t.Fatal(err)
+	change("amqp://w:two@a/v\namqp://w:three@b/v\n")
+	if _, err := s.RereadBroker(); err == nil || !strings.Contains(err.Error(), "the nodes have different logins") {
+		t.Errorf("nodes with different logins: %v, want an error", err)
 	}
-	if user, _ := now.Broker.Login(); user != "" {
-		t.Errorf("nodes with different logins: %q, want each to keep its own", user)
+}
+
+func TestALoginThatIsReadAgainIsTheSameForAllNodes(t *testing.T) {
+	password, _ := fileWith(t, "p")
+	urls, _ := fileWith(t, "amqp://u:one@a/v\namqp://w:two@b/v\n")
+	for name, tt := range map[string]struct {
+		broker Broker
+		want   string
+	}{
+		"nodes with different logins": {Broker{URLsFile: urls}, "(broker.urls_file): the nodes have different logins"},
+		"different users":             {Broker{URLs: []URL{"amqp://u@a/v", "amqp://w@b/v"}, PasswordFile: password}, "broker.urls: the nodes have different logins"},
+		"not read again":              {Broker{URLs: []URL{"amqp://u:one@a/v", "amqp://w:two@b/v"}}, ""},
+	} {
+		err := (&Settings{Broker: tt.broker}).Complete()
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
 	}
 }
 
