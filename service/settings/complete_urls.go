@@ -57,15 +57,26 @@ func (c *completion) database() {
 	}
 	c.databaseHosts(u)
 	c.flagPassword("database.url", u)
-	if d.Password == "" {
-		return
+	if d.Password != "" {
+		c.databasePassword(u)
 	}
-	if _, has := u.User.Password(); has && c.rank("database.password") <= c.rank("database.url") {
+}
+
+// databasePassword decides between database.password and the password of the URL. The one of the higher layer wins.
+func (c *completion) databasePassword(u *url.URL) {
+	d := &c.s.Database
+	password, inURL := c.rank("database.password"), c.rank("database.url")
+	_, has := u.User.Password()
+	switch {
+	case has && password == inURL:
 		c.mistake("database.password", "the URL has a password too", "give one of them")
-		return
+	case has && password < inURL:
+		c.forget("database.password")
+		c.forget("database.password_file")
+	default:
+		u.User = url.UserPassword(u.User.Username(), d.Password.Reveal())
+		d.URL = URL(u.String())
 	}
-	u.User = url.UserPassword(u.User.Username(), d.Password.Reveal())
-	d.URL = URL(u.String())
 }
 
 // encoded matches a percent-encoded character.
