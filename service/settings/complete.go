@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"os"
 	"strings"
 
@@ -198,29 +197,6 @@ func (c *completion) defaults() {
 				panic("settings: default of " + f.key + ": " + err.Error())
 			}
 		}
-	}
-}
-
-func (c *completion) rest() {
-	r := &c.s.REST
-	user := c.rank("rest.username") > 0 || c.rank("rest.password") > 0
-	if user && c.rank("rest.credential") > 0 {
-		if !c.prefer("rest.credential", "rest.username") || !c.prefer("rest.credential", "rest.password") {
-			return
-		}
-		user = c.rank("rest.username") > 0 || c.rank("rest.password") > 0
-	}
-	if user && (r.Username == "" || r.Password == "") {
-		c.mistake("rest.username", "rest.username and rest.password belong together", "give both, or rest.credential")
-	}
-	if r.Host != "" {
-		u, err := url.Parse(r.Host)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			c.mistake("rest.host", "is not an http or https URL", "write it as https://api.example.com")
-		}
-	}
-	if (user || len(r.Credential) > 0) && r.AuthURL == "" {
-		c.mistake("rest.auth_url", "is missing, but a credential is given", "give the path of the login")
 	}
 }
 

@@ -122,7 +122,7 @@ func kindOf(t reflect.Type) kind {
 		return kindSecret
 	case reflect.TypeFor[[]Secret]():
 		return kindSecrets
-	case reflect.TypeFor[URL]():
+	case reflect.TypeFor[URL](), reflect.TypeFor[Path]():
 		return kindURL
 	case reflect.TypeFor[bool]():
 		return kindBool

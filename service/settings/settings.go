@@ -213,8 +213,8 @@ type Failures struct {
 
 // REST is the connection to the HTTP API of other services, and the login there.
 type REST struct {
-	Host    string `key:"host" doc:"base URL of the API, such as https://api.example.com"`
-	AuthURL string `key:"auth_url" doc:"path of the login endpoint, such as api/v1/login"`
+	Host    URL  `key:"host" doc:"base URL of the API, without user and query, such as https://api.example.com"`
+	AuthURL Path `key:"auth_url" doc:"path of the login endpoint, such as api/v1/login"`
 	// Credential is the body of the login request.
 	Credential     Credential    `key:"credential" doc:"body of the login request: names and values"`
 	CredentialFile string        `key:"credential_file" doc:"JSON or YAML file that contains rest.credential" twin:"rest.credential"`
@@ -230,7 +230,7 @@ type REST struct {
 	// TokenField is the field of the token in the answer of the login; dots lead into objects.
 	TokenField string `key:"token_field" doc:"field of the token in the answer of the login, such as data.token" default:"access_token"`
 	// RefreshURL is where a refresh token is exchanged for a new token.
-	RefreshURL string `key:"refresh_url" doc:"path where a refresh token is exchanged for a new token; default: the credential is sent again"`
+	RefreshURL Path `key:"refresh_url" doc:"path where a refresh token is exchanged for a new token; default: the credential is sent again"`
 	// DenyPrivate refuses connections to addresses that are not public.
 	DenyPrivate bool `key:"deny_private" doc:"refuse connections to loopback, private and link-local addresses, for hosts that come from users"`
 }
