@@ -35,18 +35,27 @@ func (f *field) decodeTextList(s any, text string) error {
 		if item == "" {
 			continue
 		}
-		if f.kind == kindDurations || f.kind == kindSecrets || f.kind == kindURLs {
+		name, second, ok := cutPair(item)
+		switch {
+		case inQuotes(item):
+			return errInQuotes
+		case f.kind == kindDurations || f.kind == kindSecrets || f.kind == kindURLs:
 			items = append(items, item)
-			continue
-		}
-		name, second, ok := strings.Cut(item, ":")
-		if ok {
+		case inQuotes(second):
+			return errInQuotes
+		case ok:
 			items = append(items, []any{name, second})
-		} else {
+		default:
 			items = append(items, name)
 		}
 	}
 	return f.decodeList(s, items)
+}
+
+// cutPair splits name:value. Blanks around both are no part of them.
+func cutPair(item string) (name, value string, ok bool) {
+	name, value, ok = strings.Cut(item, ":")
+	return strings.TrimSpace(name), strings.TrimSpace(value), ok
 }
 
 // decodeList reads a list. Its items are durations, secrets, or names and pairs of names.

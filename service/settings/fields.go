@@ -2,7 +2,6 @@ package settings
 
 import (
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,15 +48,12 @@ var kindNames = [...]string{"text", "text", "a URL", "true or false", "a whole n
 
 func (k kind) String() string { return kindNames[k] }
 
-// single reports whether a setting is one value, not a list or a group.
-func (k kind) single() bool {
-	return slices.Contains([]kind{kindText, kindSecret, kindURL, kindBool, kindInt, kindDuration, kindFloat}, k)
-}
-
 // inQuotes reports whether a value begins and ends with the same quote.
 func inQuotes(value string) bool {
 	return len(value) >= 2 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0]
 }
+
+var errInQuotes = wrong("the value is in quotes", "remove the quotes: an env file, systemd or docker may pass them on")
 
 // env returns the name of the environment variable.
 func (f *field) env() string {
