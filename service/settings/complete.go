@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
 )
@@ -47,10 +49,30 @@ func (s *Settings) complete(failed map[string]bool) []Mistake {
 	c.login()
 	c.telemetry()
 	c.console()
-	if s.HTTP.Metrics && s.HTTP.Address == "" {
+	c.http()
+	return c.mistakes
+}
+
+// http checks the endpoint of health checks and metrics.
+func (c *completion) http() {
+	s := &c.s.HTTP
+	if s.Address != "" {
+		c.address("http.address", s.Address, "127.0.0.1:8080")
+	} else if s.Metrics {
 		c.mistake("http.metrics", "there is no address to serve metrics on", "set http.address")
 	}
-	return c.mistakes
+}
+
+// address checks an address to listen at, and returns its host. It reports whether there was no mistake.
+func (c *completion) address(key, text, example string) (host string, ok bool) {
+	host, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		c.mistake(key, "is not host:port", "write it as "+example)
+	}
+	return host, err == nil
 }
 
 type completion struct {
@@ -116,6 +138,8 @@ func (c *completion) values() {
 		case v.IsZero():
 		case f.kind == kindInt || f.kind == kindDuration:
 			err = f.bounds(v.Int())
+		case f.kind == kindDurations:
+			err = f.checkDurations(v.Interface().([]time.Duration))
 		case f.enum != nil:
 			err = f.decodeText(c.s, v.String())
 		case f.kind == kindExchanges:

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"regexp"
@@ -43,7 +44,11 @@ var databaseSchemes = []string{"postgres", "postgresql", "mysql", "mariadb"}
 func (c *completion) database() {
 	d := &c.s.Database
 	c.databaseTLS()
-	if d.URL == "" || c.failed["database.url"] || d.URL.IsMemory() {
+	if d.URL == "" || c.failed["database.url"] {
+		return
+	}
+	c.databaseTables()
+	if d.URL.IsMemory() {
 		return
 	}
 	if strings.HasPrefix(d.URL.Reveal(), "sqlite:") {
@@ -59,6 +64,26 @@ func (c *completion) database() {
 	c.flagPassword("database.url", u)
 	if d.Password != "" {
 		c.databasePassword(u)
+	}
+}
+
+// djangoTable is the outbox table of a Django service.
+const djangoTable = "services_communication_publishedeventqueue"
+
+const ownTable = "parley_outbox"
+
+// databaseTables checks which tables this kind of database has. The driver checks their names; see service.CheckDatabase.
+func (c *completion) databaseTables() {
+	d := &c.s.Database
+	switch {
+	case d.Table == "" || d.Table == ownTable:
+	case d.Table != djangoTable:
+		c.mistake("database.table", fmt.Sprintf("%q is not known", d.Table), "use "+ownTable+", or "+djangoTable+" for a Django service")
+	case d.Scheme() == "memory":
+		c.mistake("database.table", "is not supported by a database in memory", "leave it out, or set database.url to a database")
+	}
+	if d.Schema != "" && d.Scheme() != "postgres" {
+		c.mistake("database.schema", "is supported on PostgreSQL only", "leave it out")
 	}
 }
 

@@ -191,12 +191,26 @@ func (f *field) decodeDurations(s any, items []any) error {
 		if !ok || err != nil {
 			return inItem(i, wrong("is not a duration", "write it as 5s, 300ms or 1m30s"))
 		}
-		if err := f.bounds(int64(d)); err != nil {
-			return inItem(i, err)
-		}
 		out[i] = d
 	}
+	if err := f.checkDurations(out); err != nil {
+		return err
+	}
 	return f.set(s, out)
+}
+
+// checkDurations checks the items of a list.
+func (f *field) checkDurations(list []time.Duration) error {
+	for i, d := range list {
+		err := f.bounds(int64(d))
+		if err == nil && f.inSeconds && d%time.Second != 0 {
+			err = wrong("must be in whole seconds", "write it as 2s or 1m30s")
+		}
+		if err != nil {
+			return inItem(i, err)
+		}
+	}
+	return nil
 }
 
 // decodeURLs reads a list of URLs. Its errors do not contain them.

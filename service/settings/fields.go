@@ -9,18 +9,19 @@ import (
 
 // A field describes one setting, from its struct field and tags.
 type field struct {
-	key    string   // broker.virtual_host
-	index  []int    // of the struct field, from Settings
-	kind   kind     //
-	doc    string   //
-	def    string   // the default as text, or ""
-	enum   []string // allowed texts, or nil
-	min    string   // bounds of ints and durations, or ""
-	max    string   //
-	twin   string   // of a *_file setting: the key of the setting that the file contains
-	isMain bool     // its flag appears in the help
-	inner  bool     // it belongs to an item of a group, such as queues: it has no variable and no flag
-	isOff  bool     // an explicit zero turns a feature off instead of meaning the default
+	key       string   // broker.virtual_host
+	index     []int    // of the struct field, from Settings
+	kind      kind     //
+	doc       string   //
+	def       string   // the default as text, or ""
+	enum      []string // allowed texts, or nil
+	min       string   // bounds of ints and durations, or ""
+	max       string   //
+	twin      string   // of a *_file setting: the key of the setting that the file contains
+	isMain    bool     // its flag appears in the help
+	inner     bool     // it belongs to an item of a group, such as queues: it has no variable and no flag
+	isOff     bool     // an explicit zero turns a feature off instead of meaning the default
+	inSeconds bool     // a list of durations in whole seconds
 }
 
 type kind int
@@ -102,7 +103,7 @@ func fieldsOf(t reflect.Type, prefix string, index []int) []field {
 		f := field{
 			key: prefix + name, index: at, kind: kindOf(sf.Type), doc: sf.Tag.Get("doc"), def: sf.Tag.Get("default"),
 			min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), twin: sf.Tag.Get("twin"),
-			isMain: sf.Tag.Get("flag") == "main", isOff: sf.Tag.Get("zero") == "off",
+			isMain: sf.Tag.Get("flag") == "main", isOff: sf.Tag.Get("zero") == "off", inSeconds: sf.Tag.Get("unit") == "1s",
 		}
 		if e := sf.Tag.Get("enum"); e != "" {
 			f.enum = strings.Split(e, ",")
