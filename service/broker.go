@@ -62,7 +62,7 @@ func openBroker(s *settings.Settings, log *slog.Logger) (closableBroker, error) 
 // used from the next connection on.
 func brokerCredentials(s *settings.Settings) (c rabbitmq.Credentials, err error) {
 	if s.Broker.RotatesLogin() {
-		now, err := s.Reread()
+		now, err := s.RereadBroker()
 		if err != nil {
 			return c, err
 		}

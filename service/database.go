@@ -209,41 +209,28 @@ func (a *adapter[T]) close() error                    { return a.admin.close() }
 func (a *adapter[T]) pools() (*pgxpool.Pool, *sql.DB) { return a.admin.pool, a.admin.db }
 func (a *adapter[T]) native() any                     { return a.store }
 
-// CheckDatabase reports mistakes in database.url that only the driver can find, such as an unknown parameter. It does not connect.
+// CheckDatabase reports mistakes in the settings that only the driver can find, such as an unknown parameter in database.url or a name that
+// no table can have. It does not connect.
 func CheckDatabase(s *settings.Settings) error {
-	var err error
-	switch s.Database.Scheme() {
+	var url, names error
+	scheme := s.Database.Scheme()
+	switch scheme {
 	case "postgres":
-		_, err = postgresConfig(s)
+		_, url = postgresConfig(s)
 	case "mysql":
-		_, err = mysqlDSN(s.Database.URL)
+		_, url = mysqlDSN(s.Database.URL)
 	}
-	return s.Redact(err)
-}
-
-// checkSchema returns an error if the settings name a schema and this kind of database has none.
-func checkSchema(s *settings.Settings, scheme string) error {
-	if s.Database.Schema != "" && scheme != "postgres" {
-		return errors.New("database.schema: supported on PostgreSQL only (leave it out)")
+	if scheme != "" && scheme != "memory" {
+		if _, names = MigrationSQL(scheme, s); names != nil {
+			names = fmt.Errorf("database.schema or consumer.failures.table: %w", names)
+		}
 	}
-	return nil
+	return s.Redact(errors.Join(url, names))
 }
-
-const ownTable = "parley_outbox"
 
 // openDatabase opens the store that the settings name. Where possible it connects on first use.
 func openDatabase(s *settings.Settings, cfg *Config) (database, error) {
 	d := &s.Database
-	switch {
-	case d.Table == "" || d.Table == ownTable:
-	case d.Table != DjangoTable:
-		return nil, fmt.Errorf("database.table: unknown table %q (use %s, or %s for a Django service)", d.Table, ownTable, DjangoTable)
-	case d.Scheme() == "memory":
-		return nil, fmt.Errorf("database.table %s: not supported on %s", d.Table, d.URL)
-	}
-	if err := checkSchema(s, d.Scheme()); err != nil {
-		return nil, err
-	}
 	switch d.Scheme() {
 	case "memory":
 		return openMemory(), nil

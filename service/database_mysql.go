@@ -71,11 +71,7 @@ func mysqlStores(s *settings.Settings, db *sql.DB) (relay, store *mysql.Store, e
 		} else if own != nil {
 			c.TLS = own
 		}
-		password, ok, err := databasePassword(s)
-		if ok {
-			c.Passwd = password
-		}
-		return err
+		return mysqlLogin(s, c)
 	}
 	if relay, err = mysql.Open(dsn, &mysql.Config{BeforeConnect: cfg.BeforeConnect}); err != nil {
 		return nil, nil, s.Redact(err, dsn)
@@ -87,6 +83,24 @@ func mysqlStores(s *settings.Settings, db *sql.DB) (relay, store *mysql.Store, e
 	relay.DB().SetMaxOpenConns(relayConnections)
 	store.DB().SetMaxOpenConns(s.Database.MaxConnections)
 	return relay, store, nil
+}
+
+// mysqlLogin replaces user and password of c with those that the files of the settings contain now.
+func mysqlLogin(s *settings.Settings, c *driver.Config) error {
+	now, err := rereadDatabase(s)
+	if now == nil || err != nil {
+		return err
+	}
+	dsn, err := mysqlDSN(now.Database.URL)
+	if err != nil {
+		return now.Redact(err)
+	}
+	login, err := driver.ParseDSN(dsn)
+	if err != nil {
+		return now.Redact(err, dsn)
+	}
+	c.User, c.Passwd = login.User, login.Passwd
+	return nil
 }
 
 // mysqlDSN converts mysql://user:password@host:port/name?parameters to the driver's DSN. The parameter socket is the path of a Unix

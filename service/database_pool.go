@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"net/url"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -41,19 +40,10 @@ func busyOr(err error, relay, handlers bool) error {
 	return err
 }
 
-// databasePassword reads the files of the settings again. It reports false if no file contains the password.
-func databasePassword(s *settings.Settings) (password string, ok bool, err error) {
+// rereadDatabase returns the settings of the database as their files are now. It returns nil if no file contains the login.
+func rereadDatabase(s *settings.Settings) (*settings.Settings, error) {
 	if s.Database.URLFile == "" && s.Database.PasswordFile == "" {
-		return "", false, nil
+		return nil, nil
 	}
-	now, err := s.Reread()
-	if err != nil {
-		return "", false, err
-	}
-	u, err := url.Parse(now.Database.URL.Reveal())
-	if err != nil {
-		return "", false, errors.New("database.url: not a URL (percent-encode special characters of the password)")
-	}
-	password, ok = u.User.Password()
-	return password, ok, nil
+	return s.RereadDatabase()
 }

@@ -83,11 +83,7 @@ func postgresConfig(s *settings.Settings) (*pgxpool.Config, error) {
 		if err := postgresTLS(c, &s.Database.TLS); err != nil {
 			return err
 		}
-		password, ok, err := databasePassword(s)
-		if ok {
-			c.Password = password
-		}
-		return err
+		return postgresLogin(s, c)
 	}
 	cfg.MaxConns = int32(s.Database.MaxConnections)
 	if s.AppID != "" && cfg.ConnConfig.RuntimeParams["application_name"] == "" {
@@ -99,6 +95,20 @@ func postgresConfig(s *settings.Settings) (*pgxpool.Config, error) {
 		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
 	return cfg, nil
+}
+
+// postgresLogin replaces user and password of c with those that the files of the settings contain now.
+func postgresLogin(s *settings.Settings, c *pgx.ConnConfig) error {
+	now, err := rereadDatabase(s)
+	if now == nil || err != nil {
+		return err
+	}
+	login, err := pgconn.ParseConfig(now.Database.URL.Reveal())
+	if err != nil {
+		return now.Redact(err)
+	}
+	c.User, c.Password = login.User, login.Password
+	return nil
 }
 
 // severalHosts reports whether the URL names more than one server.

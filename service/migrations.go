@@ -29,8 +29,8 @@ func migrationsOf[M postgres.Migration | mysql.Migration | sqlite.Migration](in 
 // MigrationSQL returns the statements of what Service.Migrate does on a new database of a kind: postgres, mysql or sqlite. It heeds
 // database.schema, database.poll_only and consumer.failures.table. It does not connect.
 func MigrationSQL(scheme string, s *settings.Settings) (string, error) {
-	if err := checkSchema(s, scheme); err != nil {
-		return "", err
+	if s.Database.Schema != "" && scheme != "postgres" {
+		return "", errors.New("database.schema: is supported on PostgreSQL only (leave it out)")
 	}
 	failedTable := s.Consumer.Failures.Table
 	switch scheme {

@@ -38,7 +38,7 @@ func TestTheRESTClientLogsInAsTheSettingsSay(t *testing.T) {
 			})
 			server := httptest.NewServer(mux)
 			defer server.Close()
-			with.Host, with.AuthURL = server.URL, "api/v1/login"
+			with.Host, with.AuthURL = settings.URL(server.URL), "api/v1/login"
 			getThings(t, with)
 			user := "userName"
 			if name == "username and password" {

@@ -294,8 +294,8 @@ func (s *Service) REST() (*rest.Client, error) {
 	}
 	r := &s.Settings.REST
 	cfg := rest.Config{
-		Host: r.Host, AuthURL: r.AuthURL, Timeout: r.Timeout, MaxBytes: int64(r.MaxBytes), UserAgent: r.UserAgent, CorrelationID: parley.CorrelationID,
-		Login:       rest.LoginConfig{TokenField: r.TokenField, RefreshURL: r.RefreshURL},
+		Host: r.Host.Reveal(), AuthURL: r.AuthURL.Reveal(), Timeout: r.Timeout, MaxBytes: int64(r.MaxBytes), UserAgent: r.UserAgent, CorrelationID: parley.CorrelationID,
+		Login:       rest.LoginConfig{TokenField: r.TokenField, RefreshURL: r.RefreshURL.Reveal()},
 		Retry:       rest.RetryConfig{MaxRetries: cmp.Or(r.MaxRetries, -1)}, // 0 in the settings means never
 		Connections: rest.TransportConfig{DenyPrivate: r.DenyPrivate},
 	}

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
+	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
 )
@@ -38,6 +39,7 @@ func (s *Settings) complete(failed map[string]bool) []Mistake {
 	c.secretFiles()
 	c.defaults()
 	c.broker()
+	c.managementURL()
 	c.rest()
 	c.database()
 	c.topology()
@@ -47,10 +49,30 @@ func (s *Settings) complete(failed map[string]bool) []Mistake {
 	c.login()
 	c.telemetry()
 	c.console()
-	if s.HTTP.Metrics && s.HTTP.Address == "" {
+	c.http()
+	return c.mistakes
+}
+
+// http checks the endpoint of health checks and metrics.
+func (c *completion) http() {
+	s := &c.s.HTTP
+	if s.Address != "" {
+		c.address("http.address", s.Address, "127.0.0.1:8080")
+	} else if s.Metrics {
 		c.mistake("http.metrics", "there is no address to serve metrics on", "set http.address")
 	}
-	return c.mistakes
+}
+
+// address checks an address to listen at, and returns its host. It reports whether there was no mistake.
+func (c *completion) address(key, text, example string) (host string, ok bool) {
+	host, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		c.mistake(key, "is not host:port", "write it as "+example)
+	}
+	return host, err == nil
 }
 
 type completion struct {
@@ -116,6 +138,8 @@ func (c *completion) values() {
 		case v.IsZero():
 		case f.kind == kindInt || f.kind == kindDuration:
 			err = f.bounds(v.Int())
+		case f.kind == kindDurations:
+			err = f.checkDurations(v.Interface().([]time.Duration))
 		case f.enum != nil:
 			err = f.decodeText(c.s, v.String())
 		case f.kind == kindExchanges:
@@ -143,34 +167,39 @@ func (c *completion) values() {
 // secretFiles reads the files of the *_file settings into the settings that they replace.
 func (c *completion) secretFiles() {
 	for i := range fields() {
-		f := &fields()[i]
-		if f.twin == "" || c.rank(f.key) == 0 || !c.prefer(f.key, f.twin) || c.rank(f.key) == 0 {
-			continue
+		if f := &fields()[i]; f.twin != "" {
+			c.secretFile(f)
 		}
-		name := f.value(c.s).String()
-		text, err := os.ReadFile(name)
-		if err != nil {
-			c.mistake(f.key, err.Error(), "")
-			continue
-		}
-		twin := fieldByKey(f.twin)
-		var value any = strings.TrimRight(string(text), "\r\n")
-		if (twin.kind == kindSecrets || twin.kind == kindURLs) && !strings.HasPrefix(value.(string), "[") {
-			value = linesOf(string(text))
-		}
-		if twin.kind == kindCredential {
-			if value, err = yaml.Parser().Unmarshal(text); err != nil {
-				c.mistake(f.key, "the file is neither a JSON object nor a YAML map", "")
-				continue
-			}
-		}
-		if len(bytes.TrimSpace(text)) == 0 {
-			c.mistake(f.key, "the file "+name+" is empty", "")
-		} else if err := twin.decode(c.s, value); err != nil {
-			c.mistake(f.key, "the file's content "+err.Error(), "")
-		}
-		c.s.sources[f.twin] = source{c.rank(f.key), fmt.Sprintf("file %s (%s)", name, f.key)}
 	}
+}
+
+func (c *completion) secretFile(f *field) {
+	if c.rank(f.key) == 0 || !c.prefer(f.key, f.twin) || c.rank(f.key) == 0 {
+		return
+	}
+	name := f.value(c.s).String()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		c.mistake(f.key, err.Error(), "")
+		return
+	}
+	twin := fieldByKey(f.twin)
+	var value any = strings.TrimRight(string(text), "\r\n")
+	if (twin.kind == kindSecrets || twin.kind == kindURLs) && !strings.HasPrefix(value.(string), "[") {
+		value = linesOf(string(text))
+	}
+	if twin.kind == kindCredential {
+		if value, err = yaml.Parser().Unmarshal(text); err != nil {
+			c.mistake(f.key, "the file is neither a JSON object nor a YAML map", "")
+			return
+		}
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		c.mistake(f.key, "the file "+name+" is empty", "")
+	} else if err := twin.decode(c.s, value); err != nil {
+		c.mistake(f.key, "the file's content "+err.Error(), "")
+	}
+	c.s.sources[f.twin] = source{c.rank(f.key), fmt.Sprintf("file %s (%s)", name, f.key)}
 }
 
 // linesOf returns the lines that are not empty. It does not split at commas: a secret may contain them.
@@ -192,29 +221,6 @@ func (c *completion) defaults() {
 				panic("settings: default of " + f.key + ": " + err.Error())
 			}
 		}
-	}
-}
-
-func (c *completion) rest() {
-	r := &c.s.REST
-	user := c.rank("rest.username") > 0 || c.rank("rest.password") > 0
-	if user && c.rank("rest.credential") > 0 {
-		if !c.prefer("rest.credential", "rest.username") || !c.prefer("rest.credential", "rest.password") {
-			return
-		}
-		user = c.rank("rest.username") > 0 || c.rank("rest.password") > 0
-	}
-	if user && (r.Username == "" || r.Password == "") {
-		c.mistake("rest.username", "rest.username and rest.password belong together", "give both, or rest.credential")
-	}
-	if r.Host != "" {
-		u, err := url.Parse(r.Host)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			c.mistake("rest.host", "is not an http or https URL", "write it as https://api.example.com")
-		}
-	}
-	if (user || len(r.Credential) > 0) && r.AuthURL == "" {
-		c.mistake("rest.auth_url", "is missing, but a credential is given", "give the path of the login")
 	}
 }
 

@@ -25,7 +25,6 @@ func (c *completion) oneAddress() bool {
 
 func (c *completion) broker() {
 	b := &c.s.Broker
-	c.managementURL()
 	if !c.oneAddress() {
 		return
 	}
@@ -76,6 +75,7 @@ func (c *completion) brokerURLs() {
 	if encrypted > 0 && encrypted < len(urls) {
 		c.mistake("broker.urls", "some URLs use TLS and others do not", "write all of them as amqps://")
 	}
+	c.oneLogin()
 	c.tls(encrypted > 0)
 }
 

@@ -1,9 +1,6 @@
 package settings
 
-import (
-	"net"
-	"strings"
-)
+import "strings"
 
 // console checks the console: without accounts it may listen at a loopback address only.
 func (c *completion) console() {
@@ -14,9 +11,8 @@ func (c *completion) console() {
 	if s.Address == "" {
 		return
 	}
-	host, _, err := net.SplitHostPort(s.Address)
-	if err != nil {
-		c.mistake("console.address", "is not host:port", "write it as 127.0.0.1:8081")
+	host, ok := c.address("console.address", s.Address, "127.0.0.1:8081")
+	if !ok {
 		return
 	}
 	if s.PasswordFile == "" && !isLoopback(host) {

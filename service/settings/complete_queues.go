@@ -108,6 +108,8 @@ func (c *completion) queueValues(q *Queue, at func(option, problem, hint string)
 		case v.IsZero():
 		case f.kind == kindInt || f.kind == kindDuration:
 			err = f.bounds(v.Int())
+		case f.kind == kindDurations:
+			err = f.checkDurations(v.Interface().([]time.Duration))
 		case f.enum != nil:
 			err = f.decodeText(q, v.String())
 		}

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"regexp"
@@ -43,7 +44,11 @@ var databaseSchemes = []string{"postgres", "postgresql", "mysql", "mariadb"}
 func (c *completion) database() {
 	d := &c.s.Database
 	c.databaseTLS()
-	if d.URL == "" || c.failed["database.url"] || d.URL.IsMemory() {
+	if d.URL == "" || c.failed["database.url"] {
+		return
+	}
+	c.databaseTables()
+	if d.URL.IsMemory() {
 		return
 	}
 	if strings.HasPrefix(d.URL.Reveal(), "sqlite:") {
@@ -57,15 +62,46 @@ func (c *completion) database() {
 	}
 	c.databaseHosts(u)
 	c.flagPassword("database.url", u)
-	if d.Password == "" {
-		return
+	if d.Password != "" {
+		c.databasePassword(u)
 	}
-	if _, has := u.User.Password(); has && c.rank("database.password") <= c.rank("database.url") {
+}
+
+// djangoTable is the outbox table of a Django service.
+const djangoTable = "services_communication_publishedeventqueue"
+
+const ownTable = "parley_outbox"
+
+// databaseTables checks which tables this kind of database has. The driver checks their names; see service.CheckDatabase.
+func (c *completion) databaseTables() {
+	d := &c.s.Database
+	switch {
+	case d.Table == "" || d.Table == ownTable:
+	case d.Table != djangoTable:
+		c.mistake("database.table", fmt.Sprintf("%q is not known", d.Table), "use "+ownTable+", or "+djangoTable+" for a Django service")
+	case d.Scheme() == "memory":
+		c.mistake("database.table", "is not supported by a database in memory", "leave it out, or set database.url to a database")
+	}
+	if d.Schema != "" && d.Scheme() != "postgres" {
+		c.mistake("database.schema", "is supported on PostgreSQL only", "leave it out")
+	}
+}
+
+// databasePassword decides between database.password and the password of the URL. The one of the higher layer wins.
+func (c *completion) databasePassword(u *url.URL) {
+	d := &c.s.Database
+	password, inURL := c.rank("database.password"), c.rank("database.url")
+	_, has := u.User.Password()
+	switch {
+	case has && password == inURL:
 		c.mistake("database.password", "the URL has a password too", "give one of them")
-		return
+	case has && password < inURL:
+		c.forget("database.password")
+		c.forget("database.password_file")
+	default:
+		u.User = url.UserPassword(u.User.Username(), d.Password.Reveal())
+		d.URL = URL(u.String())
 	}
-	u.User = url.UserPassword(u.User.Username(), d.Password.Reveal())
-	d.URL = URL(u.String())
 }
 
 // encoded matches a percent-encoded character.

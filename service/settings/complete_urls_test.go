@@ -58,3 +58,28 @@ func TestMemoryURLs(t *testing.T) {
 		}
 	}
 }
+
+func TestAURLOfAHigherLayerReplacesAPasswordOfALowerOne(t *testing.T) {
+	file, _ := fileWith(t, "of-the-file")
+	for name, doc := range map[string]string{
+		"a password":      "database: {url: 'postgres://a@h/d', password: of-the-file}\nbroker: {url: 'amqp://a@h/v', password: of-the-file}",
+		"a password file": "database: {url: 'postgres://a@h/d', password_file: '" + file + "'}\nbroker: {url: 'amqp://a@h/v', password_file: '" + file + "'}",
+	} {
+		s, err := load(t, doc, "PARLEY_DATABASE_URL=postgres://b:higher@h/d", "PARLEY_BROKER_URL=amqp://b:higher@h/v")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if url := s.Database.URL.Reveal(); url != "postgres://b:higher@h/d" || s.Database.Password != "" || s.Database.PasswordFile != "" {
+			t.Errorf("%s: database %s, password %q, file %q, want the URL of the environment alone", name, url, s.Database.Password.Reveal(), s.Database.PasswordFile)
+		}
+		if user, password := s.Broker.Login(); user != "b" || password != "higher" {
+			t.Errorf("%s: the login at the broker is %q, %q, want that of the environment", name, user, password)
+		}
+	}
+	for _, doc := range []string{"database: {url: 'postgres://a:p@h/d', password: q}", "broker: {url: 'amqp://a:p@h/v', password: q}"} {
+		if _, err := load(t, doc); err == nil || !strings.Contains(err.Error(), "give one of them") {
+			t.Errorf("%s: %v, want a mistake: both are on the same layer", doc, err)
+		}
+	}
+}

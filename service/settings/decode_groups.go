@@ -1,8 +1,10 @@
 package settings
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
@@ -55,7 +57,10 @@ func (f *field) decodeWords(s any, text string) error {
 		if item == "" {
 			continue
 		}
-		name, value, ok := strings.Cut(item, ":")
+		name, value, ok := cutPair(item)
+		if inQuotes(item) || inQuotes(value) {
+			return errInQuotes
+		}
 		if ok == (f.kind == kindQueues) {
 			return f.wrongKind(text)
 		}
@@ -219,6 +224,21 @@ func orderOf(text []byte, name string) []string {
 		out = append(out, at.Content[i].Value)
 	}
 	return out
+}
+
+// secondDocument reports whether anything follows the first document of a YAML text. A line --- or a comment at the end is nothing.
+func secondDocument(text []byte) bool {
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	for n := 0; ; n++ {
+		var document yaml.Node
+		err := documents.Decode(&document)
+		switch {
+		case errors.Is(err, io.EOF), err != nil && n == 0: // an error in the first document is reported with its line
+			return false
+		case err != nil, n > 0 && len(document.Content) > 0 && document.Content[0].Tag != "!!null":
+			return true
+		}
+	}
 }
 
 func valueOf(group *yaml.Node, name string) *yaml.Node {

@@ -35,18 +35,27 @@ func (f *field) decodeTextList(s any, text string) error {
 		if item == "" {
 			continue
 		}
-		if f.kind == kindDurations || f.kind == kindSecrets || f.kind == kindURLs {
+		name, second, ok := cutPair(item)
+		switch {
+		case inQuotes(item):
+			return errInQuotes
+		case f.kind == kindDurations || f.kind == kindSecrets || f.kind == kindURLs:
 			items = append(items, item)
-			continue
-		}
-		name, second, ok := strings.Cut(item, ":")
-		if ok {
+		case inQuotes(second):
+			return errInQuotes
+		case ok:
 			items = append(items, []any{name, second})
-		} else {
+		default:
 			items = append(items, name)
 		}
 	}
 	return f.decodeList(s, items)
+}
+
+// cutPair splits name:value. Blanks around both are no part of them.
+func cutPair(item string) (name, value string, ok bool) {
+	name, value, ok = strings.Cut(item, ":")
+	return strings.TrimSpace(name), strings.TrimSpace(value), ok
 }
 
 // decodeList reads a list. Its items are durations, secrets, or names and pairs of names.
@@ -182,12 +191,26 @@ func (f *field) decodeDurations(s any, items []any) error {
 		if !ok || err != nil {
 			return inItem(i, wrong("is not a duration", "write it as 5s, 300ms or 1m30s"))
 		}
-		if err := f.bounds(int64(d)); err != nil {
-			return inItem(i, err)
-		}
 		out[i] = d
 	}
+	if err := f.checkDurations(out); err != nil {
+		return err
+	}
 	return f.set(s, out)
+}
+
+// checkDurations checks the items of a list.
+func (f *field) checkDurations(list []time.Duration) error {
+	for i, d := range list {
+		err := f.bounds(int64(d))
+		if err == nil && f.inSeconds && d%time.Second != 0 {
+			err = wrong("must be in whole seconds", "write it as 2s or 1m30s")
+		}
+		if err != nil {
+			return inItem(i, err)
+		}
+	}
+	return nil
 }
 
 // decodeURLs reads a list of URLs. Its errors do not contain them.

@@ -2,7 +2,6 @@ package settings
 
 import (
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -10,18 +9,19 @@ import (
 
 // A field describes one setting, from its struct field and tags.
 type field struct {
-	key    string   // broker.virtual_host
-	index  []int    // of the struct field, from Settings
-	kind   kind     //
-	doc    string   //
-	def    string   // the default as text, or ""
-	enum   []string // allowed texts, or nil
-	min    string   // bounds of ints and durations, or ""
-	max    string   //
-	twin   string   // of a *_file setting: the key of the setting that the file contains
-	isMain bool     // its flag appears in the help
-	inner  bool     // it belongs to an item of a group, such as queues: it has no variable and no flag
-	isOff  bool     // an explicit zero turns a feature off instead of meaning the default
+	key       string   // broker.virtual_host
+	index     []int    // of the struct field, from Settings
+	kind      kind     //
+	doc       string   //
+	def       string   // the default as text, or ""
+	enum      []string // allowed texts, or nil
+	min       string   // bounds of ints and durations, or ""
+	max       string   //
+	twin      string   // of a *_file setting: the key of the setting that the file contains
+	isMain    bool     // its flag appears in the help
+	inner     bool     // it belongs to an item of a group, such as queues: it has no variable and no flag
+	isOff     bool     // an explicit zero turns a feature off instead of meaning the default
+	inSeconds bool     // a list of durations in whole seconds
 }
 
 type kind int
@@ -49,15 +49,12 @@ var kindNames = [...]string{"text", "text", "a URL", "true or false", "a whole n
 
 func (k kind) String() string { return kindNames[k] }
 
-// single reports whether a setting is one value, not a list or a group.
-func (k kind) single() bool {
-	return slices.Contains([]kind{kindText, kindSecret, kindURL, kindBool, kindInt, kindDuration, kindFloat}, k)
-}
-
 // inQuotes reports whether a value begins and ends with the same quote.
 func inQuotes(value string) bool {
 	return len(value) >= 2 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0]
 }
+
+var errInQuotes = wrong("the value is in quotes", "remove the quotes: an env file, systemd or docker may pass them on")
 
 // env returns the name of the environment variable.
 func (f *field) env() string {
@@ -106,7 +103,7 @@ func fieldsOf(t reflect.Type, prefix string, index []int) []field {
 		f := field{
 			key: prefix + name, index: at, kind: kindOf(sf.Type), doc: sf.Tag.Get("doc"), def: sf.Tag.Get("default"),
 			min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), twin: sf.Tag.Get("twin"),
-			isMain: sf.Tag.Get("flag") == "main", isOff: sf.Tag.Get("zero") == "off",
+			isMain: sf.Tag.Get("flag") == "main", isOff: sf.Tag.Get("zero") == "off", inSeconds: sf.Tag.Get("unit") == "1s",
 		}
 		if e := sf.Tag.Get("enum"); e != "" {
 			f.enum = strings.Split(e, ",")
@@ -122,7 +119,7 @@ func kindOf(t reflect.Type) kind {
 		return kindSecret
 	case reflect.TypeFor[[]Secret]():
 		return kindSecrets
-	case reflect.TypeFor[URL]():
+	case reflect.TypeFor[URL](), reflect.TypeFor[Path]():
 		return kindURL
 	case reflect.TypeFor[bool]():
 		return kindBool

@@ -115,6 +115,10 @@ func (l *loader) file() {
 		l.mistake(fileFlag, "", fmt.Errorf("read the file: %w", err))
 		return
 	}
+	if secondDocument(text) {
+		l.mistake(fileFlag, name, wrong("has a second YAML document", "settings are one document: remove the line --- and merge what follows it"))
+		return
+	}
 	values, err := yaml.Parser().Unmarshal(text) // JSON is YAML
 	if err != nil {
 		l.mistake(fileFlag, name, errors.New(withoutValues(err)))
@@ -202,8 +206,8 @@ func keys() []string {
 	return out
 }
 
-// serviceLink matches the variables that Kubernetes sets for each of its services.
-var serviceLink = regexp.MustCompile(`_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$`)
+// serviceLink matches the variables that Kubernetes sets for each of its services, with their values: PARLEY_HTTP_PORT=9090 is none.
+var serviceLink = regexp.MustCompile(`_(SERVICE_(HOST|PORT(_\w+)?)=|PORT(_\d+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)=)`)
 
 func (l *loader) environment() {
 	byName := map[string]*field{}
@@ -217,12 +221,12 @@ func (l *loader) environment() {
 		f := byName[name]
 		value = strings.TrimSpace(value) // as in a file: a secret store or "echo" adds a line break
 		switch {
-		case f != nil && f.kind.single() && inQuotes(value):
-			l.mistake(f.key, "environment variable "+name, wrong("the value is in quotes", "remove the quotes: an env file, systemd or docker may pass them on"))
+		case f != nil && inQuotes(value):
+			l.mistake(f.key, "environment variable "+name, errInQuotes)
 		case f != nil && (value != "" || f.kind == kindDurations): // an empty list of delays means none
 			return strings.ReplaceAll(f.key, ".", keySeparator), value
 		case l.renamed(oldVariable(name)):
-		case f != nil, name == fileVariable, strings.HasPrefix(name, envPrefix+"TEST_"), serviceLink.MatchString(name):
+		case f != nil, name == fileVariable, strings.HasPrefix(name, envPrefix+"TEST_"), serviceLink.MatchString(name + "=" + value):
 		default:
 			l.mistake(name, "environment variable "+name, wrong("unknown setting", didYouMean(name, names)))
 		}

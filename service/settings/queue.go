@@ -24,8 +24,8 @@ type Queue struct {
 	ConsumerName     string          `key:"consumer_name" doc:"name of the consumer in the table of failed deliveries and in the inbox; default: the queue"`
 	Concurrency      int             `key:"concurrency" doc:"deliveries of the queue handled at once; default: consumer.concurrency" min:"1"`
 	Prefetch         int             `key:"prefetch" doc:"most unacked deliveries of the queue; default: 4 times concurrency, at most 300" min:"1" max:"65535"`
-	ImmediateRetries []time.Duration `key:"immediate_retries" doc:"delays before the immediate retries, in this process; default: consumer.immediate_retries" max:"1m"`
-	RetryDelays      []time.Duration `key:"retry_delays" doc:"delays before the later retries, in whole seconds; default: consumer.retry_delays" min:"1s" max:"24h"`
+	ImmediateRetries []time.Duration `key:"immediate_retries" doc:"delays before the immediate retries, in this process; default: consumer.immediate_retries" min:"1ms" max:"1m"`
+	RetryDelays      []time.Duration `key:"retry_delays" doc:"delays before the later retries, in whole seconds; default: consumer.retry_delays" min:"1s" max:"24h" unit:"1s"`
 	HandlerTimeout   time.Duration   `key:"handler_timeout" doc:"how long an attempt may take before its context is cancelled; default: consumer.handler_timeout" min:"1ms"`
 	MaxBytes         int             `key:"max_bytes" doc:"most bytes of message bodies of unacked deliveries; default: consumer.max_bytes" min:"1"`
 	// PoisonLimit is consumer.poison_limit for this queue. A negative value turns the guard off; so does 0 in a file.

@@ -1,24 +1,36 @@
 package settings
 
 import (
+	"cmp"
 	"maps"
 	"net/url"
+	"slices"
 )
 
-// Reread returns settings whose connections to broker and database are as the files of the *_file settings are now: their passwords
-// and URLs. A running service calls it before each connection, so that a changed password needs no restart. The other settings are
-// incomplete. It reports mistakes as *Error.
-func (s *Settings) Reread() (*Settings, error) {
+// RereadBroker returns settings whose connection to the broker is as the files of the *_file settings are now: its password and URLs. A
+// running service calls it before each connection, so that a changed password needs no restart. Files of other parts are not read, so a
+// broken one stops no connection to the broker. The other settings are incomplete. It reports mistakes as *Error.
+func (s *Settings) RereadBroker() (*Settings, error) {
+	return s.reread((*completion).broker, "broker.url_file", "broker.urls_file", "broker.password_file")
+}
+
+// RereadDatabase is RereadBroker for the connection to the database.
+func (s *Settings) RereadDatabase() (*Settings, error) {
+	return s.reread((*completion).database, "database.url_file", "database.password_file")
+}
+
+func (s *Settings) reread(check func(*completion), files ...string) (*Settings, error) {
 	if s.given == nil {
 		return s, nil
 	}
 	now := *s.given
 	now.sources = maps.Clone(s.given.sources)
 	c := &completion{s: &now}
-	c.secretFiles()
+	for _, key := range files {
+		c.secretFile(fieldByKey(key))
+	}
 	c.defaults()
-	c.broker()
-	c.database()
+	check(c)
 	if len(c.mistakes) > 0 {
 		return nil, &Error{c.mistakes}
 	}
@@ -30,28 +42,32 @@ func (b *Broker) RotatesLogin() bool {
 	return b.URLFile != "" || b.URLsFile != "" || b.PasswordFile != ""
 }
 
-// Login returns user name and password of the broker. Both are "" if the nodes of a cluster have different ones.
+// Login returns user name and password of the broker: with several nodes those of the first one, which are those of all nodes if they
+// are read again at each connection.
 func (b *Broker) Login() (username, password string) {
-	nodes := b.URLs
-	if len(nodes) == 0 && b.URL != "" {
-		nodes = []URL{b.URL}
+	text := b.URL
+	if len(b.URLs) > 0 {
+		text = b.URLs[0]
 	}
-	if len(nodes) == 0 {
-		return b.Username, b.Password.Reveal()
+	u, err := url.Parse(text.Reveal())
+	if text == "" || err != nil {
+		return cmp.Or(b.Username, "guest"), b.Password.Reveal()
 	}
-	for i, node := range nodes {
-		u, err := url.Parse(node.Reveal())
-		if err != nil {
-			return "", ""
-		}
-		name := u.User.Username()
-		secret, _ := u.User.Password()
-		if i > 0 && (name != username || secret != password) {
-			return "", ""
-		}
-		username, password = name, secret
+	password, _ = u.User.Password()
+	return u.User.Username(), password
+}
+
+// oneLogin requires the same login in all URLs if it is read again at each connection, because the new login is used for each node.
+func (c *completion) oneLogin() {
+	b := &c.s.Broker
+	user, password := b.Login()
+	differs := func(node URL) bool {
+		nodeUser, nodePassword := (&Broker{URL: node}).Login()
+		return nodeUser != user || nodePassword != password
 	}
-	return username, password
+	if b.RotatesLogin() && slices.ContainsFunc(b.URLs, differs) {
+		c.mistake("broker.urls", "the nodes have different logins, but a login in a file is read again for all nodes at once", "give all nodes the same user and password: the nodes of a cluster share their users")
+	}
 }
 
 // login checks how the service logs in to the broker.

@@ -72,6 +72,31 @@ func (u URL) LogValue() slog.Value { return slog.StringValue(u.String()) }
 // MarshalText implements encoding.TextMarshaler; encoding/json and YAML use it.
 func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
+// A Path is a path on a host, or a whole URL. Passwords in it are hidden as those of a URL. Reveal returns the text.
+type Path string
+
+// Reveal returns the text without hiding.
+func (p Path) Reveal() string { return string(p) }
+
+// String hides passwords and tokens.
+func (p Path) String() string {
+	u, err := url.Parse(string(p))
+	if err != nil || u.Scheme != "" || u.Host != "" || strings.Contains(string(p), "@") {
+		return URL(p).String()
+	}
+	u.RawQuery = hideQuery(u.RawQuery)
+	return u.String()
+}
+
+// Format implements fmt.Formatter, so that no verb shows a password.
+func (p Path) Format(f fmt.State, verb rune) { format(f, verb, p.String()) }
+
+// LogValue implements slog.LogValuer.
+func (p Path) LogValue() slog.Value { return slog.StringValue(p.String()) }
+
+// MarshalText implements encoding.TextMarshaler; encoding/json and YAML use it.
+func (p Path) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 func format(f fmt.State, verb rune, text string) {
 	if verb == 'q' || f.Flag('#') {
 		text = fmt.Sprintf("%q", text)

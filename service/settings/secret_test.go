@@ -13,6 +13,7 @@ func TestNoVerbLogOrEncodingShowsASecret(t *testing.T) {
 	values := map[string]any{
 		"Secret":     Secret(text),
 		"URL":        URL("amqp://shop:" + text + "@mq.example.com/"),
+		"Path":       Path("api/login?token=" + text),
 		"Credential": Credential{"password": text},
 	}
 	for name, value := range values {

@@ -45,17 +45,17 @@ type Settings struct {
 	warnings  []string
 	selected  string // the one of Queues that runs; "" for all
 	completed bool
-	given     *Settings // before they were completed, for Reread
+	given     *Settings // before they were completed, for RereadBroker and RereadDatabase
 }
 
 // Broker is the connection to the message broker, as a URL or as parameters.
 type Broker struct {
 	// URL is an amqp:// or amqps:// URL, or "memory:" for a broker in this process.
 	URL     URL    `key:"url" doc:"amqp[s]://user:password@host:port/virtualhost, or memory: for a broker in this process" flag:"main"`
-	URLFile string `key:"url_file" doc:"file that contains broker.url" twin:"broker.url"`
+	URLFile string `key:"url_file" doc:"file that contains broker.url; user and password are read again for each connection" twin:"broker.url"`
 	// URLs are the nodes of a cluster, instead of URL. The first one is chosen at random; after a lost connection the next is tried.
 	URLs     []URL  `key:"urls" doc:"nodes of a cluster, instead of broker.url: the first one is chosen at random, the next is tried after a lost connection"`
-	URLsFile string `key:"urls_file" doc:"file that contains broker.urls, one per line" twin:"broker.urls"`
+	URLsFile string `key:"urls_file" doc:"file that contains broker.urls, one per line; user and password are read again for each connection" twin:"broker.urls"`
 	// QueueType is the type of the queues that this service declares: classic or quorum. Default: classic, as the Python library.
 	QueueType string `key:"queue_type" doc:"type of the queues that this service declares: classic (as the Python library) or quorum (replicated in a cluster)" default:"classic" enum:"classic,quorum"`
 	// ManagementURL is the HTTP API of RabbitMQ's management plugin, for the command doctor. Without user and password it uses those of
@@ -114,7 +114,7 @@ type Bind struct {
 type Database struct {
 	// URL is a postgres:// or mysql:// URL, sqlite:path, or "memory:" for a database in this process.
 	URL     URL    `key:"url" doc:"postgres://user:password@host/name, mysql://user:password@host/name, sqlite:path or memory:" flag:"main"`
-	URLFile string `key:"url_file" doc:"file that contains database.url" twin:"database.url"`
+	URLFile string `key:"url_file" doc:"file that contains database.url; user and password are read again for each connection" twin:"database.url"`
 	// TLS configures TLS with a server. Its settings turn TLS with verification on.
 	TLS DatabaseTLS `key:"tls"`
 	// Password completes a URL without a password.
@@ -165,8 +165,8 @@ type Consumer struct {
 	ShutdownTimeout time.Duration `key:"shutdown_timeout" doc:"how long a shutdown waits for running handlers" default:"25s" min:"1ms"`
 	// ImmediateRetries are the delays of the retries in this process, RetryDelays those of the retries after them; see
 	// parley.RetryPolicy.
-	ImmediateRetries []time.Duration `key:"immediate_retries" doc:"delays before the immediate retries, in this process" default:"100ms,1s" max:"1m"`
-	RetryDelays      []time.Duration `key:"retry_delays" doc:"delays before the later retries, in whole seconds, in the database or in retry queues; then the message is parked" default:"10s,1m,10m" min:"1s" max:"24h"`
+	ImmediateRetries []time.Duration `key:"immediate_retries" doc:"delays before the immediate retries, in this process" default:"100ms,1s" min:"1ms" max:"1m"`
+	RetryDelays      []time.Duration `key:"retry_delays" doc:"delays before the later retries, in whole seconds, in the database or in retry queues; then the message is parked" default:"10s,1m,10m" min:"1s" max:"24h" unit:"1s"`
 	HandlerTimeout   time.Duration   `key:"handler_timeout" doc:"how long an attempt may take before its context is cancelled" default:"5m" min:"1ms"`
 	MaxBytes         int             `key:"max_bytes" doc:"most bytes of message bodies of unacked deliveries" default:"268435456" min:"1"`
 	// KillSwitch says when consumption pauses.
@@ -213,8 +213,8 @@ type Failures struct {
 
 // REST is the connection to the HTTP API of other services, and the login there.
 type REST struct {
-	Host    string `key:"host" doc:"base URL of the API, such as https://api.example.com"`
-	AuthURL string `key:"auth_url" doc:"path of the login endpoint, such as api/v1/login"`
+	Host    URL  `key:"host" doc:"base URL of the API, without user and query, such as https://api.example.com"`
+	AuthURL Path `key:"auth_url" doc:"path of the login endpoint, such as api/v1/login"`
 	// Credential is the body of the login request.
 	Credential     Credential    `key:"credential" doc:"body of the login request: names and values"`
 	CredentialFile string        `key:"credential_file" doc:"JSON or YAML file that contains rest.credential" twin:"rest.credential"`
@@ -230,7 +230,7 @@ type REST struct {
 	// TokenField is the field of the token in the answer of the login; dots lead into objects.
 	TokenField string `key:"token_field" doc:"field of the token in the answer of the login, such as data.token" default:"access_token"`
 	// RefreshURL is where a refresh token is exchanged for a new token.
-	RefreshURL string `key:"refresh_url" doc:"path where a refresh token is exchanged for a new token; default: the credential is sent again"`
+	RefreshURL Path `key:"refresh_url" doc:"path where a refresh token is exchanged for a new token; default: the credential is sent again"`
 	// DenyPrivate refuses connections to addresses that are not public.
 	DenyPrivate bool `key:"deny_private" doc:"refuse connections to loopback, private and link-local addresses, for hosts that come from users"`
 }

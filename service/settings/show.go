@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"reflect"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -62,7 +61,7 @@ func (f *field) shown(s any) any {
 	case kindSecret:
 		return hidden
 	case kindURL:
-		return URL(v.Convert(reflect.TypeFor[string]()).String()).String()
+		return v.Interface().(fmt.Stringer).String()
 	case kindSecrets:
 		return slices.Repeat([]string{hidden}, v.Len())
 	case kindDuration:
