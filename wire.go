@@ -67,7 +67,7 @@ func (c *codec) asIs() *codec {
 // encode appends what v points to as JSON with its keys on the wire. It notes in o what the reader needs to know about them.
 func (c *codec) encode(dst []byte, v any, o *messageOptions) ([]byte, error) {
 	if c.any && !c.verbatim {
-		with, _, err := wireTimes(reflect.ValueOf(v))
+		with, _, err := wireTimes(reflect.ValueOf(v), 0)
 		if err != nil {
 			return nil, unsendable(err)
 		}

@@ -14,6 +14,11 @@ var (
 	textMarshalerType = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
+const (
+	maxTimes    = 1000 // deeper than a payload may be
+	maxPointers = 16   // ends the way along a pointer to itself
+)
+
 // writesItself reports whether values of t, or what t points to, have their own JSON.
 func writesItself(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
@@ -22,38 +27,39 @@ func writesItself(t reflect.Type) bool {
 
 // wireTimes returns v with the times and durations behind its interfaces in the form of the wire, and whether there are some. jsonkeys converts
 // those whose static type it knows. What changes is copied. A struct behind an interface, and what writes its own JSON, stay as they are.
-func wireTimes(v reflect.Value) (_ reflect.Value, changed bool, err error) {
+// So does what is deeper than maxTimes: encoding/json reports a cycle.
+func wireTimes(v reflect.Value, depth int) (_ reflect.Value, changed bool, err error) {
 	t := v.Type()
-	if !jsonkeys.HoldsAny(t) || writesItself(t) {
+	if depth++; depth > maxTimes || !jsonkeys.HoldsAny(t) || writesItself(t) {
 		return v, false, nil
 	}
 	switch t.Kind() {
 	case reflect.Interface:
-		return timesBehind(v)
+		return timesBehind(v, depth)
 	case reflect.Pointer:
 		if v.IsNil() {
 			return v, false, nil
 		}
-		to, changed, err := wireTimes(v.Elem())
+		to, changed, err := wireTimes(v.Elem(), depth)
 		if changed {
 			v = reflect.New(t.Elem())
 			v.Elem().Set(to)
 		}
 		return v, changed, err
 	case reflect.Map:
-		return timesOfMap(v)
+		return timesOfMap(v, depth)
 	case reflect.Slice, reflect.Array:
-		return timesOfParts(v, v.Len(), reflect.Value.Index)
+		return timesOfParts(v, depth, v.Len(), reflect.Value.Index)
 	case reflect.Struct:
-		return timesOfParts(v, v.NumField(), reflect.Value.Field)
+		return timesOfParts(v, depth, v.NumField(), reflect.Value.Field)
 	}
 	return v, false, nil
 }
 
 // timesBehind is wireTimes for an interface.
-func timesBehind(v reflect.Value) (_ reflect.Value, changed bool, err error) {
+func timesBehind(v reflect.Value, depth int) (_ reflect.Value, changed bool, err error) {
 	inner := v.Elem()
-	for inner.Kind() == reflect.Pointer && !inner.IsNil() {
+	for i := 0; i < maxPointers && inner.Kind() == reflect.Pointer && !inner.IsNil(); i++ {
 		inner = inner.Elem()
 	}
 	if !inner.IsValid() {
@@ -69,18 +75,18 @@ func timesBehind(v reflect.Value) (_ reflect.Value, changed bool, err error) {
 	if inner.Kind() == reflect.Struct {
 		return v, false, nil
 	}
-	out, changed, err := wireTimes(inner)
+	out, changed, err := wireTimes(inner, depth)
 	if !changed {
 		out = v
 	}
 	return out, changed, err
 }
 
-func timesOfMap(v reflect.Value) (_ reflect.Value, changed bool, err error) {
+func timesOfMap(v reflect.Value, depth int) (_ reflect.Value, changed bool, err error) {
 	out, value := v, reflect.New(v.Type().Elem()).Elem()
 	for i := v.MapRange(); i.Next(); {
 		value.SetIterValue(i)
-		replaced, different, err := wireTimes(value)
+		replaced, different, err := wireTimes(value, depth)
 		if err != nil {
 			return v, false, err
 		}
@@ -99,14 +105,14 @@ func timesOfMap(v reflect.Value) (_ reflect.Value, changed bool, err error) {
 }
 
 // timesOfParts is wireTimes for a struct, slice or array with n parts.
-func timesOfParts(v reflect.Value, n int, part func(v reflect.Value, i int) reflect.Value) (_ reflect.Value, changed bool, err error) {
+func timesOfParts(v reflect.Value, depth, n int, part func(v reflect.Value, i int) reflect.Value) (_ reflect.Value, changed bool, err error) {
 	out := v
 	for i := range n {
 		p := part(v, i)
 		if !p.CanInterface() {
 			continue // an unexported field
 		}
-		replaced, different, err := wireTimes(p)
+		replaced, different, err := wireTimes(p, depth)
 		if err != nil {
 			return v, false, err
 		}

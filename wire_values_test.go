@@ -61,6 +61,23 @@ func TestTimesAndDurationsBehindInterfacesAreWrittenAsInStructs(t *testing.T) {
 	}
 }
 
+func TestAPayloadThatContainsItselfIsInvalid(t *testing.T) {
+	type node struct {
+		Any  any
+		Next *node
+	}
+	circle, loop := &node{Any: time.Second}, map[string]any{"at": time.Second}
+	circle.Next, loop["loop"] = circle, loop
+	for _, v := range []any{circle, loop, []any{loop}} {
+		if _, err := parley.NewEvent[any]("a", "b").Record(v); !errors.Is(err, parley.ErrInvalid) {
+			t.Errorf("got %v, want ErrInvalid", err)
+		}
+	}
+	if _, err := parley.NewEvent[*node]("a", "b").Record(circle); !errors.Is(err, parley.ErrInvalid) {
+		t.Errorf("got %v, want ErrInvalid", err)
+	}
+}
+
 func TestAFieldWhoseMethodsNeedAPointerIsWrittenByThem(t *testing.T) {
 	type account struct{ Balance big.Int }
 	var v account
