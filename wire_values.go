@@ -62,7 +62,7 @@ func timesBehind(v reflect.Value, depth int) (_ reflect.Value, changed bool, err
 	for i := 0; i < maxPointers && inner.Kind() == reflect.Pointer && !inner.IsNil(); i++ {
 		inner = inner.Elem()
 	}
-	if !inner.IsValid() {
+	if !inner.IsValid() || v.NumMethod() > 0 { // an interface with methods cannot hold the text
 		return v, false, nil
 	}
 	switch x := inner.Interface().(type) {

@@ -3,6 +3,7 @@ package parley_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/big"
 	"reflect"
 	"strings"
@@ -58,6 +59,18 @@ func TestTimesAndDurationsBehindInterfacesAreWrittenAsInStructs(t *testing.T) {
 	far := time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -5*3600))
 	if _, err := parley.NewEvent[any]("a", "b").Record([]any{far}); !errors.Is(err, parley.ErrInvalid) {
 		t.Errorf("got %v, want ErrInvalid for the year 10000", err)
+	}
+}
+
+func TestATimeBehindAnInterfaceWithMethodsIsWrittenAsEncodingJSONDoes(t *testing.T) {
+	type holder struct {
+		Stringer fmt.Stringer
+		Any      any
+	}
+	rec, err := parley.NewEvent[[]holder]("a", "b").Record([]holder{{time.Second, time.Second}, {time.Unix(0, 0).UTC(), nil}})
+	want := `[{"stringer":1000000000,"any":"P0DT00H00M01S"},{"stringer":"1970-01-01T00:00:00Z","any":null}]`
+	if err != nil || !strings.Contains(string(rec.Body), want) {
+		t.Errorf("got %s (%v), want %s", rec.Body, err, want)
 	}
 }
 
