@@ -14,8 +14,11 @@ import (
 )
 
 // A Consumer receives deliveries from one queue and passes them to a router's
-// handlers. A delivery is acked only after its handler returned nil, or after its failed copy
-// is safe elsewhere; a crash at any point causes a redelivery. It resubscribes indefinitely.
+// handlers. A delivery is acked after its handler returned nil, or after its failed copy is safe:
+// a committed row of the failure store, or a copy that the broker has confirmed. Expired, duplicate
+// and ignored messages are acked too. A message that no handler matches is acked and dropped, with
+// one warning for each exchange and routing key, unless ConsumerConfig.Unhandled is UnhandledPark.
+// A crash before the ack causes a redelivery. The consumer resubscribes indefinitely.
 type Consumer struct {
 	broker Broker
 	router *Router

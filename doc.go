@@ -28,12 +28,15 @@
 //
 // A store implements [OutboxStore] and [RelaySource], whose claims are a [Batch] (source.go), and
 // [InboxStore]. Optional are [RelayWaker], [RelaySleeper], [AheadBatch], [DueBatch], [BlockerInspector],
-// [OutboxInspector] and [ParkedStore]. A table of failed deliveries implements [FailureStore],
-// [FailureTx] and [FailureOperator] (failures.go). A broker implements [Broker], that is
-// [Publisher], [Subscriber] (broker.go) and [Declarer] (topology.go); its deliveries have an
-// [Acknowledger] (message.go). Optional are [QueuePuller] (pull.go), [SecretKeeper]
-// (retry_copy.go) and [Diagnoser] (finding.go). Package parleytest has the suites that every
-// driver passes, and docs/extending.md the steps.
+// [OutboxInspector] and [ParkedStore]. Optional for status commands and consoles are
+// [OutboxSummarizer], [DueLister] and [LeaderInspector] (summary.go). A table of failed deliveries
+// implements [FailureStore], [FailureTx] and [FailureOperator] (failures.go). Optional is
+// [FailureGrouper] (consumer_fingerprint.go). Also optional are the action log, [ActionLog] and
+// [ScheduleLogger] (actions.go), and the pauses, [ControlStore] (pauses.go). A broker implements [Broker], that is [Publisher], [Subscriber]
+// (broker.go) and [Declarer] (topology.go); its deliveries have an [Acknowledger] (message.go).
+// Optional are [QueuePuller] (pull.go), [SecretKeeper] (retry_copy.go) and [Diagnoser]
+// (finding.go), and for a subscription [PrefetchRaiser] (broker.go). Package parleytest has the
+// suites that every driver passes, and docs/extending.md the steps.
 //
 // # Guarantees
 //
@@ -43,8 +46,11 @@
 // scheduled message is not sent before its time by the database's clock, and a message that Cancel
 // counted is never sent.
 //
-// A delivery is acked only after its handler returned nil, or after its failed copy is safe. The copy is
-// safe when it is committed in the failure store, or confirmed by the broker in a retry or parked queue.
+// A delivery is acked after its handler returned nil, or after its failed copy is safe: a committed row of
+// the failure store, or a copy that the broker has confirmed. Expired, duplicate and ignored messages are
+// acked too. A message that no handler matches is acked and dropped, with one warning for each exchange
+// and routing key, unless ConsumerConfig.Unhandled is [UnhandledPark].
+//
 // A handler registered with [OnTx] has its effect once for each message that has an identity, within the
 // inbox's retention. Commands of the Python library have no identity.
 //

@@ -1,5 +1,5 @@
-// Package mysql is parley's outbox, inbox and table of failed deliveries on MySQL (8.0 or later) and MariaDB (10.6 or
-// later), over go-sql-driver/mysql.
+// Package mysql is parley's outbox, inbox and table of failed deliveries on MySQL and MariaDB, over go-sql-driver/mysql;
+// docs/policy.md lists the versions.
 //
 //	store, err := mysql.Open("user:password@tcp(db:3306)/shop", nil)    // or New, on a *sql.DB
 //	err = store.Migrate(ctx)

@@ -23,8 +23,8 @@ func (a *app) relayCommand() *cobra.Command {
 		Use: "relay", Short: "publish the records of the outbox", Args: NoArgs,
 		Long: `Publishes the records of the outbox until it is stopped. Several relays may run. In the mode "ordered" one of them is active and
 the others are on standby. With --once it publishes the due records and ends. It prints how many were delivered, dropped because no
-queue is bound, and parked. The exit code is 1 if any was dropped or parked. It names the exchanges that an operator has paused, and leaves
-their records in the outbox. If the whole relay is paused, it is an error.
+queue is bound, parked, and kept in the outbox (relay.unroutable: retry). The exit code is 1 if any was dropped, parked or kept. It names
+the exchanges that an operator has paused, and leaves their records in the outbox. If the whole relay is paused, it is an error.
 
 With --django it publishes the outbox of a Django service (django-microservices-communication 2.4 to 2.6) in place of
 manage.py runpublisher. Stop runpublisher first: it takes no locks, so that every event would be published twice. Set --app-id to APP_ID of

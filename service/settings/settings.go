@@ -81,8 +81,9 @@ type Broker struct {
 	ConfirmTimeout time.Duration `key:"confirm_timeout" doc:"how long confirms may be outstanding while the broker sends nothing" default:"30s" min:"1ms"`
 	// Window is the most unconfirmed messages at once.
 	Window int `key:"window" doc:"most unconfirmed messages at once" default:"1000" min:"1"`
-	// MaxBody is the largest body that can be published, in bytes.
-	MaxBody int `key:"max_body" doc:"largest message body that can be published, in bytes" default:"8388608" min:"1"`
+	// MaxBody is the largest body that can be published, in bytes. Above parley.MaxBody it affects only messages that a program
+	// publishes with Broker.Publish, and rows that Python wrote into Django's table.
+	MaxBody int `key:"max_body" doc:"largest message body, in bytes; more than 8 MiB affects only messages that a program publishes with Broker.Publish, and rows of Django's table" default:"8388608" min:"1"`
 }
 
 // TLS configures TLS for the connection to the broker.
