@@ -45,6 +45,7 @@ type nextDue struct {
 type rejection struct {
 	backoff
 	until time.Time
+	why   error // ErrRejected, or ErrUnroutable while it is in doubt; nil if the policy keeps unroutable records
 }
 
 // UnroutablePolicy says what happens to a record that no queue is bound for. It applies at once to an address that has taken no message
@@ -213,7 +214,8 @@ func (r *Relay) standbyWait() time.Duration {
 }
 
 // Drain moves the records that are due and returns how many it moved. It returns
-// on the first error, ErrStandby among them, and when nothing is due any more.
+// on the first error, ErrStandby among them, and when nothing is due any more. Due records that the broker rejects, because a queue
+// is full, are an error that wraps ErrRejected. It waits for an address that is unroutable for a moment (see UnroutablePolicy).
 //
 // With a Control it leaves the records of paused exchanges in the outbox. A pause of the whole relay is an error that wraps ErrPaused.
 func (r *Relay) Drain(ctx context.Context) (int, error) {
@@ -229,20 +231,21 @@ func (r *Relay) Drain(ctx context.Context) (int, error) {
 		}
 		b, err := r.batch(ctx, ctx)
 		moved += b.Accepted
-		if err != nil || b.Records == 0 {
-			return moved, errors.Join(err, r.deleteUnsettled(ctx))
+		exchange, held := r.heldBack()
+		switch {
+		case err != nil:
+		case b.Unknown < b.Records: // the next batch has other records: the exchanges of rejected ones wait
+			continue
+		case b.Unknown > 0:
+			err = fmt.Errorf("parley: drain outbox: %s: %w", plural(b.Unknown, "record", "records"), ErrUnknown)
+		case held != nil && errors.Is(held.why, ErrUnroutable):
+			pause(ctx, nil, time.Until(held.until))
+			continue
+		case held != nil:
+			err = fmt.Errorf("parley: drain outbox: records of exchange %q: %w", exchange, held.why)
 		}
-		if b.Accepted+b.Unroutable+b.Refused == 0 {
-			return moved, fmt.Errorf("parley: drain outbox: %s: %w", plural(b.Records, "record", "records"), errNoProgress(b))
-		}
+		return moved, errors.Join(err, r.deleteUnsettled(ctx))
 	}
-}
-
-func errNoProgress(b BatchReport) error {
-	if b.Unknown > 0 {
-		return ErrUnknown
-	}
-	return ErrRejected
 }
 
 // step moves one batch. more reports whether another batch may be due at once.

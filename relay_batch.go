@@ -157,7 +157,7 @@ func (r *Relay) sort(records []Record, outcomes []error, report *BatchReport) (s
 				parked = append(parked, Parked{*rec, cleanText(err.Error())})
 				r.routes.decided(rec)
 			case UnroutableRetry:
-				r.hold(rec.Exchange)
+				r.hold(rec.Exchange, nil)
 			default:
 				sent = append(sent, rec.ID)
 				r.routes.decided(rec)
@@ -167,7 +167,7 @@ func (r *Relay) sort(records []Record, outcomes []error, report *BatchReport) (s
 			parked = append(parked, Parked{*rec, cleanText(err.Error())})
 		case errors.Is(err, ErrRejected):
 			report.Rejected++
-			r.hold(rec.Exchange)
+			r.hold(rec.Exchange, ErrRejected)
 		default:
 			report.Unknown++
 		}
@@ -228,8 +228,9 @@ func bodies(records []Record) (size int) {
 
 // hold backs off from an exchange: each attempt on a partly full
 // fan-out would multiply the message in the queues that are not full.
-func (r *Relay) hold(exchange string) {
+func (r *Relay) hold(exchange string, why error) {
 	h := r.rejection(exchange)
+	h.why = why
 	if now := time.Now(); !now.Before(h.until) {
 		h.until = now.Add(h.next())
 	}
@@ -266,6 +267,17 @@ func (r *Relay) forgetHeld(records []Record) {
 			delete(r.rejected, exchange)
 		}
 	}
+}
+
+// heldBack returns an exchange whose records wait for the end of its backoff, the first one to end, and nil if there is none. Exchanges
+// whose unroutable records the policy keeps are not among them.
+func (r *Relay) heldBack() (exchange string, first *rejection) {
+	for name, h := range r.rejected {
+		if h.why != nil && time.Now().Before(h.until) && (first == nil || h.until.Before(first.until)) {
+			exchange, first = name, h
+		}
+	}
+	return exchange, first
 }
 
 func (r *Relay) heldExchanges() []string {

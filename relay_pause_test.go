@@ -19,6 +19,7 @@ type drainStage struct {
 	t       *testing.T
 	store   *memory.Store
 	reads   *unreadableControl
+	broker  *memory.Broker
 	relay   *parley.Relay
 	batches func(n int) // called after each batch
 }
@@ -32,23 +33,30 @@ func onDrain(t *testing.T, cfg parley.RelayConfig, play func(s *drainStage)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		broker := memory.NewBroker(nil)
-		for _, name := range []string{"shop", "user"} {
-			err = errors.Join(err, broker.Declare(t.Context(), parley.Topology{
-				Exchanges: []parley.Exchange{{Name: name}}, Queues: []parley.Queue{{Name: name}},
-				Bindings: []parley.Binding{{Queue: name, Exchange: name, RoutingKey: "#"}},
-			}))
-		}
+		s.broker = memory.NewBroker(nil)
+		s.bind("shop")
+		s.bind("user")
 		n := 0
 		cfg.Control, cfg.Logger = control, quiet
 		cfg.Hooks.Batch = func(parley.BatchReport) { n++; s.batches(n) }
 		var relayErr error
-		s.relay, relayErr = parley.NewRelay(s.store, broker, &cfg)
+		s.relay, relayErr = parley.NewRelay(s.store, s.broker, &cfg)
 		if err = errors.Join(err, relayErr); err != nil {
 			t.Fatal(err)
 		}
 		play(s)
 	})
+}
+
+func (s *drainStage) bind(name string) {
+	s.t.Helper()
+	err := s.broker.Declare(s.t.Context(), parley.Topology{
+		Exchanges: []parley.Exchange{{Name: name}}, Queues: []parley.Queue{{Name: name}},
+		Bindings: []parley.Binding{{Queue: name, Exchange: name, RoutingKey: "#"}},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s *drainStage) insert(exchanges ...string) {

@@ -5,6 +5,7 @@ import "time"
 // probeLater keeps a record whose address is unroutable, perhaps for a moment. Records of its exchange wait until the next probe.
 func (r *Relay) probeLater(rec *Record) {
 	h := r.rejection(rec.Exchange)
+	h.why = ErrUnroutable
 	if now := time.Now(); !now.Before(h.until) {
 		h.until = now.Add(doubtInterval)
 		r.cfg.Logger.Warn("relay: message unroutable although a queue was bound before, retrying", "exchange", rec.Exchange,
