@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,14 +48,37 @@ func TestACallThatExpiresWhileItIsHandledIsRolledBackIfItsRouteSaysSo(t *testing
 	}
 }
 
+// The handler publishes an event in its transaction. The second call shows that the event is sent if the handler succeeds.
 func TestFailureIsAnsweredAndStateRolledBack(t *testing.T) {
-	inCallWorld(t, func(*callWorld, parley.Call[quoteRequest]) (quoteReply, error) {
-		return quoteReply{}, parley.Fail("unknown_item", "no such item")
+	priced := parley.NewEvent[string]("pricing", "priced")
+	inCallWorldTx(t, func(w *callWorld, tx *memory.Tx, c parley.Call[quoteRequest]) (quoteReply, error) {
+		if _, err := parley.Publish(w.ctx, w.answers.In(tx), priced, fmt.Sprint("in call ", w.calls)); err != nil {
+			return quoteReply{}, err
+		}
+		if w.calls == 1 {
+			return quoteReply{}, parley.Fail("unknown_item", "no such item")
+		}
+		return double(w, c)
 	}, func(w *callWorld) {
-		w.ask()
-		synctest.Wait()
-		if len(w.replies) != 1 || w.replies[0].Err == nil || w.replies[0].Err.Code != "unknown_item" {
-			t.Errorf("replies %+v, want the failure", w.replies)
+		for range 2 {
+			w.ask()
+			time.Sleep(time.Hour)
+			synctest.Wait()
+		}
+		if len(w.replies) != 2 || w.replies[0].Err == nil || w.replies[0].Err.Code != "unknown_item" || w.replies[1].Err != nil {
+			t.Errorf("replies %+v, want the failure and then a success", w.replies)
+		}
+		var sent []string
+		for _, m := range w.broker.Published() {
+			if m.RoutingKey == "priced" {
+				sent = append(sent, string(m.Body))
+			}
+		}
+		if len(sent) != 1 || !strings.Contains(sent[0], "in call 2") {
+			t.Errorf("events %v were sent, want that of the second call only", sent)
+		}
+		if stats, err := w.pricing.Stats(t.Context()); err != nil || stats != (parley.OutboxStats{}) {
+			t.Errorf("the callee's outbox has %+v (%v), want nothing", stats, err)
 		}
 	})
 }

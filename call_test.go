@@ -26,6 +26,7 @@ type callWorld struct {
 	shop    *memory.Store
 	pricing *memory.Store
 	out     *parley.Outbox[*memory.Tx]
+	answers *parley.Outbox[*memory.Tx] // the callee's
 	caller  *parley.Caller
 
 	mu      sync.Mutex // guards the fields below
@@ -39,20 +40,25 @@ const callRetention = 6 * time.Hour
 
 // inCallWorld runs play with both services up. answer is the callee's handler.
 func inCallWorld(t *testing.T, answer func(w *callWorld, c parley.Call[quoteRequest]) (quoteReply, error), play func(w *callWorld)) {
+	inCallWorldTx(t, func(w *callWorld, _ *memory.Tx, c parley.Call[quoteRequest]) (quoteReply, error) { return answer(w, c) }, play)
+}
+
+// inCallWorldTx is inCallWorld for a handler that writes in its transaction.
+func inCallWorldTx(t *testing.T, answer func(w *callWorld, tx *memory.Tx, c parley.Call[quoteRequest]) (quoteReply, error), play func(w *callWorld)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &callWorld{t: t, broker: memory.NewBroker(nil), shop: memory.NewStore(), pricing: memory.NewStore()}
 		w.out = must(parley.NewOutbox(w.shop, &parley.OutboxConfig{AppID: "shop"}))
-		replies := must(parley.NewOutbox(w.pricing, &parley.OutboxConfig{AppID: "pricing"}))
+		w.answers = must(parley.NewOutbox(w.pricing, &parley.OutboxConfig{AppID: "pricing"}))
 		callee := must(parley.NewInbox(w.pricing, &parley.InboxConfig{Consumer: "pricing"}))
 		owner := must(parley.NewInbox(w.shop, &parley.InboxConfig{Consumer: "shop", Retention: callRetention}))
 		w.caller = must(parley.NewCaller(w.broker, &parley.CallerConfig{Name: "shop.replies.0", Logger: quiet}))
 
 		served, owned := parley.NewRouter(), parley.NewRouter()
-		parley.OnCall(served, callee, replies, quote, func(_ context.Context, _ *memory.Tx, c parley.Call[quoteRequest]) (quoteReply, error) {
+		parley.OnCall(served, callee, w.answers, quote, func(_ context.Context, tx *memory.Tx, c parley.Call[quoteRequest]) (quoteReply, error) {
 			w.mu.Lock()
 			w.calls++
 			w.mu.Unlock()
-			return answer(w, c)
+			return answer(w, tx, c)
 		})
 		parley.OnReplyTx(owned, owner, quote, func(_ context.Context, _ *memory.Tx, r parley.Reply[quoteReply]) error {
 			w.mu.Lock()

@@ -206,7 +206,7 @@ func (c *Consumer) completeRetry() (errs []error) {
 		}
 	}
 	delays := map[time.Duration]bool{}
-	if c.router != nil {
+	if c.router != nil && c.cfg.Failures == nil { // with a failure store the retries wait in its table
 		for _, route := range c.router.Routes() {
 			if err := route.options.checkOrdered(c.cfg.Retry); err != nil {
 				errs = append(errs, fmt.Errorf("parley: route %q %q: %w", route.Exchange, route.Pattern, err))

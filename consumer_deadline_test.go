@@ -3,6 +3,7 @@ package parley_test
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,13 +17,32 @@ import (
 type cutStore struct {
 	*memory.Failures
 	cut   atomic.Bool // the first Claim from now on hangs
-	calls sync.Map    // of methods: whether all had a deadline
+	calls sync.Map    // of methods: the longest time that their deadlines left
 }
 
+// noDeadline is longer than any deadline.
+const noDeadline = time.Duration(math.MaxInt64)
+
 func (c *cutStore) check(ctx context.Context, method string) {
-	_, ok := ctx.Deadline()
-	before, _ := c.calls.LoadOrStore(method, true)
-	c.calls.Store(method, ok && before.(bool))
+	left := noDeadline
+	if deadline, ok := ctx.Deadline(); ok {
+		left = time.Until(deadline)
+	}
+	before, _ := c.calls.LoadOrStore(method, left)
+	c.calls.Store(method, max(left, before.(time.Duration)))
+}
+
+// wantDeadline checks that a method was called, and that no call could take longer than limit.
+func (c *cutStore) wantDeadline(t *testing.T, method string, limit time.Duration) {
+	t.Helper()
+	switch longest, called := c.calls.Load(method); {
+	case !called:
+		t.Errorf("%s was not called", method)
+	case longest == noDeadline:
+		t.Errorf("%s was called without a deadline, want %v at most", method, limit)
+	case longest.(time.Duration) > limit:
+		t.Errorf("%s was called with a deadline of %v, want %v at most", method, longest, limit)
+	}
 }
 
 func (c *cutStore) Check(ctx context.Context) error {
@@ -59,6 +79,21 @@ func (c *cutStore) Settle(ctx context.Context, l parley.FailureClaim, o parley.F
 	return c.Failures.Settle(ctx, l, o)
 }
 
+func (c *cutStore) KeysWithRows(ctx context.Context, consumer string, keys []string) (map[string]bool, error) {
+	c.check(ctx, "KeysWithRows")
+	return c.Failures.KeysWithRows(ctx, consumer, keys)
+}
+
+func (c *cutStore) NextDue(ctx context.Context, consumer string) (time.Duration, bool, error) {
+	c.check(ctx, "NextDue")
+	return c.Failures.NextDue(ctx, consumer)
+}
+
+func (c *cutStore) Sweep(ctx context.Context, consumer string, retention time.Duration, limit int) (int, error) {
+	c.check(ctx, "Sweep")
+	return c.Failures.Sweep(ctx, consumer, retention, limit)
+}
+
 // A database connection that is cut silently must stop neither retries nor leases.
 func TestASilentlyCutDatabaseConnectionDelaysRetriesByItsDeadlineOnly(t *testing.T) {
 	cfg := &parley.ConsumerConfig{}
@@ -89,11 +124,10 @@ func TestASilentlyCutDatabaseConnectionDelaysRetriesByItsDeadlineOnly(t *testing
 		if len(s.notes()) != 1 {
 			t.Errorf("retries handled: %v; health %v", s.notes(), s.consumer.Health())
 		}
-		for _, method := range []string{"Check", "Claim", "Keep", "Promote", "Renew"} {
-			if deadline, called := store.calls.Load(method); deadline != true {
-				t.Errorf("%s was called %v, with a deadline %v: want both", method, called, deadline)
-			}
+		for _, method := range []string{"Check", "Claim", "Keep", "KeysWithRows", "NextDue", "Promote", "Sweep"} {
+			store.wantDeadline(t, method, 30*time.Second)
 		}
+		store.wantDeadline(t, "Renew", 5*time.Second)
 		store.cut.Store(false)
 	})
 }
@@ -109,7 +143,5 @@ func TestADrainLimitsItsCheckOfTheFailureStore(t *testing.T) {
 	if err := consumer.Drain(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if deadline, called := store.calls.Load("Check"); deadline != true {
-		t.Errorf("Check was called %v, with a deadline %v: want both", called, deadline)
-	}
+	store.wantDeadline(t, "Check", 30*time.Second)
 }

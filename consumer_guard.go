@@ -10,8 +10,12 @@ import (
 // the count rises for every delivery in hand. So a suspect runs alone, and only a suspect that is
 // redelivered too often is parked. Without a failure store a suspect of an ordered route stays in its place until then.
 func (c *Consumer) guard(j *job) {
-	if j.verdict.action != actNone || !j.d.Redelivered {
-		return // the count in a first delivery was set by its publisher
+	if j.verdict.action != actNone {
+		return
+	}
+	if !j.d.Redelivered {
+		j.alone = j.d.history.begun > 0 // a suspect that was moved aside; the count in a first delivery was set by its publisher
+		return
 	}
 	count := deliveryCount(j.d)
 	begun := j.d.history.begun + count

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -145,41 +147,90 @@ func TestADeliveryCountSetByAPublisherIsIgnored(t *testing.T) {
 	})
 }
 
+// A watcher notes what ran beside a suspect.
+type watcher struct {
+	mu                      sync.Mutex // guards the fields below
+	running, suspects, most int
+	beside, handled         []string
+}
+
+// run handles a message for a second.
+func (w *watcher) run(d *parley.Delivery) {
+	body := string(d.Body)
+	suspect := strings.HasPrefix(body, "suspect")
+	w.mu.Lock()
+	if suspect && w.running > 0 || w.suspects > 0 {
+		w.beside = append(w.beside, body)
+	}
+	w.running++
+	w.most = max(w.most, w.running)
+	if suspect {
+		w.suspects++
+	}
+	w.mu.Unlock()
+	time.Sleep(time.Second)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running--
+	if suspect {
+		w.suspects--
+	}
+	w.handled = append(w.handled, body)
+}
+
 // A quorum queue counts every delivery that was in hand when a process crashed: most of them did not cause it.
 func TestMessagesThatWereDeliveredOftenAreHandledAloneAndNotParked(t *testing.T) {
+	const suspects, others = 5, 200
 	for name, withTable := range map[string]bool{"with a database": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
-			var running, most atomic.Int64
+			var crashed atomic.Bool
+			var w watcher
 			routes := func(s *stage) {
-				s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
-					if now := running.Add(1); now > most.Load() {
-						most.Store(now)
+				s.router.HandleFunc("user", "k", func(ctx context.Context, d *parley.Delivery) error {
+					if !crashed.Load() { // nothing is a suspect yet
+						<-ctx.Done()
+						return ctx.Err()
 					}
-					time.Sleep(time.Second)
-					running.Add(-1)
-					s.note(d)
+					w.run(d)
 					return nil
 				})
 			}
 			play := func(s *stage) {
-				for n := range 5 {
-					s.publish(*suspicious(fmt.Sprint(n), 10))
+				for n := range suspects {
+					s.publish(*suspicious(fmt.Sprint("suspect", n), 10), text(fmt.Sprint("before", n)))
 				}
 				synctest.Wait()
+				crashed.Store(true)
 				s.broker.Disconnect() // they are redelivered, with their count
-				s.wait(5 * time.Minute)
-				if n := len(s.notes()); n < 5 {
-					t.Errorf("%d of 5 were handled", n)
+				for n := range others {
+					s.publish(text(fmt.Sprint("other", n)))
+					s.wait(200 * time.Millisecond)
 				}
-				if n := most.Load(); n != 1 && withTable {
-					t.Errorf("%d suspects were handled at once, want each alone", n)
+				s.wait(time.Minute)
+				if n := len(w.handled); n != 2*suspects+others {
+					t.Errorf("%d of %d messages were handled: %v", n, 2*suspects+others, w.handled)
+				}
+				if len(w.beside) > 0 {
+					t.Errorf("%v began beside a suspect, or are suspects that began beside others: want each suspect alone", w.beside)
+				}
+				if w.most != 8 {
+					t.Errorf("at most %d messages were handled at once, want 8: the test is to show that suspects are not", w.most)
 				}
 			}
+			cfg := &parley.ConsumerConfig{Concurrency: 8, ShutdownTimeout: time.Second}
 			if withTable {
-				onRows(t, &parley.ConsumerConfig{Concurrency: 1}, func(s *rowStage) { routes(s.stage) }, func(s *rowStage) { play(s.stage) })
+				onRows(t, cfg, func(s *rowStage) { routes(s.stage) }, func(s *rowStage) {
+					play(s.stage)
+					s.wantRows(0)
+				})
 				return
 			}
-			onStage(t, &parley.ConsumerConfig{Concurrency: 1}, routes, play)
+			onStage(t, cfg, routes, func(s *stage) {
+				play(s)
+				if n := len(s.parked()); n != 0 {
+					t.Errorf("%d messages are parked, want none", n)
+				}
+			})
 		})
 	}
 }

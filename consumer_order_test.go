@@ -53,6 +53,47 @@ func TestKeysOfAnOrderedRouteKeepTheirOrderThroughRetries(t *testing.T) {
 	})
 }
 
+// Guarantee: with a failure store the retries of an ordered route hold up their key only, and the key keeps its order.
+func TestAnOrderedRouteWithAFailureStoreMayRetryForHours(t *testing.T) {
+	plan := parley.RetryPolicy{Delays: []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 3 * time.Hour}}
+	for name, options := range map[string][]parley.RouteOption{
+		"the consumer's plan": {parley.Ordered(nil)},
+		"the route's plan":    {parley.Ordered(nil), parley.Retry(plan)},
+		"with HoldKey":        {parley.Ordered(nil), parley.HoldKey()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			attempts := 0 // of a1: only one delivery of a key is handled at once
+			onRows(t, &parley.ConsumerConfig{Retry: plan}, func(s *rowStage) {
+				s.router.HandleFunc("user", "k", func(_ context.Context, d *parley.Delivery) error {
+					if string(d.Body) == "a1" {
+						if attempts++; attempts <= 7 {
+							return errors.New("not yet")
+						}
+					}
+					s.note(d)
+					return nil
+				}, options...)
+			}, func(s *rowStage) {
+				s.publish(keyed("a", "a1"), keyed("a", "a2"), keyed("b", "b1"))
+				s.wait(2 * time.Hour)
+				s.publish(keyed("a", "a3"), keyed("b", "b2"))
+				s.wait(time.Second)
+				if got := bodies(s.notes()); !slices.Equal(got, []string{"b1", "b2"}) {
+					t.Errorf("handled %v after 2 hours, want only those of key b", got)
+				}
+				if n := s.consumer.InHand(); n != 0 {
+					t.Errorf("%d deliveries are in hand, want none: they wait in the table", n)
+				}
+				s.wait(3 * time.Hour)
+				if got := bodies(s.notes()); !slices.Equal(got, []string{"b1", "b2", "a1", "a2", "a3"}) {
+					t.Errorf("handled %v, want those of key a in their order after those of key b", got)
+				}
+				s.wantRows(0)
+			})
+		})
+	}
+}
+
 func TestFailingKeyDoesNotUseUpThePrefetch(t *testing.T) {
 	cfg := &parley.ConsumerConfig{Prefetch: 10, KillSwitch: parley.KillSwitchConfig{Share: 2}}
 	onStage(t, cfg, func(s *stage) {

@@ -2,6 +2,8 @@ package parley_test
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,17 +14,40 @@ import (
 	"github.com/parley-go/parley/memory"
 )
 
+// The consumer handles several events at once, so the order is that in which the broker accepted them.
 func TestRejectedRecordsAreRetriedInOrder(t *testing.T) {
+	const events, rounds = 5, 2
 	inBubble(t, func(ctx context.Context, w *world) {
 		synctest.Wait()
-		w.broker.RejectNext(3)
-		for i := range 3 {
-			w.publish(ctx, user{ID: int64(i)})
+		w.broker.RejectNext(rounds * events)
+		var want, got []int64
+		err := w.store.InTx(ctx, func(tx *memory.Tx) error {
+			for range events {
+				id, err := parley.Publish(ctx, w.outbox.In(tx), userRenamed, user{})
+				if err != nil {
+					return err
+				}
+				want = append(want, id)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := len(w.received()); n != 3 {
-			t.Errorf("received %d events, want 3", n)
+		for _, m := range w.broker.Published() {
+			var body struct{ EventID int64 }
+			if err := json.Unmarshal(m.Body, &body); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, body.EventID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the broker accepted the events %v, want %v", got, want)
+		}
+		if n := len(w.received()); n != events {
+			t.Errorf("received %d events, want %d", n, events)
 		}
 	})
 }

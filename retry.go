@@ -32,7 +32,7 @@ var DefaultRetry = RetryPolicy{
 	Delays:    []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute},
 }
 
-// orderedLimit bounds how long the retries of an ordered route keep a delivery unacked:
+// orderedLimit bounds how long the retries of an ordered route keep a delivery unacked without a failure store:
 // RabbitMQ closes the channel of a delivery that is unacked for 30 minutes.
 const orderedLimit = 20 * time.Minute
 

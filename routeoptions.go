@@ -14,29 +14,21 @@ type routeOptions struct {
 	replyExchanges  []string
 }
 
-func (o *routeOptions) check() error {
-	if err := o.retry.check(); err != nil {
-		return err
-	}
-	if o.retry.Immediate == nil || o.retry.Delays == nil {
-		return nil // the consumer sets the other fields, and checks then
-	}
-	return o.checkOrdered(DefaultRetry)
-}
-
-// checkOrdered checks the total time of the retries of an ordered route, with its nil fields
-// set from base.
+// checkOrdered checks the total time of the retries of an ordered route without a failure store, with the nil fields of its
+// policy set from base.
 func (o *routeOptions) checkOrdered(base RetryPolicy) error {
 	if total := o.retry.over(base).total(); o.key != nil && total > orderedLimit {
-		return fmt.Errorf("the retries of an ordered route take %v together, the limit is %v: "+
-			"the delivery stays unacked meanwhile, and RabbitMQ closes the channel after 30 minutes", total, orderedLimit)
+		return fmt.Errorf("the retries of an ordered route take %v together, the limit without a failure store is %v: "+
+			"the delivery stays unacked meanwhile, and RabbitMQ closes the channel after 30 minutes "+
+			"(use a failure store, ConsumerConfig.Failures, or shorten the retries)", total, orderedLimit)
 	}
 	return nil
 }
 
 // Ordered makes a route handle the deliveries of one ordering key one after another, in the order of
-// arrival, retries included. Other keys continue. Retries of an ordered route wait in this
-// process. They wait at most a second each while deliveries behind waiting keys use up half of the
+// arrival, retries included. Other keys continue. Without a failure store, retries of an ordered route wait in this process
+// and may take 20 minutes together. With one, they wait in its table, and later messages of the key wait behind them.
+// In this process they wait at most a second each while deliveries behind waiting keys use up half of the
 // prefetch. When a delivery is parked the next one of its key continues; see [HoldKey]. A nil
 // key function means the publisher's key: [WithKey]. Deliveries without a key are not ordered.
 func Ordered(key func(d *Delivery) string) RouteOption {

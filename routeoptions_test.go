@@ -1,31 +1,43 @@
 package parley
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 )
 
+// A delivery whose retries wait in the process stays unacked meanwhile.
 func TestAnOrderedRouteHasNoLongerRetriesThanADeliveryMayStayUnacked(t *testing.T) {
-	policy := func(total time.Duration) RetryPolicy {
-		return RetryPolicy{Immediate: []time.Duration{}, Delays: []time.Duration{total}}
-	}
+	over := RetryPolicy{Immediate: []time.Duration{}, Delays: []time.Duration{orderedLimit, time.Second}}
+	limit := RetryPolicy{Immediate: []time.Duration{}, Delays: []time.Duration{orderedLimit}}
 	for _, c := range []struct {
-		name    string
-		options []RouteOption
-		wrong   bool
+		name     string
+		options  []RouteOption
+		consumer RetryPolicy
+		store    FailureStore
+		wrong    bool
 	}{
-		{"at the limit", []RouteOption{Ordered(nil), Retry(policy(orderedLimit))}, false},
-		{"above the limit", []RouteOption{Ordered(nil), Retry(policy(orderedLimit + time.Second))}, true},
-		{"not ordered", []RouteOption{Retry(policy(orderedLimit + time.Second))}, false},
+		{name: "at the limit", options: []RouteOption{Ordered(nil), Retry(limit)}},
+		{name: "over the limit", options: []RouteOption{Ordered(nil), Retry(over)}, wrong: true},
+		{name: "over the limit of the consumer", options: []RouteOption{Ordered(nil)}, consumer: over, wrong: true},
+		{name: "not ordered", options: []RouteOption{Retry(over)}, consumer: over},
+		{name: "with a failure store", options: []RouteOption{Ordered(nil), Retry(over)}, store: struct{ FailureStore }{}},
+		{name: "of the consumer, with a failure store", options: []RouteOption{Ordered(nil)}, consumer: over, store: struct{ FailureStore }{}},
 	} {
-		var o routeOptions
-		for _, option := range c.options {
-			option(&o)
-		}
-		if err := o.check(); (err != nil) != c.wrong || err != nil && !strings.Contains(err.Error(), "ordered route") {
-			t.Errorf("%s: got %v", c.name, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			r := NewRouter()
+			r.HandleFunc("user", "k", func(context.Context, *Delivery) error { return nil }, c.options...)
+			_, err := NewConsumer(nil, r, &ConsumerConfig{Queue: "q", Retry: c.consumer, Failures: c.store, Secrets: [][]byte{make([]byte, 16)}})
+			if (err != nil) != c.wrong {
+				t.Fatalf("got %v", err)
+			}
+			for _, want := range []string{`route "user" "k"`, "20m1s", "20m0s", "failure store"} {
+				if c.wrong && !strings.Contains(err.Error(), want) {
+					t.Errorf("%v does not name %s", err, want)
+				}
+			}
+		})
 	}
 }
 

@@ -152,7 +152,7 @@ func (r *Router) newRoute(s routeSpec, h Handler, options []RouteOption) *Route 
 	for _, option := range options {
 		option(&route.options)
 	}
-	if err := route.options.check(); err != nil {
+	if err := route.options.retry.check(); err != nil {
 		panic(fmt.Sprintf("parley: route %q %q: %v", s.exchange, s.key, err))
 	}
 	for _, m := range slices.Backward(r.middleware) {

@@ -1,6 +1,7 @@
 package rabbitmq_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	amqp "github.com/rabbitmq/amqp091-go"
+
 	"github.com/parley-go/parley"
+	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/rabbitmq"
 )
 
@@ -56,5 +60,63 @@ func TestConflictingDeclarationsAreNamed(t *testing.T) {
 	err = b.Declare(t.Context(), parley.Topology{Mode: parley.TopologyVerify, Queues: []parley.Queue{{Name: queue + "-missing"}}})
 	if e, ok := errors.AsType[*parley.TopologyError](err); !ok || e.Code != 404 {
 		t.Errorf("verify a missing queue: got %v, want 404", err)
+	}
+}
+
+// declareAsPython declares with the flags and arguments of django-microservices-communication, in its order.
+func declareAsPython(ch *amqp.Channel, queue, exchange, kind string) error {
+	if _, err := ch.QueueDeclare(queue, true, false, false, false, amqp.Table{}); err != nil {
+		return err
+	}
+	if err := ch.ExchangeDeclare(exchange, kind, true, false, false, false, amqp.Table{}); err != nil {
+		return err
+	}
+	return ch.QueueBind(queue, "#", exchange, false, amqp.Table{})
+}
+
+// Guarantee: a service of parley and one of the Python library start in either order, whichever declares the objects first.
+func TestQueuesAndExchangesAreDeclaredAsThePythonLibraryDeclaresThem(t *testing.T) {
+	b, _, _ := open(t, rabbitmq.Config{})
+	conn, err := amqp.Dial(rabbitURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, kind := range []parley.ExchangeType{"", parley.ExchangeTopic, parley.ExchangeFanout, parley.ExchangeDirect} {
+		python := func(name string) error {
+			ch, err := conn.Channel() // a conflict closes it
+			if err != nil {
+				return err
+			}
+			defer ch.Close()
+			return declareAsPython(ch, name, name, cmp.Or(string(kind), "topic"))
+		}
+		ours := func(name string) error {
+			return b.Declare(t.Context(), parley.Topology{
+				Exchanges: []parley.Exchange{{Name: name, Type: kind}},
+				Queues:    []parley.Queue{{Name: name}},
+				Bindings:  []parley.Binding{{Queue: name, Exchange: name}},
+			})
+		}
+		for _, c := range []struct {
+			order         string
+			first, second func(name string) error
+		}{{"Python first", python, ours}, {"parley first", ours, python}} {
+			t.Run(fmt.Sprintf("type %q, %s", kind, c.order), func(t *testing.T) {
+				name := testenv.Unique(t, "parley")
+				t.Cleanup(func() {
+					ctx := context.WithoutCancel(t.Context())
+					if err := errors.Join(b.DeleteQueue(ctx, name), b.DeleteExchange(ctx, name)); err != nil {
+						t.Error(err)
+					}
+				})
+				if err := c.first(name); err != nil {
+					t.Fatalf("the first declaration: %v", err)
+				}
+				if err := c.second(name); err != nil {
+					t.Errorf("the second declaration: %v", err)
+				}
+			})
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/service/settings"
 )
 
@@ -47,6 +49,7 @@ func TestTheProductionSetUpOfTheDocumentationIsValidAndWarnsOfNothing(t *testing
 	}
 	opened := open(t, s, nil)
 	register(opened.Router, [2]string{"user", "renamed"}, [2]string{"order", "paid.card"})
+	opened.Router.HandleFunc("user", "created", func(context.Context, *parley.Delivery) error { return nil }, parley.Ordered(nil)) // its retries take more than an hour
 	register(opened.Queue("lost").Router, [2]string{"order", "any"})
 	if unbound := opened.Unbound(); len(unbound) != 1 || unbound[0].Queue != "lost" {
 		t.Errorf("unbound: %+v, want the handler of exchange order in queue lost alone", unbound)
