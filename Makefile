@@ -8,7 +8,7 @@ help: ## show this help
 
 test: ## find or start the servers, then run all tests with the race detector
 	@$(GO) test -race -tags faults ./internal/failpoint
-	@$(GO) run ./internal/tools/testservers run -- $(GO) test -race -vet=off -shuffle=on -timeout 18m -p 3 $(SLOW) work
+	@$(GO) run ./internal/tools/testservers run -- $(GO) test -race -vet=off -shuffle=on -timeout 30m -p 3 $(SLOW) work
 
 # In the order of its name it would be last, with nothing beside it. make check and CI run go vet.
 SLOW = ./sqlite
