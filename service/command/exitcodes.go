@@ -15,7 +15,7 @@ type exitMeaning struct{ command, ok, failed, usage string }
 var exitMeanings = []exitMeaning{
 	{"every command", "success", "failure: the error is on standard error", "the command line or the settings are wrong"},
 	{"run, consumer, relay", "stopped by a signal, after a graceful shutdown", "the process cannot go on", "the same"},
-	{"relay --once", "no record was dropped, parked or kept", "some were dropped, parked or kept, or the whole relay is paused", "the same"},
+	{"relay --once", "every due record was published, except those of paused exchanges", "some were dropped, parked, kept or rejected, or the whole relay is paused", "the same"},
 	{"consumer --drain", "no delivery waits, except behind a parked one", "a delivery still waits or runs, or the queue is paused", "the same; failed deliveries are kept in queues"},
 	{"check", "healthy", "unhealthy", "cannot determine, or the settings are wrong"},
 	{"status", "something could be read", "nothing could be read", "the same"},
