@@ -13,7 +13,7 @@ import (
 // (`<queue>.retry.<delay>`), where the message blocks no other and survives the process. The zero
 // value is the default policy; use [NoRetry] for none.
 type RetryPolicy struct {
-	// Immediate are the waits before the immediate retries in this process. Default: 100ms, 1s.
+	// Immediate are the waits before the immediate retries in this process, at most 1m each and 20m together. Default: 100ms, 1s.
 	Immediate []time.Duration
 	// Delays are the waits in retry queues or the failure store, one attempt after each, at least 1s each.
 	// Default: 10s, 1m, 10m.
@@ -32,9 +32,9 @@ var DefaultRetry = RetryPolicy{
 	Delays:    []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute},
 }
 
-// orderedLimit bounds how long the retries of an ordered route keep a delivery unacked without a failure store:
-// RabbitMQ closes the channel of a delivery that is unacked for 30 minutes.
-const orderedLimit = 20 * time.Minute
+// unackedLimit bounds how long retries in the process keep a delivery unacked: immediate retries, and without a failure store all retries
+// of an ordered route. RabbitMQ closes the channel of a delivery that is unacked for 30 minutes.
+const unackedLimit = 20 * time.Minute
 
 // over returns p with its nil fields set from base.
 func (p RetryPolicy) over(base RetryPolicy) RetryPolicy {
@@ -52,10 +52,16 @@ func (p RetryPolicy) over(base RetryPolicy) RetryPolicy {
 
 func (p RetryPolicy) check() error {
 	var errs []error
+	together := time.Duration(0)
 	for _, d := range p.Immediate {
+		together += min(max(d, 0), unackedLimit+1)
 		if d <= 0 || d > time.Minute {
 			errs = append(errs, fmt.Errorf("RetryPolicy.Immediate %v must be positive and at most 1m: longer waits belong into Delays", d))
 		}
+	}
+	if together > unackedLimit {
+		errs = append(errs, fmt.Errorf("RetryPolicy.Immediate must be at most %v together: the delivery stays unacked meanwhile, and RabbitMQ closes "+
+			"the channel after 30 minutes (use Delays)", unackedLimit))
 	}
 	for _, d := range p.Delays {
 		if d < time.Second || d > 24*time.Hour || d%time.Second != 0 {

@@ -17,10 +17,10 @@ type routeOptions struct {
 // checkOrdered checks the total time of the retries of an ordered route without a failure store, with the nil fields of its
 // policy set from base.
 func (o *routeOptions) checkOrdered(base RetryPolicy) error {
-	if total := o.retry.over(base).total(); o.key != nil && total > orderedLimit {
+	if total := o.retry.over(base).total(); o.key != nil && total > unackedLimit {
 		return fmt.Errorf("the retries of an ordered route take %v together, the limit without a failure store is %v: "+
 			"the delivery stays unacked meanwhile, and RabbitMQ closes the channel after 30 minutes "+
-			"(use a failure store, ConsumerConfig.Failures, or shorten the retries)", total, orderedLimit)
+			"(use a failure store, ConsumerConfig.Failures, or shorten the retries)", total, unackedLimit)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package parley
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,8 +10,8 @@ import (
 
 // A delivery whose retries wait in the process stays unacked meanwhile.
 func TestAnOrderedRouteHasNoLongerRetriesThanADeliveryMayStayUnacked(t *testing.T) {
-	over := RetryPolicy{Immediate: []time.Duration{}, Delays: []time.Duration{orderedLimit, time.Second}}
-	limit := RetryPolicy{Immediate: []time.Duration{}, Delays: []time.Duration{orderedLimit}}
+	over := RetryPolicy{Immediate: []time.Duration{}, Delays: []time.Duration{unackedLimit, time.Second}}
+	limit := RetryPolicy{Immediate: []time.Duration{}, Delays: []time.Duration{unackedLimit}}
 	for _, c := range []struct {
 		name     string
 		options  []RouteOption
@@ -51,5 +52,14 @@ func TestOrderedWithoutAFunctionTakesThePublishersKey(t *testing.T) {
 	Ordered(func(d *Delivery) string { return d.RoutingKey })(&o)
 	if got := o.key(d); got != "k" {
 		t.Errorf("the key is %q, want that of the function", got)
+	}
+}
+
+func TestImmediateRetriesTakeAtMostTwentyMinutesTogether(t *testing.T) {
+	for n, ok := range map[int]bool{20: true, 21: false, 1000: false} {
+		p := RetryPolicy{Immediate: slices.Repeat([]time.Duration{time.Minute}, n)}
+		if err := p.check(); ok && err != nil || !ok && (err == nil || !strings.Contains(err.Error(), "20m0s together")) {
+			t.Errorf("%d immediate retries after a minute each: %v", n, err)
+		}
 	}
 }

@@ -56,7 +56,7 @@ func claimCountsBegun[Tx any](f *failureTest[Tx]) {
 
 func claimTakesOldestFirst[Tx any](f *failureTest[Tx]) {
 	const ms = time.Millisecond
-	delays := []time.Duration{200 * ms, 100 * ms, 150 * ms, time.Hour, 50 * ms}
+	delays := []time.Duration{1600 * ms, 800 * ms, 1200 * ms, time.Hour, 400 * ms} // a database may take its time between two rows
 	all := failures(len(delays))
 	for i, d := range delays {
 		all[i].After = d
@@ -64,7 +64,7 @@ func claimTakesOldestFirst[Tx any](f *failureTest[Tx]) {
 	ids := f.keepIDs(all...)
 	eventually(f.T, "four rows are due", func() bool {
 		wait, ok, err := f.Failures.NextDue(f.ctx, billing)
-		return err == nil && ok && wait < -200*ms
+		return err == nil && ok && wait < -1300*ms
 	})
 	first := claimedIDs(f.claim(2, lasting))
 	if want := []int64{ids[4], ids[1]}; !slices.Equal(first, want) {

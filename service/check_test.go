@@ -67,6 +67,7 @@ func TestWhatTheCheckAcceptsCanBeOpened(t *testing.T) {
 		queue + "consumer: {retry_delays: [1500ms]}":                                                "consumer.retry_delays: item 1: must be in whole seconds",
 		queue + "consumer: {immediate_retries: [1s, 0s]}":                                           "consumer.immediate_retries: item 2: must be 1ms to 1m",
 		"broker: {url: 'memory:'}\nqueues: {q: {retry_delays: [1s, 1500ms]}}":                       "q.retry_delays: item 2: must be in whole seconds",
+		queue + "consumer: {immediate_retries: [" + strings.Repeat("1m, ", 20) + "1s]}":             "consumer.immediate_retries: takes 20m1s together, the limit is 20m0s",
 		queue + "consumer: {retry_delays: [1s, 90s], immediate_retries: [1ms]}":                     "",
 		"broker: {url: 'memory:'}\nqueues: {q: {retry_delays: [1s, 1m30s], immediate_retries: []}}": "",
 	} {

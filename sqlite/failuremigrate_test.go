@@ -12,7 +12,6 @@ import (
 
 	"github.com/parley-go/parley"
 	"github.com/parley-go/parley/internal/sqlstore/sqlstoretest"
-	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/sqlite"
 )
 
@@ -69,7 +68,9 @@ func TestKeepCommitsWithFullSynchronousWhateverTheConnectionHas(t *testing.T) {
 }
 
 func TestKeepWaitsForTheWriteLockForASecond(t *testing.T) {
-	testenv.Long(t, "takes 4 seconds")
+	if testing.Short() {
+		t.Skip("takes 4 seconds (it runs without -short)")
+	}
 	path := filepath.Join(t.TempDir(), "test.db")
 	s, other := openAt(t, path, &sqlite.Config{BusyTimeout: time.Minute}), openAt(t, path, nil)
 	for what, writer := range map[string]*sqlite.Store{"of this store": s, "of another process": other} {

@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/parley-go/parley/internal/testenv"
 	"github.com/parley-go/parley/sqlite"
 )
 
 // Two processes start a little apart: the second one must not fail because the first one is in the middle of its migrations.
 func TestMigrateMayStartWhileAnotherIsRunning(t *testing.T) {
-	testenv.Long(t, "takes 12 seconds")
+	if testing.Short() {
+		t.Skip("takes 12 seconds (it runs without -short)")
+	}
 	for round := range 24 {
 		path := filepath.Join(t.TempDir(), "test.db")
 		var wg sync.WaitGroup

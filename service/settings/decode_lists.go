@@ -201,7 +201,9 @@ func (f *field) decodeDurations(s any, items []any) error {
 
 // checkDurations checks the items of a list.
 func (f *field) checkDurations(list []time.Duration) error {
+	together := time.Duration(0)
 	for i, d := range list {
+		together += d
 		err := f.bounds(int64(d))
 		if err == nil && f.inSeconds && d%time.Second != 0 {
 			err = wrong("must be in whole seconds", "write it as 2s or 1m30s")
@@ -210,8 +212,14 @@ func (f *field) checkDurations(list []time.Duration) error {
 			return inItem(i, err)
 		}
 	}
+	if !f.inSeconds && together > immediateLimit {
+		return wrong(fmt.Sprintf("takes %v together, the limit is %v", together, immediateLimit), "use retry_delays for the later retries")
+	}
 	return nil
 }
+
+// immediateLimit is the limit of parley.RetryPolicy: a delivery stays unacked during its immediate retries.
+const immediateLimit = 20 * time.Minute
 
 // decodeURLs reads a list of URLs. Its errors do not contain them.
 func (f *field) decodeURLs(s any, items []any) error {
