@@ -68,9 +68,6 @@ func TestKeepCommitsWithFullSynchronousWhateverTheConnectionHas(t *testing.T) {
 }
 
 func TestKeepWaitsForTheWriteLockForASecond(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes 4 seconds (it runs without -short)")
-	}
 	path := filepath.Join(t.TempDir(), "test.db")
 	s, other := openAt(t, path, &sqlite.Config{BusyTimeout: time.Minute}), openAt(t, path, nil)
 	for what, writer := range map[string]*sqlite.Store{"of this store": s, "of another process": other} {

@@ -61,9 +61,6 @@ func TestOpenTakesAnyFileName(t *testing.T) {
 
 // A user's own *sql.DB may have neither WAL, nor timeouts, nor immediate transactions.
 func TestStoreOnOneConnectionOfAPlainDatabase(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes 7 seconds, and the same suite runs on the usual database (it runs without -short)")
-	}
 	parleytest.TestStore(t, func(t *testing.T) parleytest.StoreUnderTest[sqlite.Tx] {
 		db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=busy_timeout(5000)")
 		if err != nil {
