@@ -103,7 +103,7 @@ func (e *CollisionError) Error() string {
 
 // Encode is ToWire with the options o, for a publisher whose reader must get each key of the
 // data as it is in src: the keys of maps, of values behind interfaces, of json.RawMessage and of types that write
-// their own JSON. Names says what the reader needs for that. It is nil if there are no such
+// or read their own JSON. Names says what the reader needs for that. It is nil if there are no such
 // keys, or if the rules change none of them in either direction.
 //
 // Two keys of one object that become the same are a *CollisionError. Where one key on the wire would

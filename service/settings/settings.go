@@ -166,7 +166,7 @@ type Consumer struct {
 	ShutdownTimeout time.Duration `key:"shutdown_timeout" doc:"how long a shutdown waits for running handlers" default:"25s" min:"1ms"`
 	// ImmediateRetries are the delays of the retries in this process, RetryDelays those of the retries after them; see
 	// parley.RetryPolicy.
-	ImmediateRetries []time.Duration `key:"immediate_retries" doc:"delays before the immediate retries, in this process" default:"100ms,1s" min:"1ms" max:"1m"`
+	ImmediateRetries []time.Duration `key:"immediate_retries" doc:"delays before the immediate retries, in this process, at most 20 minutes together" default:"100ms,1s" min:"1ms" max:"1m"`
 	RetryDelays      []time.Duration `key:"retry_delays" doc:"delays before the later retries, in whole seconds, in the database or in retry queues; then the message is parked" default:"10s,1m,10m" min:"1s" max:"24h" unit:"1s"`
 	HandlerTimeout   time.Duration   `key:"handler_timeout" doc:"how long an attempt may take before its context is cancelled" default:"5m" min:"1ms"`
 	MaxBytes         int             `key:"max_bytes" doc:"most bytes of message bodies of unacked deliveries" default:"268435456" min:"1"`
