@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// FormatDuration returns the text of d on the wire, which is Django's: P1DT01H01M01.000500S (ISO 8601). Nanoseconds, which Python's timedelta does not have, make the
-// fraction longer; Django reads and rounds it.
+// FormatDuration returns the text of d on the wire, which is Django's: P1DT01H01M01.000500S (ISO 8601). Nanoseconds, which Python's
+// timedelta does not have, make the fraction longer; Django reads and rounds it.
 func FormatDuration(d time.Duration) string {
 	sign, nanos := "", uint64(d)
 	if d < 0 {

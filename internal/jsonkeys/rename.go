@@ -64,7 +64,8 @@ func (w *walker) name(start, end int, classes byte) []byte {
 	return w.src[start:end]
 }
 
-// dataField returns the new name of a field that a type of its own way to read JSON will look for under its name there.
+// dataField returns the new name of a field in a type that reads its own JSON. Such a type looks for the name that encoding/json wrote, so
+// the name is noted as a key of the data.
 func (w *walker) dataField(f *shapeField, n *fieldName, name []byte, classes byte) *fieldName {
 	if w.opts.hasExceptions() {
 		n = w.exceptField(f, n, name)
